@@ -1,0 +1,1 @@
+"""GAN-based attacks: a generator trained against a model that others train."""

@@ -1,0 +1,269 @@
+"""The judge: the only code that compares a guess with the truth.
+
+Every figure comes as attack, control, baseline and the excess of the first over the second. Two questions are kept
+apart: did the attack work (against what the victims trained on), and did privacy leak (against the private images).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from attacks.view import Reconstructions
+from metrics import lpips
+from metrics.image import VARIANTS, psnr, ssim
+from metrics.measurement import Measurement
+from metrics.neighbours import nearest
+from metrics.rates import Interval, exchange, mean_over_images, wilson
+from synth.training import predict
+from synth.types import Images, Split, generator
+
+Floats = NDArray[np.float64]
+Metric = Callable[[Tensor, Tensor], Tensor]
+MEASURES = {"ssim": (ssim, ""), "psnr": (psnr, "dB")}
+DISTRACTORS = 99
+"""Candidates beside the truth in an identification: chance is 1 %, where there are that many."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Truth:
+    """What only the judge knows.
+
+    Args:
+        released: the release as the victims trained on it.
+        victims: (V,) positions in the release of the attacked images, in the attack's order.
+        source_index: (N,) the member behind each released image, where there is exactly one.
+        split: members, holdout and auxiliary.
+        oracle: a classifier trained on holdout images, which no attack sees.
+        seed: of resampling.
+        device: where the oracle runs.
+    """
+
+    released: Images
+    victims: Tensor
+    source_index: Tensor | None
+    split: Split
+    oracle: nn.Module
+    seed: int
+    device: torch.device
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The judge's figures, and those that could not be had, with the reason."""
+
+    measurements: tuple[Measurement, ...]
+    absent: dict[str, str]
+
+
+def measurement(name: str, interval: Interval, n: int, *, unit: str = "", variant: str = "") -> Measurement:
+    """A leakage figure: lower is better for the data owner."""
+    return Measurement(
+        name=name,
+        value=interval.value,
+        low=interval.low,
+        high=interval.high,
+        n=n,
+        unit=unit,
+        better="lower",
+        variant=variant,
+    )
+
+
+def judge_images(guess: Reconstructions, truth: Truth) -> Verdict:
+    """Grade reconstructions each of which claims one victim.
+
+    Args:
+        guess: with `victims`.
+        truth: what only the judge knows.
+
+    Returns:
+        ``trained.*``: against the image the victim trained on; the control is another victim's image (of its
+        class, where there is one), the baseline the mean auxiliary image of the class. ``private.*``: see
+        :func:`private_leak`; with a pairing also the rate at which the source is told from strangers.
+    """
+    assert guess.victims is not None
+    position = truth.victims[guess.victims]
+    victims = truth.released.take(position)
+    wrong = truth.released.take(position[_derangement(victims.labels)])
+    pictures = (victims.float(), wrong.float(), class_means(truth.split.auxiliary)[victims.labels])
+    figures: list[Measurement] = []
+    for name, (metric, unit) in MEASURES.items():
+        figures += _compared(f"trained.{name}", metric, unit, VARIANTS[name], guess, pictures, truth.seed)
+    figures.append(_mae(guess, victims))
+    figures.append(_identification("trained.identification", guess, victims, truth.released, truth, exclude=position))
+    right = int((guess.labels == victims.labels).sum())
+    figures.append(measurement("labels.accuracy", wilson(right, len(victims)), len(victims), variant="Wilson"))
+    figures += private_leak(guess, truth)
+    if truth.source_index is not None:
+        sources = truth.split.members.take(truth.source_index[position])
+        figures.append(_identification("private.identification", guess, sources, truth.split.holdout, truth))
+    absent = {}
+    if (reason := lpips.unavailable()) is not None:
+        absent["trained.lpips"] = reason
+    else:
+        figures += _compared("trained.lpips", lpips.lpips_distance, "", lpips.variant(), guess, pictures, truth.seed)
+    return Verdict(tuple(figures), absent)
+
+
+def judge_class(guess: Reconstructions, control: Reconstructions, truth: Truth) -> Verdict:
+    """Grade images that claim to show classes.
+
+    Args:
+        guess: of the attack.
+        control: of the same attack where there was nothing to learn.
+        truth: what only the judge knows.
+
+    Returns:
+        ``class.oracle``: share that the oracle takes for the class; ``trained.class``: share whose nearest released
+        image is of the class; baseline of both: one over the number of classes. Intervals are bootstrapped over the
+        attacked classes, since images of one generator are not independent. ``private.*``: do *members* leak, see
+        :func:`private_leak`.
+    """
+    figures: list[Measurement] = []
+    chance = 1 / len(truth.released.classes)
+    for name, rate in (("class.oracle", _oracle_rate), ("trained.class", _released_rate)):
+        hit, miss = (_per_class(g, rate(g, truth)) for g in (guess, control))
+        note = "bootstrap over attacked classes; control: the other clients never train; baseline: 1 / classes"
+        figures += _means(name, hit, miss, np.full(len(hit), chance), "", note, truth.seed)
+    figures += private_leak(guess, truth)
+    return Verdict(tuple(figures), {})
+
+
+def private_leak(guess: Reconstructions, truth: Truth) -> list[Measurement]:
+    """Are the guesses nearer to members than to as many holdout images of the same class?
+
+    Returns:
+        ``private.<metric>.attack``: mean similarity to the most similar member; ``.control``: to the most similar
+        holdout image; ``.baseline``: of the class's mean auxiliary image to its most similar member; ``.excess``:
+        attack - control, with an interval by exchanging who is called a member (:func:`metrics.rates.exchange`).
+    """
+    members, holdout = truth.split.members, truth.split.holdout
+    pool = Images(
+        torch.cat([members.pixels, holdout.pixels]), torch.cat([members.labels, holdout.labels]), members.classes
+    )
+    is_member = (torch.arange(len(pool)) < len(members)).numpy()
+    trivial = class_means(truth.split.auxiliary)[guess.labels]
+    figures: list[Measurement] = []
+    for name, (_, unit) in MEASURES.items():
+        scores, allowed = similarities(guess.pixels, guess.labels, pool, name)
+        best = np.where(allowed & is_member, scores, -np.inf).max(1)
+        other = np.where(allowed & ~is_member, scores, -np.inf).max(1)
+        plain, _ = similarities(trivial, guess.labels, pool, name)
+        base = np.where(allowed & is_member, plain, -np.inf).max(1)
+        figures += _means(f"private.{name}", best, other, base, unit, VARIANTS[name], truth.seed)[:3]
+        excess = exchange(scores, is_member, allowed=allowed, seed=truth.seed % 2**32)
+        note = f"{VARIANTS[name]}; nearest of the class, label exchange"
+        figures.append(measurement(f"private.{name}.excess", excess, len(guess.pixels), unit=unit, variant=note))
+    return figures
+
+
+def similarities(pixels: Tensor, labels: Tensor, pool: Images, name: str) -> tuple[Floats, NDArray[np.bool_]]:
+    """Similarity (R, M) of each guess to each candidate of its class, and which candidates those are.
+
+    Args:
+        pixels: (R, C, H, W) in [0, 1].
+        labels: (R,) the class of each guess.
+        pool: the candidates.
+        name: of the metric.
+    """
+    metric, _ = MEASURES[name]
+    allowed = labels[:, None] == pool.labels[None]
+    scores = torch.zeros(allowed.shape, dtype=torch.float64)
+    for row, mask in enumerate(allowed):
+        candidates = pool.pixels[mask].float() / 255
+        scores[row, mask] = metric(pixels[row].expand(candidates.shape), candidates).double()
+    return scores.numpy(), allowed.numpy()
+
+
+def class_means(images: Images) -> Tensor:
+    """The mean image (K, C, H, W) of every class: the guess of somebody who saw nothing (gray for an absent class)."""
+    means = torch.full((len(images.classes), *images.pixels.shape[1:]), 0.5)
+    for label in images.labels.unique():
+        means[label] = images.of_class(int(label)).float().mean(0)
+    return means
+
+
+def _derangement(labels: Tensor) -> Tensor:
+    """For each victim another one: the next of its class, or the next of all where it is alone in its class."""
+    count = len(labels)
+    result = (torch.arange(count) + 1) % count
+    for label in labels.unique():
+        index = (labels == label).nonzero().squeeze(1)
+        if len(index) > 1:
+            result[index] = index.roll(-1)
+    return result
+
+
+def _means(
+    name: str, attack: Floats, control: Floats, baseline: Floats, unit: str, variant: str, seed: int
+) -> list[Measurement]:
+    parts = {"attack": attack, "control": control, "baseline": baseline, "excess": attack - control}
+    return [
+        measurement(
+            f"{name}.{part}", mean_over_images(values, seed=seed % 2**32), len(values), unit=unit, variant=variant
+        )
+        for part, values in parts.items()
+    ]
+
+
+def _compared(
+    name: str, metric: Metric, unit: str, variant: str, guess: Reconstructions, pictures: tuple[Tensor, ...], seed: int
+) -> list[Measurement]:
+    """A metric of the guess to the right image, to the wrong one, and of the trivial guess to the right one."""
+    right, wrong, trivial = pictures
+    pairs = ((guess.pixels, right), (guess.pixels, wrong), (trivial, right))
+    attack, control, baseline = (metric(a, b).double().numpy() for a, b in pairs)
+    return _means(name, attack, control, baseline, unit, variant, seed)
+
+
+def _mae(guess: Reconstructions, victims: Images) -> Measurement:
+    error = (guess.pixels - victims.float()).abs().mean((1, 2, 3)).double().numpy() * 255
+    interval = mean_over_images(error)
+    return Measurement(
+        name="trained.mae",
+        value=interval.value,
+        low=interval.low,
+        high=interval.high,
+        n=len(error),
+        unit="of 255",
+        better="higher",
+        variant="mean absolute pixel error",
+    )
+
+
+def _identification(
+    name: str, guess: Reconstructions, right: Images, others: Images, truth: Truth, exclude: Tensor | None = None
+) -> Measurement:
+    """How often the right image is the nearest to the guess, among it and randomly drawn others."""
+    keep = torch.ones(len(others), dtype=torch.bool)
+    if exclude is not None:
+        keep[exclude] = False
+    pool = others.take(keep.nonzero().squeeze(1))
+    count = min(DISTRACTORS, len(pool))
+    rng = generator("identification", name, truth.seed)
+    hits = 0
+    for pixels, image in zip((guess.pixels * 255).round().to(torch.uint8), right.pixels, strict=True):
+        drawn = pool.pixels[torch.randperm(len(pool), generator=rng)[:count]]
+        # The truth stands last: an exact tie (say, all candidates equal) counts as a miss.
+        hits += int(nearest(pixels[None], torch.cat([drawn, image[None]])).position.item() == count)
+    variant = f"nearest in pixel distance among {count + 1}; chance {1 / (count + 1):.4f}; Wilson"
+    return measurement(name, wilson(hits, len(right)), len(right), variant=variant)
+
+
+def _oracle_rate(guess: Reconstructions, truth: Truth) -> Tensor:
+    pixels = (guess.pixels * 255).round().to(torch.uint8)
+    return predict(truth.oracle, pixels, device=truth.device).argmax(1) == guess.labels
+
+
+def _released_rate(guess: Reconstructions, truth: Truth) -> Tensor:
+    pixels = (guess.pixels * 255).round().to(torch.uint8)
+    return truth.released.labels[nearest(pixels, truth.released.pixels).position] == guess.labels
+
+
+def _per_class(guess: Reconstructions, hit: Tensor) -> Floats:
+    rates = [hit[guess.labels == label].double().mean() for label in guess.labels.unique()]
+    return torch.stack(rates).numpy()

@@ -1,0 +1,1 @@
+"""Model memorization: the training code hides its training images in the model (arXiv 1709.07886)."""

@@ -1,0 +1,38 @@
+"""The attack contract and the registry of attacks."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+
+from attacks.view import Access, Reconstructions, View
+from synth.registry import Registry
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attack(ABC):
+    """An attack: what it needs to see, and how it turns that into a guess. It never grades itself.
+
+    Subclasses are frozen, keyword-only dataclasses; their fields are their hyper-parameters, fixed beforehand.
+    """
+
+    family: ClassVar[Literal["gradient", "memorization", "gan"]]
+    """Decides the table."""
+    needs: ClassVar[frozenset[Access]]
+    """Its threat model."""
+    goal: ClassVar[Literal["images", "class"]]
+    """``images``: each reconstruction claims one victim. ``class``: they claim to show a class."""
+
+    @abstractmethod
+    def run(self, view: View, *, seed: int, device: torch.device) -> Reconstructions:
+        """Attack.
+
+        Args:
+            view: what the threat model grants.
+            seed: everything random derives from it.
+            device: where to compute.
+        """
+
+
+attacks: Registry[Attack] = Registry("attack")

@@ -1,0 +1,248 @@
+"""The victims: who computes gradients, trains models and federates on a release, each behind an access of a view."""
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, grad, vmap
+from torch.nn.functional import cross_entropy
+
+from attacks.registry import Attack
+from attacks.view import Access, Encoder, Participant, Seat, SharedGradients, TrainedModel, View
+from synth.networks import build
+from synth.training import Recipe, autocast, batches, train
+from synth.types import Images, Release, Split, derive_seed, generator
+
+Share = Callable[..., tuple[Tensor, ...]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class GradientClients:
+    """Clients that compute one gradient each.
+
+    Args:
+        network: name of the network, freshly initialised.
+        victims: how many clients, one image each.
+    """
+
+    network: str = "dcgan"
+    victims: int = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class Federation:
+    """Clients that train together by federated averaging (arXiv 1602.05629), the classes dealt out among them.
+
+    Args:
+        network: name of the shared network; it gets one extra output.
+        clients: how many, the attacker (the last) among them.
+        rounds: communication rounds.
+        local_steps: SGD steps of a client in a round.
+        batch_size: of a local step.
+        learning_rate: of local SGD with momentum 0.9.
+    """
+
+    network: str = "dcgan"
+    clients: int = 2
+    rounds: int = 30
+    local_steps: int = 8
+    batch_size: int = 64
+    learning_rate: float = 0.02
+
+    def __post_init__(self) -> None:
+        if self.clients < 2:
+            raise ValueError(f"a federation needs at least 2 clients, got {self.clients}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scenario:
+    """Everything about the victims that a view can show, built from a release that was read back from disk.
+
+    Args:
+        release: what was published.
+        split: the dataset's parts; only `auxiliary` is ever shown.
+        clients: of gradient attacks.
+        federation: of GAN attacks.
+        network: name of the network that the attacker's training code trains.
+        recipe: how it is trained.
+        share: what a client does to its gradients before sharing them (the defense's).
+        seed: of the victims.
+        device: where to compute.
+    """
+
+    release: Release
+    split: Split
+    clients: GradientClients
+    federation: Federation
+    network: str
+    recipe: Recipe
+    share: Share
+    seed: int
+    device: torch.device
+
+    @property
+    def order(self) -> Tensor:
+        """The order of attacked images: positions in the release, drawn by seed; victim 0 comes first."""
+        return torch.randperm(len(self.release.images), generator=generator("victims", self.seed))
+
+    def view(self, attack: Attack, name: str, *, null: bool = False) -> View:
+        """The view of an attack: what it needs and nothing else.
+
+        Args:
+            attack: whose threat model counts.
+            name: its name, for messages.
+            null: the control: a federation whose other clients never train.
+        """
+        release, auxiliary = self.release, self.split.auxiliary
+        published = Release(release.images, soft_labels=release.soft_labels)
+        providers: dict[Access, Callable[..., object]] = {
+            Access.RELEASE: lambda: published,
+            Access.AUXILIARY: lambda: auxiliary,
+            Access.GRADIENTS: self._gradients(),
+            Access.TRAINER: self._trainer(),
+            Access.FEDERATION: self._seat(null),
+        }
+        return View(threat_model=name, grants={access: providers[access] for access in attack.needs})
+
+    def conditions(self, attack: Attack) -> dict[str, str]:
+        """What an attack's figures depend on: the state of the attacked network, in words."""
+        recipe, rules = self.recipe, self.federation
+        return {
+            "gradient": {
+                "victim": f"{self.clients.network}, untrained, evaluation mode, batch-norm statistics as initialised",
+                "update": "FedSGD gradient of one image, labels inferred",
+            },
+            "memorization": {"victim": f"{self.network}, {recipe.steps} steps of {recipe.batch_size} images"},
+            "gan": {
+                "victim": f"{rules.network}, {rules.clients} clients",
+                "rounds": f"{rules.rounds} of {rules.local_steps} local steps",
+                "control": "the other clients never train",
+            },
+        }[attack.family]
+
+    def _build(self, name: str, purpose: str, classes: int) -> nn.Module:
+        images = self.release.images
+        return build(name, classes=classes, side=images.side, seed=derive_seed(purpose, self.seed))
+
+    def _gradients(self) -> Callable[[], SharedGradients]:
+        images = self.release.images.take(self.order[: self.clients.victims])
+        clients, share, seed, device = self.clients, self.share, self.seed, self.device
+        network = self._build(clients.network, "gradient clients", len(images.classes)).to(device).eval()
+
+        def shared() -> SharedGradients:
+            gradients = client_gradients(network, images.float().to(device), images.labels.to(device))
+            sent = [
+                share(tuple(g[v] for g in gradients), seed=derive_seed("share", seed, v)) for v in range(len(images))
+            ]
+            stacked = tuple(torch.stack(column) for column in zip(*sent, strict=True))
+            return SharedGradients(copy.deepcopy(network), stacked, tuple(images.pixels.shape[1:]))  # type: ignore[arg-type]
+
+        return shared
+
+    def _trainer(self) -> Callable[[Encoder], TrainedModel]:
+        images = self.release.images.take(self.order)
+        recipe, seed, device = self.recipe, self.seed, self.device
+        network = self._build(self.network, "memorizing student", len(images.classes))
+
+        def run(encoder: Encoder) -> TrainedModel:
+            victim = copy.deepcopy(network).to(device)
+            encoder.prepare(victim, images)
+            train(
+                victim,
+                images,
+                recipe,
+                seed=derive_seed("memorizing student", seed),
+                device=device,
+                penalty=encoder.penalty,
+            )
+            return TrainedModel(victim, tuple(images.pixels.shape[1:]), images.labels)  # type: ignore[arg-type]
+
+        return run
+
+    def _seat(self, null: bool) -> Callable[[], Seat]:
+        images, rules, device, seed = self.release.images, self.federation, self.device, self.seed
+        classes = len(images.classes)
+        shared = self._build(rules.network, "federation", classes + 1)
+        dealt = torch.arange(classes).tensor_split(rules.clients)
+        parts = [images.take(torch.isin(images.labels, labels).nonzero().squeeze(1)) for labels in dealt]
+        others = tuple(label for labels in dealt[:-1] for label in labels.tolist())
+
+        def seat() -> Seat:
+            def join(participant: Participant) -> nn.Module:
+                return federate(
+                    copy.deepcopy(shared), parts, participant, rules, honest=not null, seed=seed, device=device
+                )
+
+            return Seat(parts[-1], others, classes, rules.rounds, join)
+
+        return seat
+
+
+def client_gradients(network: nn.Module, images: Tensor, labels: Tensor) -> tuple[Tensor, ...]:
+    """Every image's own gradient of the cross-entropy: one (V, *shape) tensor per parameter."""
+    parameters: dict[str, Tensor] = dict(network.named_parameters())
+    buffers = dict(network.named_buffers())
+
+    def loss(parameters: dict[str, Tensor], image: Tensor, label: Tensor) -> Tensor:
+        return cross_entropy(functional_call(network, (parameters, buffers), (image[None],)), label[None])
+
+    gradients = vmap(grad(loss), in_dims=(None, 0, 0))(parameters, images, labels)
+    return tuple(g.detach() for g in gradients.values())
+
+
+def local_training(
+    network: nn.Module, images: Images, rules: Federation, *, rng: torch.Generator, device: torch.device
+) -> nn.Module:
+    """A client's round: a few steps of SGD on its own images, in place."""
+    network.to(device).train()
+    pixels, labels = images.pixels.to(device), images.labels.to(device)
+    optimizer = torch.optim.SGD(network.parameters(), lr=rules.learning_rate, momentum=0.9)
+    for _, index in zip(range(rules.local_steps), batches(len(images), rules.batch_size, rng), strict=False):
+        with autocast(device):
+            logits = network(pixels[index].float().div_(255))
+        optimizer.zero_grad(set_to_none=True)
+        cross_entropy(logits.float(), labels[index]).backward()
+        optimizer.step()
+    return network.eval()
+
+
+def federate(
+    shared: nn.Module,
+    parts: list[Images],
+    participant: Participant,
+    rules: Federation,
+    *,
+    honest: bool,
+    seed: int,
+    device: torch.device,
+) -> nn.Module:
+    """Play all rounds of a federation and return the final shared model.
+
+    Args:
+        shared: the initial model.
+        parts: each client's images; the last client is the participant.
+        participant: the attacker.
+        rules: the federation's constants.
+        honest: whether the other clients train; in the control they send back what they got.
+        seed: of the clients' batches.
+        device: where to compute.
+    """
+    shared = shared.to(device)
+    weights = torch.tensor([len(part) for part in parts], dtype=torch.float32)
+    weights = weights / weights.sum()
+    streams = [generator("client", seed, client, device=device) for client in range(len(parts) - 1)]
+    for round_index in range(rules.rounds):
+        uploads = []
+        for part, rng in zip(parts[:-1], streams, strict=True):
+            model = copy.deepcopy(shared)
+            uploads.append(local_training(model, part, rules, rng=rng, device=device) if honest else model)
+        uploads.append(participant.local_round(copy.deepcopy(shared).eval(), round_index))
+        with torch.no_grad():
+            for target, *sent in zip(
+                shared.state_dict().values(), *(u.state_dict().values() for u in uploads), strict=True
+            ):
+                average = sum(w * s.float() for w, s in zip(weights, sent, strict=True))
+                target.copy_(average)
+    return shared.eval()

@@ -1,0 +1,181 @@
+"""What an attack is allowed to see: a view that holds exactly the granted accesses and nothing of the truth."""
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor, nn
+
+from synth.types import Images, Release
+
+
+class Access(StrEnum):
+    """What a threat model can grant."""
+
+    RELEASE = "the released images and labels"
+    AUXILIARY = "images of other people, of the same distribution"
+    CANDIDATES = "members and holdout images, shuffled and unmarked"
+    MODEL = "the weights of a student trained on the release"
+    GRADIENTS = "the gradients of client steps on the release"
+    TRAINER = "the training code that runs on the release"
+    FEDERATION = "a seat among the clients that train on the release"
+    RERUN = "calls of the defense on data of the attacker's choice"
+
+
+class AccessDenied(PermissionError):
+    """An attack touched what its threat model does not grant."""
+
+
+@dataclass(frozen=True)
+class SharedGradients:
+    """What clients shared of one step each, one image per client, on the same network.
+
+    Args:
+        network: the network whose gradients they are, in the mode it was in (a copy of the attacker's own).
+        gradients: one tensor (V, *shape) per parameter, in the order of ``network.parameters()``.
+        image_shape: (C, H, W) of a client's image.
+    """
+
+    network: nn.Module
+    gradients: tuple[Tensor, ...]
+    image_shape: tuple[int, int, int]
+
+
+@runtime_checkable
+class Encoder(Protocol):
+    """Training code of the attacker's: it sees the training images and returns a penalty on the network."""
+
+    def prepare(self, network: nn.Module, images: Images) -> None:
+        """Called once before training."""
+        ...
+
+    def penalty(self, network: nn.Module) -> Tensor:
+        """Called at every step; the result is added to the loss."""
+        ...
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """What comes back from the attacker's training code: the model, and what is public about its training set.
+
+    Args:
+        network: the trained network.
+        image_shape: (C, H, W) of a training image.
+        labels: (N,) the training labels in order: they are part of the release.
+    """
+
+    network: nn.Module
+    image_shape: tuple[int, int, int]
+    labels: Tensor
+
+
+@runtime_checkable
+class Participant(Protocol):
+    """A client of a federation: it gets the shared model every round and returns what it uploads."""
+
+    def local_round(self, shared: nn.Module, round_index: int) -> nn.Module:
+        """Work on a copy of the shared model, and return the model to upload."""
+        ...
+
+
+@dataclass(frozen=True)
+class Seat:
+    """A client's place in a federation, with one extra class in the shared model.
+
+    Args:
+        own: the attacker's own part of the training data.
+        others: labels of the classes that the other clients hold.
+        extra_class: the output that belongs to no class.
+        rounds: communication rounds.
+        join: plays the whole federation with this participant and returns the final shared model.
+    """
+
+    own: Images
+    others: tuple[int, ...]
+    extra_class: int
+    rounds: int
+    join: Callable[[Participant], nn.Module]
+
+
+@dataclass(frozen=True, kw_only=True)
+class View:
+    """Grants accesses; touching any other raises.
+
+    The accesses are reached through methods that build fresh copies, so an attack can change what it gets without
+    changing what others see. Python cannot keep a determined cheat in the same process from the truth; the wall is
+    that no reference to it hangs on the view (a test walks them) and that a judge of its own does the grading.
+
+    Args:
+        threat_model: the attack's name, for messages.
+        grants: access to a function that provides it.
+    """
+
+    threat_model: str
+    grants: dict[Access, Callable[..., Any]] = field(repr=False)
+
+    def _get(self, access: Access, *arguments: Any) -> Any:
+        if access not in self.grants:
+            granted = ", ".join(sorted(a.name for a in self.grants)) or "nothing"
+            raise AccessDenied(
+                f"the threat model of {self.threat_model} does not grant {access.name} ({access.value}); "
+                f"it grants {granted}"
+            )
+        return self.grants[access](*arguments)
+
+    def release(self) -> Release:
+        """RELEASE: what was published."""
+        return copy.deepcopy(self._get(Access.RELEASE))  # type: ignore[no-any-return]
+
+    def auxiliary(self) -> Images:
+        """AUXILIARY: the attacker's own images."""
+        return copy.deepcopy(self._get(Access.AUXILIARY))  # type: ignore[no-any-return]
+
+    def candidates(self) -> Images:
+        """CANDIDATES: members and holdout images, shuffled and unmarked."""
+        return copy.deepcopy(self._get(Access.CANDIDATES))  # type: ignore[no-any-return]
+
+    def model(self) -> nn.Module:
+        """MODEL: a student trained on the release."""
+        return copy.deepcopy(self._get(Access.MODEL))  # type: ignore[no-any-return]
+
+    def gradients(self) -> SharedGradients:
+        """GRADIENTS: what clients shared of their steps on the release."""
+        return copy.deepcopy(self._get(Access.GRADIENTS))  # type: ignore[no-any-return]
+
+    def train(self, encoder: Encoder) -> TrainedModel:
+        """TRAINER: run the attacker's training code on the release; only the model comes back.
+
+        The code runs on a copy of `encoder`, so what it notes down about the images stays behind.
+        """
+        return self._get(Access.TRAINER, copy.deepcopy(encoder))  # type: ignore[no-any-return]
+
+    def federation(self) -> Seat:
+        """FEDERATION: a seat among the clients."""
+        return self._get(Access.FEDERATION)  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True)
+class Reconstructions:
+    """A guess made of images.
+
+    Args:
+        pixels: float (R, C, H, W) in [0, 1].
+        labels: (R,) the class the attack says each shows.
+        victims: (R,) for each, the position in the attacked batch that it claims to reconstruct, or None where the
+            guess is of a class and of nobody in particular.
+        notes: what the attack observed about itself (e.g. a loss), by name; printed, never judged.
+    """
+
+    pixels: Tensor
+    labels: Tensor
+    victims: Tensor | None = None
+    notes: dict[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.pixels.ndim != 4 or len(self.labels) != len(self.pixels):
+            raise ValueError(f"a guess needs (R, C, H, W) pixels and R labels, got {tuple(self.pixels.shape)}")
+        if not torch.isfinite(self.pixels).all() or self.pixels.min() < 0 or self.pixels.max() > 1:
+            raise ValueError("a guess's pixels must be finite and in [0, 1]")

@@ -1,0 +1,1 @@
+"""The roof: suites, the runner, the command line."""

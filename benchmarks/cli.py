@@ -1,0 +1,210 @@
+"""The command line: `leakbench run | synthesize | report | list | doctor`."""
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table as Grid
+from rich.text import Text
+from typer import TyperException
+
+from benchmarks import doctor as health
+from benchmarks.environment import pick_device
+from benchmarks.estimate import estimate
+from benchmarks.progress import Live
+from benchmarks.runner import Plan, plan
+from benchmarks.runner import run as run_suite
+from benchmarks.suite import RequestProblems, Suite, available, load_suite, parse
+from benchmarks.synthesize import synthesize as synthesize_release
+from reports.records import Record
+from reports.verdicts import Results, questions
+from reports.write import ReportProblem, write_reports
+from synth.datasets import DATASETS, Pool, open_pool
+from synth.image_files import DataProblems
+from synth.registry import defenses as defense_registry
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="What does a synthetic image dataset give away about the private images behind it, and what is it good for?",
+)
+out_console = Console(highlight=False)
+error_console = Console(stderr=True, highlight=False)
+
+Data = Annotated[Path | None, typer.Option(help="Where the dataset lies, or is downloaded to.")]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+ImageSize = Annotated[int | None, typer.Option(help="Resize and crop folders' images to this many pixels a side.")]
+
+
+def refuse(problems: list[str]) -> typer.Exit:
+    """Say everything that is wrong with the request, one sentence a line, and leave with status 2."""
+    for problem in problems:
+        error_console.print(Text(problem), soft_wrap=True)
+    return typer.Exit(2)
+
+
+def default_cache() -> Path:
+    """Where trained networks are kept between runs: under XDG_CACHE_HOME."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "leakbench"
+
+
+def _open(suite: Suite, data: Path | None) -> Pool:
+    return open_pool(suite.dataset, data, suite.image_size)
+
+
+@app.command()
+def run(
+    suite: Annotated[str, typer.Argument(help="A suite's name: see `leakbench list suites`.")],
+    out: Annotated[Path | None, typer.Option(help="The run folder (default: runs/SUITE).")] = None,
+    data: Data = None,
+    dataset: Annotated[str | None, typer.Option(help="Another dataset than the suite's.")] = None,
+    defense: Annotated[list[str] | None, typer.Option(help="NAME[:key=value,…]; repeat; replaces the suite's.")] = None,
+    attack: Annotated[list[str] | None, typer.Option(help="NAME[:key=value,…]; repeat; replaces the suite's.")] = None,
+    seeds: Annotated[int | None, typer.Option(help="Repetitions.")] = None,
+    image_size: ImageSize = None,
+    device: Device = "auto",
+    cache: Annotated[Path | None, typer.Option(help="Where trained networks are kept between runs.")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="List the cells and estimate the cost; run nothing.")
+    ] = False,
+) -> None:
+    """Run a suite; the same command again resumes it."""
+    chosen = load_suite(suite, dataset=dataset, defenses=defense, attacks=attack, seeds=seeds, image_size=image_size)
+    where = pick_device(device)
+    if dry_run:
+        _show_plan(chosen, plan(chosen), where.type)
+        return
+    folder = out or Path("runs") / suite
+    pool = _open(chosen, data)
+    with Live(out_console, plan(chosen), folder) as live:
+        records = run_suite(
+            chosen, pool, out=folder, cache=cache or default_cache(), data=data, device=where, listener=live
+        )
+    for file in write_reports(folder):
+        if file.suffix == ".pdf":
+            out_console.print(f"report: {file}", soft_wrap=True)
+    _show_summary(list(records.values()))
+    if any(record.status == "failed" for record in records.values()):
+        raise typer.Exit(1)
+
+
+def _show_plan(suite: Suite, grid: Plan, device: str) -> None:
+    table = Grid("seed", "defense", "task", "method", "estimate")
+    total = 0.0
+    for cell, seconds in estimate(suite, grid, device):
+        table.add_row(str(cell.seed), Text(cell.defense or "-"), cell.task, Text(cell.method), f"{seconds:,.0f} s")
+        total += seconds
+    out_console.print(table)
+    out_console.print(
+        f"{len(grid.cells)} cells, about {total / 3600:.1f} hours one after another on this machine ({device})"
+    )
+
+
+def _show_summary(records: list[Record]) -> None:
+    results = Results(records)
+    table = Grid("defense", *(f"{attack.split(':')[0]}: worked / members" for attack in results.attacks))
+    for defense in results.defenses:
+        cells = [" / ".join(results.verdict(defense, a, q) for q in questions(a)) for a in results.attacks]
+        table.add_row(Text(defense), *map(Text, cells))
+    out_console.print(table)
+    for attack in results.attacks:
+        for question in questions(attack):
+            control = results.control(attack, question)
+            state = "validated" if control.validated else f"NOT VALIDATED: {control.why}"
+            out_console.print(Text(f"control of {attack.split(':')[0]}, {question}: {state}"))
+    for record in records:
+        if record.status == "failed":
+            cell = record.cell
+            line = f"FAILED {cell.defense} {cell.task} {cell.method} seed {cell.seed}: {record.reason.splitlines()[0]}"
+            out_console.print(Text(line), soft_wrap=True)
+
+
+@app.command()
+def synthesize(
+    defense: Annotated[str, typer.Argument(help="NAME[:key=value,…]: see `leakbench list defenses`.")],
+    dataset: Annotated[str, typer.Option(help="See `leakbench list datasets`.")],
+    out: Annotated[Path, typer.Option(help="Where to put the release; must be empty or missing.")],
+    data: Data = None,
+    seed: Annotated[int, typer.Option(help="Everything random derives from it.")] = 0,
+    image_size: ImageSize = None,
+    device: Device = "auto",
+    members: Annotated[int | None, typer.Option(help="Private images to use (default: the suite quick's).")] = None,
+) -> None:
+    """Just make the release of a defense: an image folder with release.json."""
+    parse(defense, defense_registry)
+    where = pick_device(device)
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise refuse([f"--out {out}: is not an empty folder; give a new one"])
+    suite = load_suite("quick", dataset=dataset, image_size=image_size)
+    count = synthesize_release(suite, defense, _open(suite, data), out=out, seed=seed, members=members, device=where)
+    out_console.print(f"{count} images in {out}", soft_wrap=True)
+
+
+@app.command()
+def report(
+    run: Annotated[Path, typer.Argument(help="A run folder.")],
+    format: Annotated[str, typer.Option(help="Comma-separated: pdf, csv, md, latex.")] = "pdf,csv,md,latex",
+) -> None:
+    """Write the tables and the report of a run again, from its records."""
+    for file in write_reports(run, tuple(format.split(","))):
+        out_console.print(str(file), soft_wrap=True)
+
+
+@app.command("list")
+def list_(
+    what: Annotated[str, typer.Argument(help="datasets, defenses, attacks, metrics or suites; all by default.")] = "",
+) -> None:
+    """List what there is."""
+    found = health.catalogue(DATASETS, available())
+    if what and what not in found:
+        raise refuse([f"there is no list of {what!r}; there are: {', '.join(found)}"])
+    for kind, entries in found.items():
+        if what in ("", kind):
+            out_console.print(f"[bold]{kind}[/bold]")
+            for name, description in entries.items():
+                out_console.print(Text(f"  {name}: {description}"), soft_wrap=True)
+
+
+@app.command()
+def doctor() -> None:
+    """Say what this machine has and what it lacks."""
+    for line in health.examine():
+        out_console.print(Text(line), soft_wrap=True)
+
+
+def main() -> None:
+    """Entry point: a user's mistake is one sentence and status 2, never a traceback."""
+    raise SystemExit(guarded(lambda: app(standalone_mode=False)))
+
+
+def guarded(command: Callable[[], object]) -> int:
+    """Run a command and turn its exceptions into an exit status.
+
+    Args:
+        command: the command line with its arguments.
+
+    Returns:
+        0 done, 1 some cell failed, 2 the request was wrong, 130 interrupted.
+    """
+    try:
+        status = command()
+    except typer.Exit as stop:
+        return stop.exit_code
+    except (typer.Abort, KeyboardInterrupt):
+        error_console.print("Interrupted; finished cells are kept, and the same command resumes.")
+        return 130
+    except (RequestProblems, DataProblems) as error:
+        return refuse(error.problems).exit_code
+    except (ReportProblem, TyperException) as error:
+        format_message = getattr(error, "format_message", error.__str__)
+        return refuse([format_message()]).exit_code
+    return status if isinstance(status, int) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(guarded(lambda: app(standalone_mode=False)))

@@ -1,0 +1,64 @@
+"""Where and with what a figure was measured."""
+
+import os
+import platform
+import resource
+import subprocess
+import sys
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import torch
+
+from benchmarks.suite import RequestProblems
+
+PACKAGES = ("leakbench", "torch", "torchvision", "numpy", "scipy", "piq", "lpips", "scikit-learn", "typst")
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def _git(*arguments: str) -> str:
+    here = Path(__file__).resolve().parent
+    try:
+        done = subprocess.run(["git", *arguments], cwd=here, capture_output=True, text=True, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def pick_device(name: str) -> torch.device:
+    """``auto`` takes CUDA where there is any.
+
+    Raises:
+        RequestProblems: cuda was asked for and there is none.
+    """
+    if name not in ("auto", "cpu", "cuda"):
+        raise RequestProblems([f"--device must be auto, cpu or cuda, got {name!r}"])
+    if name == "cuda" and not torch.cuda.is_available():
+        raise RequestProblems(["--device cuda: this machine has no CUDA device that torch can use; try --device cpu"])
+    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+@cache
+def environment(device: str) -> dict[str, str]:
+    """Versions, commit and hardware, for records."""
+    commit = _git("rev-parse", "HEAD") or "unknown"
+    if commit != "unknown" and _git("status", "--porcelain", "--untracked-files=no"):
+        commit += "+dirty"
+    hardware = torch.cuda.get_device_name() if device == "cuda" else f"CPU {platform.machine()}, {os.cpu_count()} cores"
+    packages = {package: _version(package) for package in PACKAGES}
+    return {"python": platform.python_version(), "commit": commit, "device": hardware} | packages
+
+
+def peak_memory(device: torch.device) -> int:
+    """Bytes: the device's peak since the last reset, or this process's peak so far."""
+    if device.type == "cuda":
+        return int(torch.cuda.max_memory_allocated())
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

@@ -1,0 +1,85 @@
+"""What a suite will cost on this machine: steps counted, a few of them timed."""
+
+import time
+from collections.abc import Iterator
+from functools import cache
+
+import torch
+
+from attacks.registry import attacks
+from benchmarks.runner import Plan
+from benchmarks.suite import Suite, parse
+from reports.records import Cell
+from synth.networks import build
+from synth.registry import defenses
+from synth.training import Recipe, train
+from synth.types import Images, generator
+
+SIDES = {"imagenet": 224}
+PROBE = 16
+
+
+def estimate(suite: Suite, grid: Plan, device: str) -> Iterator[tuple[Cell, float]]:
+    """Each cell with its estimated seconds.
+
+    A training step of every network is timed on random images of the suite's size; a cell costs the image passes
+    that it makes. A gradient-matching step counts as four passes (it differentiates twice); what has no network in
+    it (saving, comparing) counts by images. It is an estimate: within a factor of two.
+
+    Args:
+        suite: the grid's suite.
+        grid: the cells.
+        device: ``cpu`` or ``cuda``.
+    """
+    seconds = cache(lambda network: _seconds_per_image(suite, network, torch.device(device)))
+    trained: set[tuple[str, int]] = set()
+    for cell in grid.cells:
+        yield cell, _seconds(suite, cell, seconds, trained)
+
+
+def _seconds_per_image(suite: Suite, network: str, device: torch.device) -> float:
+    """Seconds that one image takes in one training step."""
+    side = suite.image_size or SIDES.get(suite.dataset, 32)
+    rng = generator("estimate")
+    pixels = torch.randint(0, 256, (PROBE, 3, side, side), generator=rng, dtype=torch.uint8)
+    images = Images(pixels, torch.arange(PROBE) % 10, tuple(map(str, range(10))))
+    model = build(network, classes=10, side=side, seed=0)
+    train(model, images, Recipe(steps=1, batch_size=PROBE), seed=0, device=device)
+    start = time.perf_counter()
+    train(model, images, Recipe(steps=2, batch_size=PROBE), seed=0, device=device)
+    return (time.perf_counter() - start) / (2 * PROBE)
+
+
+def _seconds(suite: Suite, cell: Cell, seconds, trained: set[tuple[str, int]]) -> float:  # type: ignore[no-untyped-def]
+    def cost(network: str, recipe: Recipe) -> float:
+        return float(seconds(network)) * recipe.steps * recipe.batch_size
+
+    teacher = cost(suite.teacher.network, suite.teacher.recipe)
+    if cell.task == "oracle":
+        return teacher
+    if cell.task == "release":
+        defense = parse(cell.defense, defenses)
+        if not defense.teacher_based:
+            return suite.sizes.members * 1e-3
+        first = teacher if ("teacher", cell.seed) not in trained else 0.0
+        trained.add(("teacher", cell.seed))
+        images = getattr(defense, "images", suite.sizes.members)
+        count = suite.sizes.members if images == "members" else int(images)
+        return first + count * getattr(defense, "steps", 0) * float(seconds(suite.teacher.network))
+    if cell.task == "utility":
+        return cost(cell.method.split(":")[0], suite.student.recipe)
+    if cell.task == "visual":
+        return suite.sizes.members * 2e-3 + (suite.sizes.members / 1e4) ** 2 * 10
+    return _attack_seconds(suite, cell, seconds, cost)
+
+
+def _attack_seconds(suite: Suite, cell: Cell, seconds, cost) -> float:  # type: ignore[no-untyped-def]
+    attack = parse(cell.method, attacks)
+    if attack.family == "memorization":
+        return float(cost(suite.teacher.network, suite.memorization.recipe))
+    if attack.family == "gradient":
+        passes = 4 * getattr(attack, "iterations", 1) * getattr(attack, "restarts", 1) * suite.gradient.victims
+        return float(passes * seconds(suite.gradient.network))
+    rules = suite.federation
+    steps = rules.rounds * (rules.clients * rules.local_steps + getattr(attack, "generator_steps", 0))
+    return float(2 * 3 * steps * rules.batch_size * seconds(rules.network))

@@ -1,0 +1,137 @@
+"""The runner: from a suite to records, one cell after another, resumable at any moment."""
+
+import time
+import traceback
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+
+from benchmarks.environment import environment, peak_memory
+from benchmarks.stages import STAGES, Bench, Outcome
+from benchmarks.store import Cache, RunFolder
+from benchmarks.suite import Suite, parse
+from reports.records import Cell, Record
+from synth.datasets import Pool
+from synth.registry import defenses
+
+
+class Listener(Protocol):
+    """Whoever wants to know how a run goes."""
+
+    def started(self, cell: Cell) -> None:
+        """A cell begins."""
+
+    def advanced(self, done: int, total: int) -> None:
+        """Progress within what is under way."""
+
+    def finished(self, record: Record) -> None:
+        """A cell has left its record."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The grid of a suite, in the order in which it runs."""
+
+    cells: tuple[Cell, ...]
+
+    def left(self, records: dict[str, Record]) -> list[Cell]:
+        """The cells that are not done; failed ones are tried again."""
+        return [cell for cell in self.cells if cell.id not in records or records[cell.id].status == "failed"]
+
+
+def plan(suite: Suite) -> Plan:
+    """All cells of a suite: per seed and defense its release first, then everything that reads it."""
+    identity = f"{suite.name}-{suite.hash}"
+
+    def cell(defense: str, task: str, method: str, seed: int) -> Cell:
+        return Cell(suite=identity, dataset=suite.dataset, defense=defense, task=task, method=method, seed=seed)
+
+    def cells() -> Iterator[Cell]:
+        for seed in range(suite.seeds):
+            yield cell("", "oracle", suite.teacher.network, seed)
+            for spec in suite.defenses:
+                yield cell(spec, "release", "", seed)
+                yield cell(spec, "visual", "", seed)
+                labels = ["hard"] + ["soft"] * bool(parse(spec, defenses).publishes_soft_labels)
+                yield from (cell(spec, "utility", f"{n}:{k}", seed) for n in suite.student.networks for k in labels)
+                yield from (cell(spec, "attack", attack, seed) for attack in suite.attacks)
+
+    return Plan(tuple(cells()))
+
+
+def run_cell(bench: Bench, cell: Cell) -> Record:
+    """Compute one cell; whatever goes wrong becomes its record."""
+    if bench.device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+    reason, outcome, start = "", Outcome(()), time.perf_counter()
+    needs_release = cell.task not in ("oracle", "release")
+    try:
+        if needs_release and not bench.folder.has_release(cell.defense, cell.seed):
+            raise RuntimeError("the release that this cell reads was not made; see its own record")
+        outcome = STAGES[cell.task](bench, cell)
+    except Exception as error:  # noqa: BLE001 - the one place where a failure becomes a record instead of an end
+        reason = f"{type(error).__name__}: {error}\n{traceback.format_exc()}"
+    claim = parse(cell.defense, defenses).claim if cell.defense else None
+    return Record(
+        cell=cell,
+        status="failed" if reason else "ok",
+        reason=reason,
+        measurements=outcome.measurements,
+        absent=outcome.absent,
+        conditions=outcome.conditions,
+        claim=asdict(claim) if claim else {},
+        seconds=round(time.perf_counter() - start, 3),
+        peak_memory=peak_memory(bench.device),
+        environment=environment(bench.device.type),
+    )
+
+
+def describe(suite: Suite, pool: Pool, data: Path | None) -> dict[str, Any]:
+    """The content of run.json: the resolved suite, the data, and what makes it this run."""
+    return {
+        "identity": {
+            "suite": suite.name,
+            "hash": suite.hash,
+            "images": len(pool.labels),
+            "classes": list(pool.classes),
+        },
+        "suite": suite.model_dump(mode="json"),
+        "data": data.name if data else "",
+        "environment": environment("cuda" if torch.cuda.is_available() else "cpu"),
+    }
+
+
+def run(
+    suite: Suite, pool: Pool, *, out: Path, cache: Path, data: Path | None, device: torch.device, listener: Listener
+) -> dict[str, Record]:
+    """Run what is left of a suite.
+
+    Args:
+        suite: the grid.
+        pool: the dataset.
+        out: the run folder.
+        cache: of trained networks.
+        data: where the dataset came from, for the description.
+        device: where to compute.
+        listener: told how it goes.
+
+    Returns:
+        The records of the suite's cells, by id.
+
+    Raises:
+        RequestProblems: `out` holds another run.
+    """
+    folder = RunFolder(out)
+    folder.open(describe(suite, pool, data))
+    bench = Bench(suite, pool, folder, Cache(cache), device, listener.advanced)
+    grid = plan(suite)
+    for cell in grid.left(folder.records()):
+        listener.started(cell)
+        record = run_cell(bench, cell)
+        folder.append(record)
+        listener.finished(record)
+    records = folder.records()
+    return {cell.id: records[cell.id] for cell in grid.cells}

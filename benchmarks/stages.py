@@ -1,0 +1,232 @@
+"""What a cell computes: release, visual privacy, utility, leakage. Each is a function of the bench and a cell."""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from functools import cache, cached_property
+
+import torch
+from torch import Tensor, nn
+
+from attacks.judge import Truth, judge_class, judge_images
+from attacks.registry import attacks
+from attacks.scenario import Scenario
+from benchmarks.galleries import save_gallery
+from benchmarks.store import Cache, RunFolder, digest
+from benchmarks.suite import Suite, Training, parameters, parse
+from metrics.measurement import Measurement
+from metrics.neighbours import nearest
+from metrics.rates import Interval
+from metrics.utility import accuracy
+from metrics.visual import compare
+from reports.records import Cell
+from synth.datasets import Pool, split
+from synth.networks import build
+from synth.registry import defenses
+from synth.training import predict, train
+from synth.types import Images, Release, Split, derive_seed
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A stage's figures, and what the record says about them."""
+
+    measurements: tuple[Measurement, ...]
+    absent: dict[str, str] = field(default_factory=dict)
+    conditions: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Repetition:
+    """One seed's data and networks."""
+
+    split: Split
+    oracle: nn.Module
+    teacher: Callable[[], nn.Module]
+
+
+class Bench:
+    """Everything that stages share: the suite, the data, the folder; trains each teacher and oracle once.
+
+    Args:
+        suite: the grid.
+        pool: the dataset.
+        folder: the run folder.
+        networks: the cache of trained networks.
+        device: where to compute.
+        progress: called with (done, total) of whatever is under way.
+    """
+
+    def __init__(
+        self, suite: Suite, pool: Pool, folder: RunFolder, networks: Cache, device: torch.device, progress: Progress
+    ) -> None:
+        self.suite, self.pool, self.folder, self.networks = suite, pool, folder, networks
+        self.device, self.progress = device, progress
+        self.repetition = cache(self._repetition)
+        self.published = cache(self._published)
+
+    @cached_property
+    def classes(self) -> tuple[str, ...]:
+        """The classes' names."""
+        return self.pool.classes
+
+    def _repetition(self, seed: int) -> Repetition:
+        parts = split(self.pool, self.suite.sizes, seed=self.seed("split", seed))
+        oracle = self.trained("oracle", self.suite.teacher, parts.holdout, seed)
+        return Repetition(
+            parts, oracle, cache(lambda: self.trained("teacher", self.suite.teacher, parts.members, seed))
+        )
+
+    def seed(self, *names: object) -> int:
+        """A seed derived from the suite's hash and names."""
+        return derive_seed(self.suite.hash, *names)
+
+    def trained(self, purpose: str, training: Training, images: Images, seed: int) -> nn.Module:
+        """A network trained on images, from the cache where it is there."""
+        network = build(
+            training.network, classes=len(images.classes), side=images.side, seed=self.seed(purpose, "init", seed)
+        )
+        key = digest(purpose, training.model_dump(mode="json"), self.seed(purpose, seed), images)
+        if not self.networks.load(key, network):
+            train(
+                network,
+                images,
+                training.recipe,
+                seed=self.seed(purpose, seed),
+                device=self.device,
+                progress=self.progress,
+            )
+            self.networks.save(key, network)
+        return network.to(self.device).eval()
+
+    def _published(self, spec: str, seed: int) -> tuple[Release, Tensor | None]:
+        return self.folder.load_release(spec, seed)
+
+    def truth(self, cell: Cell, victims: Tensor) -> Truth:
+        """What the judge of a cell knows."""
+        release, source = self.published(cell.defense, cell.seed)
+        repetition = self.repetition(cell.seed)
+        return Truth(
+            released=release.images,
+            victims=victims,
+            source_index=source,
+            split=repetition.split,
+            oracle=repetition.oracle,
+            seed=self.seed("judge", cell.id),
+            device=self.device,
+        )
+
+
+def release_stage(bench: Bench, cell: Cell) -> Outcome:
+    """Synthesise a release and save it."""
+    defense = parse(cell.defense, defenses)
+    repetition = bench.repetition(cell.seed)
+    teacher = repetition.teacher() if defense.teacher_based else None
+    release = defense.release(
+        repetition.split.members,
+        teacher=teacher,
+        public=repetition.split.public,
+        seed=bench.seed("defense", cell.defense, cell.seed),
+        device=bench.device,
+    )
+    about = {"defense": cell.defense, "parameters": parameters(defense), "claim": asdict(defense.claim)}
+    bench.folder.save_release(release, cell.defense, cell.seed, about)
+    size = Measurement(name="release.images", value=float(len(release.images)), n=1, better="higher", unit="images")
+    return Outcome((size,))
+
+
+def visual_stage(bench: Bench, cell: Cell) -> Outcome:
+    """Compare a release with the private images it came from, the nearest ones, and the nearest strangers'."""
+    release, source = bench.published(cell.defense, cell.seed)
+    parts = bench.repetition(cell.seed).split
+    images, members = release.images, parts.members
+    if source is not None:
+        paired, pairing = source, "source"
+    else:
+        paired = nearest(
+            images.pixels, members.pixels, query_labels=images.labels, candidate_labels=members.labels
+        ).position
+        pairing = "nearest of the class"
+    seed = bench.seed("visual", cell.id)
+    figures, absent = compare("paired", images.pixels, members.pixels[paired], seed=seed)
+    for name, candidates in (("nearest", members), ("stranger", parts.holdout)):
+        index = nearest(images.pixels, candidates.pixels).position
+        more, missing = compare(name, images.pixels, candidates.pixels[index], seed=seed)
+        figures, absent = figures + more, absent | missing
+    return Outcome(tuple(figures), absent, {"paired with": pairing})
+
+
+def utility_stage(bench: Bench, cell: Cell) -> Outcome:
+    """Train a student on a release from scratch and test it on real images."""
+    release, _ = bench.published(cell.defense, cell.seed)
+    name, _, labels = cell.method.partition(":")
+    images, test = release.images, bench.repetition(cell.seed).split.test
+    student = build(name, classes=len(images.classes), side=images.side, seed=bench.seed("student", name, cell.seed))
+    train(
+        student,
+        images,
+        bench.suite.student.recipe,
+        seed=bench.seed("student", name, cell.seed),
+        device=bench.device,
+        soft_labels=release.soft_labels if labels == "soft" else None,
+        progress=bench.progress,
+    )
+    return Outcome((_accuracy(predict(student, test.pixels, device=bench.device), test, "student.accuracy"),))
+
+
+def oracle_stage(bench: Bench, cell: Cell) -> Outcome:
+    """The oracle's own test accuracy: what its verdicts are worth."""
+    repetition = bench.repetition(cell.seed)
+    test = repetition.split.test
+    return Outcome((_accuracy(predict(repetition.oracle, test.pixels, device=bench.device), test, "oracle.accuracy"),))
+
+
+def attack_stage(bench: Bench, cell: Cell) -> Outcome:
+    """Run an attack on its view, and have it judged."""
+    attack, defense = parse(cell.method, attacks), parse(cell.defense, defenses)
+    release, _ = bench.published(cell.defense, cell.seed)
+    suite = bench.suite
+    scenario = Scenario(
+        release=release,
+        split=bench.repetition(cell.seed).split,
+        clients=suite.gradient,
+        federation=suite.federation,
+        network=suite.teacher.network,
+        recipe=suite.memorization.recipe,
+        share=defense.share,
+        seed=bench.seed("victims", cell.defense, cell.seed),
+        device=bench.device,
+    )
+    seed = bench.seed("attack", cell.method, cell.defense, cell.seed)
+    guess = attack.run(scenario.view(attack, cell.method), seed=seed, device=bench.device)
+    truth = bench.truth(cell, scenario.order)
+    if attack.goal == "class":
+        control = attack.run(scenario.view(attack, cell.method, null=True), seed=seed, device=bench.device)
+        verdict = judge_class(guess, control, truth)
+    else:
+        verdict = judge_images(guess, truth)
+    save_gallery(bench.folder.gallery(cell.id), guess, truth)
+    grants = ", ".join(sorted(access.name for access in attack.needs))
+    conditions = {"threat model": grants, "parameters": json.dumps(parameters(attack))} | scenario.conditions(attack)
+    return Outcome(verdict.measurements, verdict.absent, conditions)
+
+
+STAGES: dict[str, Callable[[Bench, Cell], Outcome]] = {
+    "release": release_stage,
+    "visual": visual_stage,
+    "utility": utility_stage,
+    "oracle": oracle_stage,
+    "attack": attack_stage,
+}
+
+
+def _accuracy(logits: Tensor, test: Images, name: str) -> Measurement:
+    interval: Interval = accuracy(logits, test.labels)
+    value, low, high = (None if part is None else 100 * part for part in interval)
+    assert value is not None
+    variant = "on real test images, Wilson over images"
+    return Measurement(
+        name=name, value=value, low=low, high=high, n=len(test), unit="%", better="higher", variant=variant
+    )

@@ -1,0 +1,189 @@
+"""Suites: named grids, read from TOML and checked before anything runs."""
+
+import hashlib
+import json
+import tomllib
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+import attacks
+import synth
+from attacks.registry import Attack
+from attacks.registry import attacks as attack_registry
+from attacks.scenario import Federation, GradientClients
+from synth.datasets import DATASETS, Sizes
+from synth.networks import NETWORKS
+from synth.registry import Registry
+from synth.registry import defenses as defense_registry
+from synth.training import Recipe
+from synth.types import Defense
+
+__all__ = ["attacks", "synth"]  # imported so that every method is registered
+
+T = TypeVar("T")
+
+FOLDER = Path(__file__).parent / "suites"
+"""Not found through importlib.resources: opacus too installs a package called benchmarks, and the two may mix."""
+
+
+class RequestProblems(ValueError):
+    """Everything that is wrong with a request, as one sentence each."""
+
+    def __init__(self, problems: list[str]) -> None:
+        self.problems = problems
+        super().__init__("\n".join(problems))
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Training(_Strict):
+    """A network and how it is trained."""
+
+    network: str
+    recipe: Recipe
+
+
+class Students(_Strict):
+    """The networks that a release is tested with, and how they are trained."""
+
+    networks: tuple[str, ...] = Field(min_length=1)
+    recipe: Recipe
+
+
+class Memorization(_Strict):
+    """How the attacker's training code trains the teacher's network."""
+
+    recipe: Recipe
+
+
+class Suite(_Strict):
+    """A named grid.
+
+    Args:
+        name: what it is called.
+        dataset: one of the datasets.
+        image_size: side to resize and crop folders' images to.
+        seeds: repetitions, each with its own split.
+        defenses: specs ``NAME[:key=value,…]``.
+        attacks: specs, likewise.
+        sizes: images of each part.
+        teacher: the network trained on the members; the oracle is trained alike, on the holdout.
+        student: see :class:`Students`.
+        memorization: see :class:`Memorization`.
+        gradient: the clients that gradient attacks listen to.
+        federation: the federation that GAN attacks join.
+    """
+
+    name: str
+    dataset: str
+    image_size: int | None = Field(default=None, ge=8)
+    seeds: int = Field(default=1, ge=1)
+    defenses: tuple[str, ...] = Field(min_length=1)
+    attacks: tuple[str, ...]
+    sizes: Sizes
+    teacher: Training
+    student: Students
+    memorization: Memorization
+    gradient: GradientClients
+    federation: Federation
+
+    @property
+    def hash(self) -> str:
+        """Hash of everything that bears on a cell's result; adding a defense, an attack or a seed keeps it."""
+        bearing = self.model_dump(mode="json", exclude={"name", "defenses", "attacks", "seeds"})
+        return hashlib.sha256(json.dumps(bearing, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def available() -> list[str]:
+    """The names of the suites that come with leakbench."""
+    return sorted(file.stem for file in FOLDER.glob("*.toml"))
+
+
+def load_suite(name: str, **overrides: Any) -> Suite:
+    """Read a suite and check all of it.
+
+    Args:
+        name: of a built-in suite.
+        overrides: fields that the command line replaces; None leaves a field as it is.
+
+    Raises:
+        RequestProblems: everything that is wrong.
+    """
+    if name not in available():
+        raise RequestProblems([f"there is no suite {name!r}; there are: {', '.join(available())}"])
+    text = (FOLDER / f"{name}.toml").read_text(encoding="utf-8")
+    raw = tomllib.loads(text) | {key: value for key, value in overrides.items() if value is not None}
+    try:
+        suite = Suite.model_validate(raw)
+    except ValidationError as error:
+        raise RequestProblems([_sentence(f"suite {name}", problem) for problem in error.errors()]) from error
+    problems = _unknown_names(suite)
+    problems += _bad_specs(suite.defenses, defense_registry) + _bad_specs(suite.attacks, attack_registry)
+    if problems:
+        raise RequestProblems(problems)
+    return suite
+
+
+def _unknown_names(suite: Suite) -> list[str]:
+    problems = []
+    if suite.dataset not in DATASETS:
+        problems.append(f"there is no dataset {suite.dataset!r}; there are: {', '.join(DATASETS)}")
+    named = {suite.teacher.network, suite.gradient.network, suite.federation.network, *suite.student.networks}
+    for network in sorted(named - set(NETWORKS)):
+        problems.append(f"there is no network {network!r}; there are: {', '.join(sorted(NETWORKS))}")
+    return problems
+
+
+def _bad_specs(specs: tuple[str, ...], registry: Registry[T]) -> list[str]:
+    problems = [f"{spec!r} is asked for twice" for spec in sorted(set(specs)) if specs.count(spec) > 1]
+    for spec in specs:
+        try:
+            parse(spec, registry)
+        except RequestProblems as error:
+            problems += error.problems
+    return problems
+
+
+def _sentence(owner: str, problem: Any) -> str:
+    where = ".".join(str(part) for part in problem["loc"] if part not in ("int", "literal['class']"))
+    message = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "value_error":  # our own sentences name the parameter and the value already
+        return f"{owner}: {message}"
+    return f"{owner}: {where}: {message}, got {problem['input']!r}"
+
+
+def parse(spec: str, registry: Registry[T]) -> T:
+    """Build a defense or an attack from ``NAME[:key=value,…]``.
+
+    Raises:
+        RequestProblems: no such name, no such parameter, or a value of the wrong kind.
+    """
+    name, _, rest = spec.partition(":")
+    if name not in registry:
+        raise RequestProblems([f"there is no {registry.kind} {name!r}; there are: {', '.join(registry.names())}"])
+    cls = registry[name]
+    known = [field.name for field in fields(cls) if field.name != "claim"]  # type: ignore[arg-type]
+    values: dict[str, str] = {}
+    problems = []
+    for item in filter(None, rest.split(",")):
+        key, equals, value = item.partition("=")
+        if not equals or key not in known:
+            choices = ", ".join(known) or "none"
+            problems.append(f"{spec!r}: {key!r} is not a parameter of {name}; its parameters: {choices}")
+        values[key] = value
+    if problems:
+        raise RequestProblems(problems)
+    try:
+        return TypeAdapter(cls).validate_python(values)
+    except ValidationError as error:
+        raise RequestProblems([_sentence(repr(spec), problem) for problem in error.errors()]) from error
+
+
+def parameters(item: Defense | Attack) -> dict[str, Any]:
+    """The hyper-parameters of a defense or an attack, JSON-ready."""
+    return {key: value for key, value in asdict(item).items() if key != "claim"}

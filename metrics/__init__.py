@@ -1,0 +1,1 @@
+"""Numbers from tensors: image similarity, neighbours, rates and their intervals. Imports nothing of ours."""

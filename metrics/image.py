@@ -1,0 +1,95 @@
+"""Per-image similarity of two batches of images, by piq: PSNR, SSIM, MS-SSIM."""
+
+from collections.abc import Callable
+
+import piq
+import torch
+from torch import Tensor
+
+PSNR_CAP = 80.0
+"""dB. piq adds 1e-8 to the mean squared error, so an exact copy scores 80 dB and no batch becomes infinite."""
+
+MS_SSIM_SIDE = 161
+"""Pixels. Five scales with an 11-pixel window need (11 - 1) * 2**4 + 1 on the shorter side."""
+
+VARIANTS = {
+    "psnr": "piq, data range 1, per image over all channels, capped at 80 dB by MSE + 1e-8",
+    "ssim": "piq, 11x11 Gaussian window sigma 1.5, data range 1, no padding, no downsampling, mean over channels",
+    "ms-ssim": "piq, 5 scales, 11x11 Gaussian window sigma 1.5, data range 1",
+}
+
+
+def _check(x: Tensor, y: Tensor) -> None:
+    if x.shape != y.shape or x.ndim != 4:
+        raise ValueError(
+            f"images must be two (N, C, H, W) batches of one shape, got {tuple(x.shape)}, {tuple(y.shape)}"
+        )
+    for batch in (x, y):
+        if not batch.is_floating_point() or (batch.numel() and (batch.min() < 0 or batch.max() > 1)):
+            raise ValueError("images must be float in [0, 1]; divide uint8 images by 255")
+
+
+def _chunked(metric: Callable[[Tensor, Tensor], Tensor], x: Tensor, y: Tensor, size: int = 1024) -> Tensor:
+    _check(x, y)
+    if not len(x):
+        return x.new_zeros(0)
+    return torch.cat([metric(a.float(), b.float()) for a, b in zip(x.split(size), y.split(size), strict=True)])
+
+
+def psnr(x: Tensor, y: Tensor) -> Tensor:
+    """Peak signal-to-noise ratio, 10 log10(1 / (MSE + 1e-8)), in dB.
+
+    Args:
+        x: float images in [0, 1], (N, C, H, W).
+        y: the images to compare with, same shape.
+
+    Returns:
+        (N,) values; 80 for an exact copy.
+
+    Raises:
+        ValueError: shapes differ, or values are outside [0, 1].
+    """
+    return _chunked(lambda a, b: piq.psnr(a, b, data_range=1.0, reduction="none"), x, y)
+
+
+def ssim(x: Tensor, y: Tensor) -> Tensor:
+    """Structural similarity (Wang et al. 2004) with an 11x11 Gaussian window, no padding, no downsampling.
+
+    Args:
+        x: float images in [0, 1], (N, C, H, W), at least 11 pixels a side.
+        y: the images to compare with, same shape.
+
+    Returns:
+        (N,) values in [-1, 1]; 1 for an exact copy.
+
+    Raises:
+        ValueError: shapes differ, values are outside [0, 1], or images are smaller than the window.
+    """
+    if x.ndim == 4 and min(x.shape[-2:]) < 11:
+        raise ValueError(f"SSIM's window needs 11 pixels a side, got {x.shape[-2]}x{x.shape[-1]}")
+    return _chunked(lambda a, b: piq.ssim(a, b, data_range=1.0, reduction="none", downsample=False), x, y)
+
+
+def ms_ssim_unavailable(side: int) -> str | None:
+    """Why MS-SSIM cannot be computed on images of this side, or None where it can."""
+    if side >= MS_SSIM_SIDE:
+        return None
+    return f"MS-SSIM's five scales need {MS_SSIM_SIDE} pixels a side, these images have {side}"
+
+
+def ms_ssim(x: Tensor, y: Tensor) -> Tensor:
+    """Multi-scale structural similarity (Wang et al. 2003), five scales.
+
+    Args:
+        x: float images in [0, 1], (N, C, H, W), at least 161 pixels a side.
+        y: the images to compare with, same shape.
+
+    Returns:
+        (N,) values in [0, 1].
+
+    Raises:
+        ValueError: shapes differ, values are outside [0, 1], or images are too small for five scales.
+    """
+    if (reason := ms_ssim_unavailable(min(x.shape[-2:]))) is not None:
+        raise ValueError(reason)
+    return _chunked(lambda a, b: piq.multi_scale_ssim(a, b, data_range=1.0, reduction="none"), x, y)

@@ -1,0 +1,56 @@
+"""One measured number with everything needed to read it. Standard library only: reports import it without torch."""
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+Better = Literal["higher", "lower"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measurement:
+    """A value with its interval, its sample size, its unit and its good direction.
+
+    Args:
+        name: what was measured, e.g. ``"private.ssim.excess"``.
+        value: the point estimate.
+        low: lower end of the interval, or None where no interval can be given (n < 2).
+        high: upper end, likewise.
+        n: how many independent things stand behind the value (images, trials, students).
+        unit: ``"%"``, ``"dB"``, ``"s"``, … or ``""`` for a pure number.
+        better: which direction is good *for the data owner*: utility higher, leakage lower.
+        variant: the exact variant measured (window, padding, backbone, hash of weights, interval method).
+        level: confidence level of the interval.
+
+    Raises:
+        ValueError: the value or a bound is NaN or infinite, the interval is reversed, or n < 0.
+    """
+
+    name: str
+    value: float
+    low: float | None = None
+    high: float | None = None
+    n: int
+    unit: str = ""
+    better: Better
+    variant: str = ""
+    level: float = 0.95
+
+    def __post_init__(self) -> None:
+        for field in ("value", "low", "high"):
+            number = getattr(self, field)
+            if number is not None and not math.isfinite(number):
+                raise ValueError(f"Measurement {self.name}: {field} must be finite, got {number}")
+        if self.low is not None and self.high is not None and self.low > self.high:
+            raise ValueError(f"Measurement {self.name}: low {self.low} is above high {self.high}")
+        if self.n < 0:
+            raise ValueError(f"Measurement {self.name}: n must be >= 0, got {self.n}")
+
+    def to_json(self) -> dict[str, Any]:
+        """The measurement as a JSON-ready dict."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, fields: dict[str, Any]) -> "Measurement":
+        """The inverse of :meth:`to_json`."""
+        return cls(**fields)

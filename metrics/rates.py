@@ -1,0 +1,119 @@
+"""Intervals: Wilson for rates, bootstrap over images for means, label exchange for members against holdout."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import binomtest, bootstrap, t
+
+Floats = NDArray[np.floating]
+
+
+class Interval(NamedTuple):
+    """A point estimate with its interval; the bounds are None where n < 2 gives none."""
+
+    value: float
+    low: float | None
+    high: float | None
+
+
+def wilson(successes: int, trials: int, *, level: float = 0.95) -> Interval:
+    """Success rate with Wilson's score interval (Wilson 1927, doi 10.1080/01621459.1927.10502953), by scipy.
+
+    Args:
+        successes: 0..trials.
+        trials: at least 1.
+        level: confidence level.
+    """
+    interval = binomtest(successes, trials).proportion_ci(confidence_level=level, method="wilson")
+    return Interval(successes / trials, float(interval.low), float(interval.high))
+
+
+def rate_difference(
+    successes: int, trials: int, control_successes: int, control_trials: int, *, level: float = 0.95
+) -> Interval:
+    """Difference of two independent rates with Newcombe's hybrid score interval (Newcombe 1998, method 10)."""
+    p, q = wilson(successes, trials, level=level), wilson(control_successes, control_trials, level=level)
+    assert p.low is not None
+    assert p.high is not None
+    assert q.low is not None
+    assert q.high is not None
+    delta = p.value - q.value
+    low = delta - float(np.hypot(p.value - p.low, q.high - q.value))
+    high = delta + float(np.hypot(p.high - p.value, q.value - q.low))
+    return Interval(delta, max(low, -1.0), min(high, 1.0))
+
+
+def mean_over_images(values: Floats, *, seed: int = 0, level: float = 0.95) -> Interval:
+    """Mean with a percentile bootstrap interval over images, by scipy.
+
+    Args:
+        values: (N,) one value per independent image, N >= 1.
+        seed: of the resampling.
+        level: confidence level.
+    """
+    values = np.asarray(values, dtype=np.float64)
+    if len(values) < 2 or np.ptp(values) == 0:
+        same = float(values[0]) if len(values) >= 2 else None
+        return Interval(float(values.mean()), same, same)
+    result = bootstrap((values,), np.mean, n_resamples=2000, method="percentile", confidence_level=level, rng=seed)
+    return Interval(float(values.mean()), float(result.confidence_interval.low), float(result.confidence_interval.high))
+
+
+def mean_over_seeds(values: Floats, *, level: float = 0.95) -> Interval:
+    """Mean over few independent repetitions with Student's t interval."""
+    values = np.asarray(values, dtype=np.float64)
+    mean = float(values.mean())
+    if len(values) < 2:
+        return Interval(mean, None, None)
+    half = float(t.ppf((1 + level) / 2, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values)))
+    return Interval(mean, mean - half, mean + half)
+
+
+def exchange(
+    similarity: Floats,
+    is_member: NDArray[np.bool_],
+    *,
+    allowed: NDArray[np.bool_] | None = None,
+    seed: int = 0,
+    level: float = 0.95,
+    permutations: int = 999,
+) -> Interval:
+    """How much nearer the guesses are to members than to holdout, with an interval by exchanging the labels.
+
+    The statistic is the mean over guesses of (similarity to the most similar member - to the most similar
+    holdout image). If the release owes nothing to the members, members and holdout are exchangeable, so shuffling
+    who is called a member gives the statistic's null distribution, however the guesses depend on each other: many
+    guesses that share one "hub" neighbour cannot fake a leak, which an interval over guesses would allow.
+    The interval is the value minus the null's quantiles: it excludes 0 exactly when the two-sided test rejects.
+
+    Args:
+        similarity: (R, M) similarity of each of R guesses to each of M candidates; higher is more alike.
+        is_member: (M,) which candidates are members; at least one of each kind must be allowed for each guess.
+        allowed: (R, M) which candidates count for which guess (e.g. those of its class); all by default.
+            Labels are exchanged within columns that share the same pattern (that is, within a class).
+        seed: of the shuffles.
+        level: confidence level.
+        permutations: number of shuffles.
+    """
+    allowed = np.ones(similarity.shape, dtype=bool) if allowed is None else allowed
+    _, stratum = np.unique(allowed, axis=1, return_inverse=True)
+    stratum = np.asarray(stratum).reshape(-1)
+    masked = np.where(allowed, similarity, -np.inf)
+
+    def statistic(members: NDArray[np.bool_]) -> float:
+        inside = np.where(members, masked, -np.inf).max(axis=1)
+        outside = np.where(members, -np.inf, masked).max(axis=1)
+        return float((inside - outside).mean())
+
+    rng = np.random.default_rng(seed)
+    by_stratum = np.argsort(stratum, kind="stable")
+    null = np.empty(permutations)
+    for trial in range(permutations):
+        shuffled = np.lexsort((rng.random(len(stratum)), stratum))
+        members = np.empty_like(is_member)
+        members[by_stratum] = is_member[shuffled]
+        null[trial] = statistic(members)
+    value = statistic(is_member)
+    low, high = np.quantile(null, [(1 - level) / 2, (1 + level) / 2])
+    return Interval(value, value - float(high), value - float(low))

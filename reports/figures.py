@@ -1,0 +1,70 @@
+"""Figures: privacy against utility, all defenses in one plot."""
+
+from pathlib import Path
+
+import matplotlib as mpl
+
+mpl.use("Agg")
+import matplotlib.pyplot as plt
+
+from metrics.measurement import Measurement
+from reports.verdicts import FIGURE, Results
+
+MARKERS = "os^DvP*X<>hp"
+
+
+def _bars(figure: Measurement) -> list[list[float]]:
+    low = figure.value if figure.low is None else figure.low
+    high = figure.value if figure.high is None else figure.high
+    return [[figure.value - low], [high - figure.value]]
+
+
+def privacy_utility(results: Results, file: Path) -> None:
+    """One panel per attack: test accuracy of the first student against the excess similarity to members.
+
+    Every defense has a marker of its own, so that the plot reads without colours. A panel whose attack is not
+    validated says so in its title.
+
+    Args:
+        results: of a run.
+        file: SVG or PNG to write.
+    """
+    student = next((s for s in results.students if s.endswith(":hard")), "")
+    count = max(1, len(results.attacks))
+    figure, axes = plt.subplots(1, count, figsize=(3.6 * count, 3.6), squeeze=False, sharex=True)
+    for axis, attack in zip(axes[0], results.attacks, strict=False):
+        for index, defense in enumerate(results.defenses):
+            x = results.figure(defense, "utility", student, "student.accuracy")
+            y = results.figure(defense, "attack", attack, FIGURE["private"])
+            if x is None or y is None:
+                continue
+            axis.errorbar(
+                x.value,
+                y.value,
+                xerr=_bars(x),
+                yerr=_bars(y),
+                marker=MARKERS[index % len(MARKERS)],
+                markersize=7,
+                capsize=2,
+                linestyle="none",
+                label=_plain(defense),
+            )
+        control = results.control(attack, "private")
+        axis.axhline(0, color="0.6", linewidth=0.8)
+        note = "" if control.validated else f"\nnot validated: {control.why}"
+        axis.set_title(_plain(attack.split(":")[0] + note), fontsize=9)
+        axis.set_xlabel("test accuracy of a student (%)", fontsize=8)
+        axis.tick_params(labelsize=7)
+    axes[0][0].set_ylabel("members leak: SSIM excess over strangers", fontsize=8)
+    handles, labels = axes[0][0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="lower center", ncol=2, fontsize=7, frameon=False)
+    rows = (len(labels) + 1) // 2
+    figure.tight_layout(rect=(0, 0.055 * rows, 1, 1))
+    file.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(file, metadata={"Date": None} if file.suffix == ".svg" else None, dpi=150)
+    plt.close(figure)
+
+
+def _plain(text: str) -> str:
+    """Text as matplotlib prints it: a dollar sign would start mathematics."""
+    return text.replace("$", r"\$")

@@ -1,0 +1,93 @@
+"""The report as PDF, by typst: no TeX, no network."""
+
+import json
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import typst
+
+from reports.figures import privacy_utility
+from reports.records import Record
+from reports.sentences import sentence
+from reports.tables import tables
+from reports.verdicts import Results, questions
+
+
+def _galleries(results: Results, folder: Path) -> list[dict[str, str]]:
+    """The galleries of the first seed, in the order of attacks and defenses."""
+    found = []
+    for attack in results.attacks:
+        for defense in results.defenses:
+            record = next(iter(results.of(defense, "attack", attack)), None)
+            if record and (folder / "galleries" / f"{record.cell.id}.png").is_file():
+                verdict = results.verdict(defense, attack, "private")
+                found.append(
+                    {
+                        "file": f"galleries/{record.cell.id}.png",
+                        "title": f"{attack.split(':')[0]} against {defense}",
+                        "verdict": f"worked: {_yes(results, defense, attack)}; members: {verdict}",
+                    }
+                )
+    return found
+
+
+def _yes(results: Results, defense: str, attack: str) -> str:
+    answer = results.verdict(defense, attack, questions(attack)[0])
+    return {"leaks": "yes", "no leak found": "no"}.get(answer, answer)
+
+
+def content(records: list[Record], run: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Everything the template prints, as data: nothing of it is ever evaluated as markup."""
+    results = Results(records)
+    controls = []
+    for attack in results.attacks:
+        for question in questions(attack):
+            control = results.control(attack, question)
+            state = "validated" if control.validated else f"not validated: {control.why}"
+            controls.append(f"{attack.split(':')[0]}, {'members leak' if question == 'private' else 'worked'}: {state}")
+    failed = [
+        f"{r.cell.defense} {r.cell.task} {r.cell.method} seed {r.cell.seed}: {r.reason.splitlines()[0]}"
+        for r in records
+        if r.status == "failed"
+    ]
+    return {
+        "title": f"leakbench: {run['suite']['name']} on {run['suite']['dataset']}",
+        "sentences": [sentence(results, defense) for defense in results.defenses],
+        "controls": controls,
+        "failed": failed,
+        "tables": [
+            {"name": t.name, "title": t.title, "columns": t.columns, "rows": t.rows, "notes": t.notes}
+            for t in tables(records)
+        ],
+        "galleries": _galleries(results, folder),
+        "configuration": json.dumps(run, indent=1, ensure_ascii=False),
+    }
+
+
+def write_pdf(records: list[Record], run: dict[str, Any], folder: Path) -> Path:
+    """Render report.pdf into the run folder.
+
+    Args:
+        records: of the run.
+        run: the content of run.json.
+        folder: the run folder; galleries are read from it.
+
+    Returns:
+        The file.
+    """
+    privacy_utility(Results(records), folder / "figures" / "privacy-utility.svg")
+    with tempfile.TemporaryDirectory() as temporary:
+        work = Path(temporary)
+        template = Path(__file__).parent / "templates" / "report.typ"
+        (work / "report.typ").write_text(template.read_text(encoding="utf-8"), encoding="utf-8")
+        (work / "content.json").write_text(json.dumps(content(records, run, folder)), encoding="utf-8")
+        shutil.copy(folder / "figures" / "privacy-utility.svg", work)
+        if (folder / "galleries").is_dir():
+            shutil.copytree(folder / "galleries", work / "galleries")
+        part = folder / "report.pdf.part"
+        part.write_bytes(typst.compile(str(work / "report.typ"), root=str(work)))
+    file = folder / "report.pdf"
+    part.rename(file)
+    return file

@@ -1,0 +1,149 @@
+"""The record: one self-contained JSON line per cell, and how lines are read back."""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from metrics.measurement import Measurement
+
+SCHEMA = 1
+"""Part of every cell's id: a record of another schema is never taken for one of this."""
+
+Status = Literal["ok", "failed", "not_applicable"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One point of the grid.
+
+    Args:
+        suite: the suite's name and the hash of everything in it that bears on results.
+        dataset: name.
+        defense: name with parameters, e.g. ``bn-matching:images_per_statistic=1``.
+        task: ``release``, ``utility``, ``visual``, ``oracle`` or ``attack``.
+        method: the attack with parameters; for utility the student's network and its labels (hard or soft).
+        seed: index of the repetition.
+    """
+
+    suite: str
+    dataset: str
+    defense: str
+    task: str
+    method: str = ""
+    seed: int = 0
+
+    @property
+    def id(self) -> str:
+        """Hash of the canonical JSON and the schema version."""
+        canonical = json.dumps([SCHEMA, asdict(self)], sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+        return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """What a cell left behind.
+
+    Args:
+        cell: which one.
+        status: ``ok``, ``failed`` (with the reason) or ``not_applicable`` (with the reason).
+        reason: why not ok.
+        measurements: the figures.
+        absent: figures that could not be measured, with the reason.
+        conditions: what the figures depend on (threat model, state of the model, …) by name.
+        claim: the defense's formal guarantee.
+        seconds: wall time.
+        peak_memory: bytes: the process's peak so far, or the device's during the cell.
+        environment: versions, git commit, device.
+    """
+
+    cell: Cell
+    status: Status
+    reason: str = ""
+    measurements: tuple[Measurement, ...] = ()
+    absent: dict[str, str] = field(default_factory=dict)
+    conditions: dict[str, str] = field(default_factory=dict)
+    claim: dict[str, Any] = field(default_factory=dict)
+    seconds: float = 0.0
+    peak_memory: int = 0
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def to_line(self) -> str:
+        """The record as one line of strict JSON."""
+        fields = asdict(self) | {"schema": SCHEMA, "id": self.cell.id}
+        return json.dumps(fields, sort_keys=True, ensure_ascii=False, allow_nan=False)
+
+    @classmethod
+    def from_line(cls, line: str) -> "Record":
+        """The inverse of :meth:`to_line`.
+
+        Raises:
+            ValueError: not a record, or one of another schema.
+        """
+        fields = json.loads(line)
+        if not isinstance(fields, dict) or fields.pop("schema", None) != SCHEMA:
+            raise ValueError(f"not a record of schema {SCHEMA}")
+        fields.pop("id", None)
+        fields["cell"] = Cell(**fields["cell"])
+        fields["measurements"] = tuple(map(Measurement.from_json, fields["measurements"]))
+        return cls(**fields)
+
+    def get(self, name: str) -> Measurement | None:
+        """The measurement of this name, or None."""
+        return next((m for m in self.measurements if m.name == name), None)
+
+
+def append_record(file: Path, record: Record) -> None:
+    """Append one line; a line that an earlier crash cut short is ended first, so that it harms only itself."""
+    with file.open("a+b") as stream:
+        if stream.tell():
+            stream.seek(-1, 2)
+            if stream.read(1) != b"\n":
+                stream.write(b"\n")
+        stream.write(record.to_line().encode() + b"\n")
+        stream.flush()
+
+
+def read_records(file: Path) -> dict[str, Record]:
+    """The last record of every cell, by id, in the order in which cells first appeared; broken lines are left out."""
+    records: dict[str, Record] = {}
+    if not file.is_file():
+        return records
+    for line in file.read_text(encoding="utf-8").split("\n"):
+        try:
+            record = Record.from_line(line)
+        except (ValueError, TypeError, KeyError):
+            continue  # a line cut short by a crash, or of an older schema: the cell is simply not done
+        records[record.cell.id] = record
+    return records
+
+
+def pool(measurements: Iterable[Measurement]) -> Measurement | None:
+    """One figure over seeds: the mean, with the intervals combined as those of independent estimates.
+
+    With m seeds the half-widths add in squares and are divided by m; where any seed has no interval, neither has
+    the mean.
+    """
+    found = list(measurements)
+    if not found:
+        return None
+    count = len(found)
+    value = sum(m.value for m in found) / count
+    low = high = None
+    if all(m.low is not None and m.high is not None for m in found):
+        low = value - sum((m.value - m.low) ** 2 for m in found if m.low is not None) ** 0.5 / count
+        high = value + sum((m.high - m.value) ** 2 for m in found if m.high is not None) ** 0.5 / count
+    first = found[0]
+    return Measurement(
+        name=first.name,
+        value=value,
+        low=low,
+        high=high,
+        n=sum(m.n for m in found),
+        unit=first.unit,
+        better=first.better,
+        variant=first.variant,
+        level=first.level,
+    )

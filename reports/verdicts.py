@@ -1,0 +1,118 @@
+"""From records to verdicts: pooled figures, whether the controls allow to believe them, and a word."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from metrics.measurement import Measurement
+from reports.records import Record, pool
+
+Question = Literal["trained", "class", "private"]
+
+FAMILIES = {"inverting-gradients": "gradient", "sign": "memorization", "hitaj": "gan"}
+FIGURE: dict[Question, str] = {
+    "trained": "trained.ssim.excess",
+    "class": "class.oracle.excess",
+    "private": "private.ssim.excess",
+}
+"""The one figure that answers each question; the others in the tables are for the reader."""
+
+
+@dataclass(frozen=True)
+class Control:
+    """Whether an attack's answer to a question may be believed.
+
+    Args:
+        power: it succeeded on `identity`; None where that was not measured.
+        silence: it found nothing on `disjoint`; None where that was not measured, or does not apply.
+        why: what is wrong, in words; empty where nothing is.
+    """
+
+    power: bool | None
+    silence: bool | None
+    why: str
+
+    @property
+    def validated(self) -> bool:
+        """Both controls passed."""
+        return not self.why
+
+
+class Results:
+    """The records of a run, asked by defense, task, method and figure.
+
+    Args:
+        records: in any order; defenses and methods keep the order in which they first appear.
+    """
+
+    def __init__(self, records: Iterable[Record]) -> None:
+        self.records = list(records)
+        self.defenses = list(dict.fromkeys(r.cell.defense for r in self.records if r.cell.defense))
+        self.attacks = list(dict.fromkeys(r.cell.method for r in self.records if r.cell.task == "attack"))
+        self.students = list(dict.fromkeys(r.cell.method for r in self.records if r.cell.task == "utility"))
+
+    def of(self, defense: str, task: str, method: str = "") -> list[Record]:
+        """The records of one row, one per seed."""
+        wanted = (defense, task, method)
+        return [r for r in self.records if (r.cell.defense, r.cell.task, r.cell.method) == wanted]
+
+    def figure(self, defense: str, task: str, method: str, name: str) -> Measurement | None:
+        """A figure pooled over seeds; None where any seed failed or lacks it: no averages over survivors."""
+        found = [record.get(name) for record in self.of(defense, task, method)]
+        return pool(m for m in found if m) if found and all(found) else None
+
+    def missing(self, defense: str, task: str, method: str, name: str = "") -> str:
+        """Why a figure is not there: ``failed``, ``n/a: why`` or ``n/a``."""
+        rows = self.of(defense, task, method)
+        if any(r.status == "failed" for r in rows):
+            return "failed"
+        reasons = [r.reason for r in rows if r.status == "not_applicable"] + [
+            r.absent[name] for r in rows if name in r.absent
+        ]
+        return f"n/a: {reasons[0]}" if reasons else "n/a"
+
+    def named(self, name: str) -> str | None:
+        """The spec of the defense of this name (a control), or None."""
+        return next((spec for spec in self.defenses if spec.split(":")[0] == name), None)
+
+    def control(self, attack: str, question: Question) -> Control:
+        """Did the attack succeed on `identity` and, where members are concerned, find nothing on `disjoint`?"""
+        power = self._found(self.named("identity"), attack, question)
+        silence = None
+        if question == "private":
+            loud = self._found(self.named("disjoint"), attack, question)
+            silence = None if loud is None else not loud
+        problems = []
+        if power is None:
+            problems.append("identity not measured")
+        elif not power:
+            problems.append("no power shown on identity")
+        if question == "private" and silence is None:
+            problems.append("disjoint not measured")
+        elif question == "private" and not silence:
+            problems.append("false alarm on disjoint")
+        return Control(power, silence, ", ".join(problems))
+
+    def _found(self, defense: str | None, attack: str, question: Question) -> bool | None:
+        figure = self.figure(defense, "attack", attack, FIGURE[question]) if defense else None
+        return None if figure is None or figure.low is None else figure.low > 0
+
+    def verdict(self, defense: str, attack: str, question: Question) -> str:
+        """``leaks``, ``no leak found``, ``not validated: why``, ``failed`` or ``n/a``; never ``safe``."""
+        found = self._found(defense, attack, question)
+        if found is None:
+            return self.missing(defense, "attack", attack)
+        control = self.control(attack, question)
+        if not control.validated:
+            return f"not validated: {control.why}"
+        return "leaks" if found else "no leak found"
+
+
+def family(attack: str) -> str:
+    """The family of an attack's spec; it decides the table."""
+    return FAMILIES.get(attack.split(":")[0], "other")
+
+
+def questions(attack: str) -> tuple[Question, Question]:
+    """The two questions an attack answers: did it work, and do members leak."""
+    return ("class", "private") if family(attack) == "gan" else ("trained", "private")

@@ -1,0 +1,50 @@
+"""All documents of a run folder."""
+
+import json
+from pathlib import Path
+
+from reports.pdf import write_pdf
+from reports.records import read_records
+from reports.tables import tables, to_csv, to_latex, to_markdown
+
+
+class ReportProblem(ValueError):
+    """A report was asked for that cannot be written: one sentence."""
+
+
+FORMATS = {"csv": (".csv", to_csv), "md": (".md", to_markdown), "latex": (".tex", to_latex)}
+
+
+def write_reports(folder: Path, formats: tuple[str, ...] = ("pdf", "csv", "md", "latex")) -> list[Path]:
+    """Write the tables and the report of a run into its folder.
+
+    Args:
+        folder: a run folder.
+        formats: of ``pdf``, ``csv``, ``md`` and ``latex``.
+
+    Returns:
+        The files written.
+
+    Raises:
+        ReportProblem: the folder is no run, or has no records yet, or a format is unknown.
+    """
+    unknown = sorted(set(formats) - {"pdf", *FORMATS})
+    if unknown:
+        raise ReportProblem(f"--format {','.join(unknown)}: the formats are pdf, {', '.join(FORMATS)}")
+    if not (folder / "run.json").is_file():
+        raise ReportProblem(f"{folder} is not a run folder: it has no run.json")
+    records = list(read_records(folder / "records.jsonl").values())
+    if not records:
+        raise ReportProblem(f"{folder} has no finished cells yet")
+    run = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    (folder / "tables").mkdir(exist_ok=True)
+    written = []
+    for table in tables(records):
+        for name in formats:
+            if name != "pdf":
+                suffix, render = FORMATS[name]
+                written.append(folder / "tables" / f"{table.name}{suffix}")
+                written[-1].write_text(render(table), encoding="utf-8")
+    if "pdf" in formats:
+        written.append(write_pdf(records, run, folder))
+    return written

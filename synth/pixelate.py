@@ -1,0 +1,39 @@
+"""Pixelation (mosaic), as people do it: without any guarantee."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.nn.functional import adaptive_avg_pool2d, interpolate
+
+from synth.registry import defenses
+from synth.types import Defense, Images, Release
+
+
+@defenses.register("pixelate")
+@dataclass(frozen=True, kw_only=True)
+class Pixelate(Defense):
+    """Every image as a mosaic of blocks of their mean colour.
+
+    Args:
+        block: side of a block in pixels, >= 2.
+
+    Raises:
+        ValueError: block is below 2.
+    """
+
+    block: int = 8
+
+    def __post_init__(self) -> None:
+        if self.block < 2:
+            raise ValueError(f"pixelate.block must be >= 2, got {self.block}")
+
+    def release(
+        self, members: Images, *, teacher: nn.Module | None, public: Images, seed: int, device: torch.device
+    ) -> Release:
+        """The pixelated members, each paired with its source."""
+        size = members.pixels.shape[-2:]
+        rows, columns = (max(1, side // self.block) for side in size)
+        mosaic = interpolate(adaptive_avg_pool2d(members.float(), (rows, columns)), size=size, mode="nearest")
+        pixels = (mosaic * 255).round().to(torch.uint8)
+        return Release(Images(pixels, members.labels, members.classes), source_index=torch.arange(len(members)))

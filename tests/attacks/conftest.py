@@ -1,0 +1,60 @@
+from dataclasses import replace
+
+import pytest
+import torch
+
+from attacks.judge import Truth
+from attacks.scenario import Federation, GradientClients, Scenario
+from synth.networks import build
+from synth.training import Recipe, train
+from synth.types import Release
+
+RECIPE = Recipe(steps=60, batch_size=50, flip=False, crop_padding=2)
+
+
+@pytest.fixture(scope="session")
+def oracle(digits, cpu):
+    return train(build("resnet20", classes=10, side=32, seed=9), digits.holdout, RECIPE, seed=9, device=cpu)
+
+
+@pytest.fixture(scope="session")
+def scenario(digits, cpu):
+    """Victims of the identity release."""
+    return Scenario(
+        release=Release(digits.members),
+        split=digits,
+        clients=GradientClients(network="dcgan", victims=6),
+        federation=Federation(rounds=2, local_steps=2, batch_size=20),
+        network="resnet20",
+        recipe=RECIPE,
+        share=lambda gradients, *, seed: gradients,
+        seed=1,
+        device=cpu,
+    )
+
+
+@pytest.fixture(scope="session")
+def make_truth(digits, oracle, cpu):
+    def make(scenario, source_index=None):
+        return Truth(
+            released=scenario.release.images,
+            victims=scenario.order,
+            source_index=source_index,
+            split=digits,
+            oracle=oracle,
+            seed=0,
+            device=cpu,
+        )
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def disjoint(scenario, digits):
+    """Victims of the disjoint release."""
+    return replace(scenario, release=Release(digits.public))
+
+
+@pytest.fixture(scope="session")
+def pairing(digits):
+    return torch.arange(len(digits.members))

@@ -1,0 +1,68 @@
+import gc
+
+import pytest
+import torch
+
+import attacks
+from attacks.registry import attacks as registry
+from attacks.view import Access, AccessDenied, Reconstructions, View
+
+assert attacks
+
+
+def test_touching_what_was_not_granted_names_access_and_threat_model():
+    view = View(threat_model="curious", grants={Access.RELEASE: lambda: 1})
+    with pytest.raises(AccessDenied, match=r"curious does not grant GRADIENTS .* it grants RELEASE"):
+        view.gradients()
+    for touch in (view.auxiliary, view.candidates, view.model, view.federation, lambda: view.train(None)):
+        with pytest.raises(AccessDenied):
+            touch()
+
+
+def test_what_is_seen_is_a_copy(scenario):
+    from dataclasses import replace as _  # noqa: F401
+
+    view = View(threat_model="t", grants={Access.AUXILIARY: lambda: scenario.split.auxiliary})
+    view.auxiliary().pixels.zero_()
+    assert scenario.split.auxiliary.pixels.any()
+
+
+def reachable(root):
+    """Every tensor that can be reached from an object through any reference that Python knows."""
+    seen, stack, tensors = set(), [root], []
+    while stack:
+        item = stack.pop()
+        if id(item) in seen or isinstance(item, type) or type(item).__name__ == "module":
+            continue
+        seen.add(id(item))
+        if isinstance(item, torch.Tensor):
+            tensors.append(item)
+        if type(item).__name__ == "function":  # what it closes over, not the module it was written in
+            stack += [cell.cell_contents for cell in item.__closure__ or ()]
+            stack += list(item.__defaults__ or ())
+        else:
+            stack += gc.get_referents(item)
+    return tensors
+
+
+@pytest.mark.parametrize("name", sorted(registry))
+def test_no_reference_to_the_truth_hangs_on_a_view(name, disjoint, digits):
+    view = disjoint.view(registry[name](), name)
+    pointers = {tensor.untyped_storage().data_ptr() for tensor in reachable(view) if tensor.numel()}
+    assert pointers, "the walk found nothing: it proves nothing"
+    for part in (digits.members, digits.holdout, digits.test):
+        assert part.pixels.untyped_storage().data_ptr() not in pointers
+
+
+@pytest.mark.parametrize("name", sorted(registry))
+def test_an_attack_gets_what_it_needs_and_no_more(name, scenario):
+    attack = registry[name]()
+    assert set(scenario.view(attack, name).grants) == set(attack.needs)
+
+
+@pytest.mark.parametrize(
+    "pixels", [torch.full((1, 3, 4, 4), 1.5), torch.full((1, 3, 4, 4), float("nan")), torch.zeros(3, 4, 4)]
+)
+def test_bad_guesses_are_refused(pixels):
+    with pytest.raises(ValueError, match="guess"):
+        Reconstructions(pixels, torch.zeros(1, dtype=torch.long))

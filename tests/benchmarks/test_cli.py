@@ -1,0 +1,218 @@
+"""The command line, end to end on the embedded digits, in a process of its own where that matters."""
+
+import json
+import shutil
+
+import pytest
+import torch
+from PIL import Image
+
+from benchmarks import cli, suite
+from benchmarks.runner import plan
+from reports.records import read_records
+
+TINY = """
+name = "tiny"
+dataset = "digits"
+defenses = ["identity", "disjoint", "bn-matching:images_per_statistic=1,images=20,steps=3,batch_size=20"]
+attacks = ["inverting-gradients:iterations=3,tv_weight=0.0", "sign:images=2", "hitaj:start_round=1,generator_steps=1,local_steps=1,samples=2"]
+[sizes]
+members = 60
+auxiliary = 40
+test = 60
+[teacher]
+network = "resnet20"
+recipe = { steps = 4, batch_size = 20 }
+[student]
+networks = ["lenet"]
+recipe = { steps = 4, batch_size = 20 }
+[memorization]
+recipe = { steps = 4, batch_size = 20 }
+[gradient]
+network = "lenet"
+victims = 3
+[federation]
+rounds = 2
+local_steps = 1
+batch_size = 10
+"""
+
+
+@pytest.fixture
+def suites(tmp_path, monkeypatch):
+    folder = tmp_path / "suites"
+    shutil.copytree(suite.FOLDER, folder)
+    (folder / "tiny.toml").write_text(TINY)
+    monkeypatch.setattr(suite, "FOLDER", folder)
+    return folder
+
+
+def call(*arguments):
+    return cli.guarded(lambda: cli.app(list(map(str, arguments)), standalone_mode=False))
+
+
+def run_tiny(tmp_path, *more, out="run"):
+    return call("run", "tiny", "--out", tmp_path / out, "--cache", tmp_path / "cache", "--device", "cpu", *more)
+
+
+def test_end_to_end_and_resume(suites, tmp_path, capsys):
+    assert run_tiny(tmp_path) == 0
+    folder = tmp_path / "run"
+    records = read_records(folder / "records.jsonl")
+    assert {r.status for r in records.values()} == {"ok"}
+    assert len(records) == len(plan(suite.load_suite("tiny")).cells) == 1 + 3 * (1 + 1 + 1 + 3) + 1
+    assert (folder / "report.pdf").read_bytes().startswith(b"%PDF")
+    assert {f.name for f in (folder / "tables").iterdir()} >= {"T1.csv", "T2.md", "T3.tex", "T4.csv", "T5.csv", "T7.csv"}
+    assert len(list((folder / "galleries").iterdir())) == 9
+    assert json.loads((folder / "run.json").read_text())["suite"]["name"] == "tiny"
+    before = {f.name: f.read_bytes() for f in (folder / "tables").iterdir()}
+    lines = (folder / "records.jsonl").read_text().splitlines()
+    capsys.readouterr()
+
+    # A run killed after six cells, and in the middle of a line, resumes to the same figures.
+    (folder / "records.jsonl").write_text("\n".join(lines[:6]) + "\n" + lines[6][:40])
+    shutil.rmtree(tmp_path / "cache")
+    assert run_tiny(tmp_path) == 0
+    assert f"resuming: 6 of {len(records)}" in capsys.readouterr().out
+    after = {f.name: f.read_bytes() for f in (folder / "tables").iterdir()}
+    costs = [name for name in before if name.startswith("T7")]
+    assert {n: t for n, t in before.items() if n not in costs} == {n: t for n, t in after.items() if n not in costs}
+
+    # A finished run computes nothing.
+    size = (folder / "records.jsonl").stat().st_size
+    assert run_tiny(tmp_path) == 0
+    assert (folder / "records.jsonl").stat().st_size == size
+
+
+def test_a_failing_cell_is_a_record_and_status_1(suites, tmp_path, monkeypatch, capsys):
+    from benchmarks import stages
+
+    def broken(bench, cell):
+        raise RuntimeError("out of luck")
+
+    monkeypatch.setitem(stages.STAGES, "visual", broken)
+    assert run_tiny(tmp_path, "--defense", "identity", "--attack", "sign:images=2") == 1
+    failed = [r for r in read_records(tmp_path / "run" / "records.jsonl").values() if r.status == "failed"]
+    assert [r.reason.splitlines()[0] for r in failed] == ["RuntimeError: out of luck"]
+    assert "FAILED identity visual" in capsys.readouterr().out
+    monkeypatch.undo()
+    monkeypatch.setattr(suite, "FOLDER", suites)
+    assert run_tiny(tmp_path, "--defense", "identity", "--attack", "sign:images=2") == 0, "failed cells are tried again"
+
+
+def test_an_interrupt_keeps_what_is_done(suites, tmp_path, monkeypatch, capsys):
+    from benchmarks import stages
+
+    def interrupted(bench, cell):
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(stages.STAGES, "visual", interrupted)
+    assert run_tiny(tmp_path) == 130
+    assert "same command resumes" in capsys.readouterr().err
+    assert len(read_records(tmp_path / "run" / "records.jsonl")) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["run", "nope"], "there is no suite 'nope'; there are:"),
+        (["run", "quick", "--dataset", "nope"], "there is no dataset 'nope'"),
+        (["run", "quick", "--defense", "nope"], "there is no defense 'nope'; there are: "),
+        (["run", "quick", "--attack", "sign:size=3"], "'size' is not a parameter of sign; its parameters: images"),
+        (["run", "quick", "--attack", "sign:images=many"], "images: Input should be a valid integer"),
+        (["run", "quick", "--defense", "noise:sigma=-1"], "noise.sigma must be > 0, got -1"),
+        (["run", "quick", "--defense", "noise", "--defense", "noise"], "'noise' is asked for twice"),
+        (["run", "quick", "--seeds", "0"], "seeds"),
+        (["run", "quick", "--seeds", "x"], "'x' is not a valid int"),
+        (["run", "quick", "--device", "tpu"], "--device must be auto, cpu or cuda"),
+        (["run", "quick", "--dataset", "imagefolder"], "needs --data DIR"),
+        (["run", "quick", "--dataset", "imagefolder", "--data", "/nowhere"], "is not a folder"),
+        (["run"], "Missing argument"),
+        (["report", "/nowhere"], "is not a run folder"),
+        (["list", "nope"], "there is no list of 'nope'"),
+        (["synthesize", "nope", "--dataset", "digits", "--out", "x"], "there is no defense 'nope'"),
+    ],
+)
+def test_mistakes_are_one_sentence_and_status_2(arguments, sentence, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert call(*arguments) == 2
+    captured = capsys.readouterr()
+    assert sentence in captured.err
+    assert "Traceback" not in captured.err + captured.out
+    assert not (tmp_path / "runs").exists()
+
+
+def test_all_mistakes_are_said_at_once(capsys):
+    assert call("run", "quick", "--defense", "nope", "--attack", "sign:images=0", "--dataset", "x") == 2
+    assert len(capsys.readouterr().err.strip().splitlines()) == 3
+
+
+def test_broken_images_are_all_named(tmp_path, capsys):
+    for label in ("a", "b"):
+        (tmp_path / label).mkdir()
+        for i in range(10):
+            Image.new("RGB", (16, 16), (i, 0, 0)).save(tmp_path / label / f"{i}.png")
+    (tmp_path / "a" / "bad.png").write_text("no image")
+    (tmp_path / "b" / "empty.png").touch()
+    assert call("run", "quick", "--dataset", "imagefolder", "--data", tmp_path, "--out", tmp_path / "out") == 2
+    error = capsys.readouterr().err
+    assert "a/bad.png: is not an image" in error
+    assert "b/empty.png: is empty" in error
+    assert not (tmp_path / "out").exists()
+
+
+def test_another_runs_folder_is_refused(suites, tmp_path, capsys):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "run.json").write_text('{"identity": {"suite": "other"}}')
+    assert run_tiny(tmp_path) == 2
+    assert "holds another run" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", suite.available())
+def test_every_suite_is_sound_and_dry_runs(name, capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr("benchmarks.estimate._seconds_per_image", lambda suite, network, device: 1e-3)
+    assert call("run", name, "--dry-run", "--device", "cpu") == 0
+    assert "cells, about" in capsys.readouterr().out
+    grid = suite.load_suite(name)
+    assert {"identity", "disjoint"} <= {spec.split(":")[0] for spec in grid.defenses}, "no suite without its controls"
+
+
+def test_synthesize_only_publishes(tmp_path, capsys):
+    out = tmp_path / "release"
+    assert call("synthesize", "pixelate:block=4", "--dataset", "digits", "--out", out, "--members", "50") == 0
+    assert (out / "release.json").is_file()
+    assert len(list(out.rglob("*.png"))) == 50
+    assert call("synthesize", "pixelate", "--dataset", "digits", "--out", out) == 2
+    assert "is not an empty folder" in capsys.readouterr().err
+
+
+def test_list_and_doctor(capsys):
+    assert call("list") == 0
+    printed = capsys.readouterr().out
+    for name in ("digits", "bn-matching", "hitaj", "ssim", "quick"):
+        assert name in printed
+    assert call("doctor") == 0
+    assert "torch" in capsys.readouterr().out
+
+
+def test_a_damaged_cache_entry_is_recomputed(tmp_path):
+    from benchmarks.store import Cache
+    from synth.networks import build
+
+    cache, network = Cache(tmp_path), build("lenet", classes=2, side=32, seed=0)
+    assert not cache.load("k", network)
+    cache.save("k", network)
+    twin = build("lenet", classes=2, side=32, seed=1)
+    assert cache.load("k", twin)
+    assert all(torch.equal(a, b) for a, b in zip(network.parameters(), twin.parameters(), strict=True))
+    (tmp_path / "k.safetensors").write_bytes(b"half")
+    assert not cache.load("k", twin)
+
+
+def test_names_never_leave_the_run_folder():
+    from benchmarks.store import slug
+
+    for spec in ("../../etc/passwd", "a/b", "..", "", "x" * 500, "é\n"):
+        assert "/" not in slug(spec)
+        assert slug(spec) not in ("", ".", "..")
+        assert len(slug(spec)) < 80

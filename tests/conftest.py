@@ -1,0 +1,23 @@
+import pytest
+import torch
+
+from synth.datasets import Sizes, open_pool, split
+
+
+@pytest.fixture(scope="session")
+def digits():
+    """A small split of the embedded digits."""
+    return split(open_pool("digits", None, None), Sizes(members=200, auxiliary=100, test=200), seed=0)
+
+
+@pytest.fixture(scope="session")
+def cpu():
+    return torch.device("cpu")
+
+
+@pytest.fixture(autouse=True)
+def global_generator_untouched():
+    """No component may draw from the global generator, or reseed it."""
+    before = torch.random.get_rng_state()
+    yield
+    assert torch.equal(before, torch.random.get_rng_state())

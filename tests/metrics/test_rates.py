@@ -1,0 +1,78 @@
+import numpy as np
+import pytest
+
+from metrics.measurement import Measurement
+from metrics.rates import exchange, mean_over_images, mean_over_seeds, wilson
+
+
+def test_wilson_by_hand():
+    # 1 of 4 at 95 %: centre (1/4 + z²/8) / (1 + z²/4), z = 1.959964
+    assert wilson(1, 4) == pytest.approx((0.25, 0.0456, 0.6994), abs=1e-4)
+    assert wilson(4, 4).high == 1.0
+
+
+def test_mean_over_seeds_by_hand():
+    # mean 2, s = 1, t(0.975, 2) = 4.302653, half = 4.302653 / sqrt(3)
+    assert mean_over_seeds(np.array([1.0, 2.0, 3.0])) == pytest.approx((2, 2 - 2.484138, 2 + 2.484138), abs=1e-5)
+    assert mean_over_seeds(np.array([1.0])) == (1.0, None, None)
+
+
+def test_bootstrap_covers_the_mean_and_is_seeded():
+    rng = np.random.default_rng(0)
+    hits = 0
+    for trial in range(200):
+        interval = mean_over_images(rng.normal(size=40), seed=trial)
+        hits += interval.low <= 0 <= interval.high
+    assert hits >= 200 * 0.95 - 4 * (200 * 0.95 * 0.05) ** 0.5
+    values = rng.normal(size=10)
+    assert mean_over_images(values, seed=1) == mean_over_images(values, seed=1)
+    assert mean_over_images(np.array([3.0])) == (3.0, None, None)
+    assert mean_over_images(np.array([3.0, 3.0])) == (3.0, 3.0, 3.0)
+
+
+def test_exchange_by_hand():
+    # One guess, two candidates: similarity 1 to the member, 0 to the stranger. The null is +1 or -1, evenly.
+    interval = exchange(np.array([[1.0, 0.0]]), np.array([True, False]))
+    assert interval == pytest.approx((1.0, 0.0, 2.0))
+
+
+def test_exchange_finds_a_leak_and_says_nothing_on_noise():
+    rng = np.random.default_rng(0)
+    noise = rng.random((20, 80))
+    is_member = np.arange(80) < 40
+    leaky = noise.copy()
+    leaky[range(20), range(20)] = 2.0
+    assert exchange(leaky, is_member).low > 0
+    assert exchange(noise, is_member).low <= 0
+
+
+def test_a_shared_hub_is_no_leak():
+    """All guesses have the same nearest image: an interval over guesses would call that certain."""
+    rng = np.random.default_rng(1)
+    alarms = 0
+    for trial in range(100):
+        scores = rng.random((15, 30)) * 0.1
+        scores[:, rng.integers(30)] += 1.0
+        alarms += exchange(scores, np.arange(30) < 15, seed=trial, permutations=199).low > 0
+    assert alarms <= 10  # nominal 2.5 %
+
+
+def test_exchange_keeps_labels_within_their_stratum():
+    # Guess 0 may match columns 0 and 1, guess 1 columns 2 to 3; each stratum has one member, so the null stays finite.
+    scores = np.array([[0.9, 0.1, 9.0, 9.0], [9.0, 9.0, 0.8, 0.3]])
+    allowed = np.array([[1, 1, 0, 0], [0, 0, 1, 1]], dtype=bool)
+    interval = exchange(scores, np.array([True, False, True, False]), allowed=allowed)
+    assert interval.value == pytest.approx((0.8 + 0.5) / 2)
+    assert np.isfinite([interval.low, interval.high]).all()
+
+
+def test_a_measurement_is_finite_and_ordered():
+    good = {"name": "x", "n": 1, "better": "lower"}
+    with pytest.raises(ValueError, match="finite"):
+        Measurement(value=float("nan"), **good)
+    with pytest.raises(ValueError, match="finite"):
+        Measurement(value=0.0, low=0.0, high=float("inf"), **good)
+    with pytest.raises(ValueError, match="above high"):
+        Measurement(value=0.0, low=1.0, high=0.0, **good)
+    measurement = Measurement(value=1.0, **good)
+    assert Measurement.from_json(measurement.to_json()) == measurement

@@ -1,0 +1,151 @@
+"""Tables and verdicts of records written by hand."""
+
+import csv
+import io
+import json
+
+import hypothesis.strategies as st
+import pytest
+from hypothesis import given, settings
+
+from metrics.measurement import Measurement
+from reports.pdf import content, write_pdf
+from reports.records import Cell, Record
+from reports.sentences import sentence
+from reports.tables import Table, show, tables, to_csv, to_latex, to_markdown
+from reports.verdicts import Results
+
+
+def figure(name, value, low, high, **fields):
+    return Measurement(**{"name": name, "value": value, "low": low, "high": high, "n": 10, "better": "lower"} | fields)
+
+
+def record(defense, task, method="", measurements=(), seed=0, **fields):
+    cell = Cell(suite="s-1", dataset="digits", defense=defense, task=task, method=method, seed=seed)
+    return Record(**{"cell": cell, "status": "ok", "measurements": tuple(measurements), "seconds": 2.0} | fields)
+
+
+def accuracy(defense, value):
+    measured = figure("student.accuracy", value, value - 1, value + 1, better="higher", unit="%")
+    return record(defense, "utility", "resnet20:hard", [measured])
+
+
+def attack(defense, trained, private, method="sign:images=8"):
+    figures = []
+    for name, value in (("trained", trained), ("private", private)):
+        figures.append(figure(f"{name}.ssim.attack", value + 0.1, value, value + 0.2))
+        figures.append(figure(f"{name}.ssim.control", 0.1, 0.05, 0.15))
+        figures.append(figure(f"{name}.ssim.baseline", 0.2, 0.15, 0.25))
+        figures.append(figure(f"{name}.ssim.excess", value, value - 0.1, value + 0.1))
+    return record(defense, "attack", method, figures, conditions={"threat model": "TRAINER"})
+
+
+def good_run():
+    records = []
+    for defense, student, trained, private in (
+        ("identity", 80, 0.8, 0.8),
+        ("disjoint", 78, 0.8, 0.01),
+        ("blur:sigma=2", 50, 0.7, 0.3),
+        ("noise", 40, 0.6, 0.02),
+    ):
+        size = figure("release.images", 100.0, None, None, better="higher")
+        records += [
+            record(defense, "release", "", [size]),
+            accuracy(defense, student),
+            attack(defense, trained, private),
+        ]
+    return records
+
+
+def test_verdicts():
+    results = Results(good_run())
+    answers = {d: results.verdict(d, "sign:images=8", "private") for d in results.defenses}
+    assert answers == {
+        "identity": "leaks", "disjoint": "no leak found", "blur:sigma=2": "leaks", "noise": "no leak found",
+    }  # fmt: skip
+    assert results.verdict("noise", "sign:images=8", "trained") == "leaks"
+
+
+def test_an_attack_without_power_proves_nothing():
+    records = [r for r in good_run() if r.cell.task != "attack" or r.cell.defense != "identity"]
+    assert "identity not measured" in Results(records).verdict("noise", "sign:images=8", "private")
+    weak = Results([*records, attack("identity", 0.8, 0.05)])
+    assert weak.verdict("noise", "sign:images=8", "private") == "not validated: no power shown on identity"
+    assert weak.verdict("blur:sigma=2", "sign:images=8", "private").startswith("not validated")
+
+
+def test_a_false_alarm_on_disjoint_invalidates():
+    records = [r for r in good_run() if r.cell.task != "attack" or r.cell.defense != "disjoint"]
+    assert "disjoint not measured" in Results(records).verdict("noise", "sign:images=8", "private")
+    loud = Results([*records, attack("disjoint", 0.8, 0.5)])
+    assert loud.verdict("blur:sigma=2", "sign:images=8", "private") == "not validated: false alarm on disjoint"
+
+
+def test_a_failed_seed_is_not_averaged_over():
+    records = [*good_run(), record("noise", "attack", "sign:images=8", seed=1, status="failed", reason="boom\ntrace")]
+    results = Results(records)
+    assert results.figure("noise", "attack", "sign:images=8", "private.ssim.excess") is None
+    assert results.verdict("noise", "sign:images=8", "private") == "failed"
+    t4 = next(t for t in tables(records) if t.name == "T4")
+    assert any(row[0] == "noise" and "failed" in row for row in t4.rows)
+
+
+@pytest.mark.parametrize(
+    ("value", "low", "high", "text"),
+    [(0.51234, 0.48, 0.54, "0.512 [0.480, 0.540]"), (44.04, 43.1, 45.1, "44.04 [43.10, 45.10]"), (7, 7, 7, "7.000")],
+)
+def test_digits_follow_the_interval(value, low, high, text):
+    shown = show(figure("x", value, low, high))
+    assert shown.split(" ")[0].startswith(text.split(" ")[0][:4])
+    assert ("[" in shown) == (low != high)
+    assert show(None, "failed") == "failed"
+
+
+def test_markdown_golden():
+    table = Table("T9", "A <title>", ("Defense", "x|y"), (("a_b", "1.0 [0.9, 1.1]"),), ("note *n*",))
+    assert to_markdown(table) == (
+        "### T9 A \\<title\\>\n\n| Defense | x\\|y |\n| --- | --- |\n| a\\_b | 1.0 \\[0.9, 1.1\\] |\n\nnote \\*n\\*\n"
+    )
+
+
+def test_latex_golden():
+    table = Table("T9", "50 %", ("a", "b"), (("x_y", r"\input{z}"),))
+    assert r"x\_y & \textbackslash{}input\{z\} \\" in to_latex(table)
+    assert r"\caption{50 \%}" in to_latex(table)
+
+
+@given(st.text(alphabet=st.characters(exclude_categories=["Cs", "Cc"]), max_size=50))
+@settings(max_examples=50, deadline=None)
+def test_csv_round_trip(name):
+    table = Table("T9", "t", ("a", "b"), ((name, "1"),))
+    assert list(csv.reader(io.StringIO(to_csv(table))))[1] == [name, "1"]
+
+
+def test_utility_table_has_the_ratio_to_identity():
+    t1 = tables(good_run())[0]
+    row = next(row for row in t1.rows if row[0] == "noise")
+    assert row[1].endswith("(0.50)")
+
+
+def test_sentences_never_say_safe():
+    results = Results(good_run())
+    text = " ".join(sentence(results, defense) for defense in results.defenses)
+    assert "noise: a student reaches" in text
+    assert "50 % of identity's" in text
+    assert "safe" not in text
+
+
+def test_the_pdf_shows_hostile_names_literally(tmp_path):
+    evil = 'x:"#import "a.typ": b" $ \\input{y} <script> ‮ 😀'
+    records = [*good_run(), accuracy(evil, 10), attack(evil, 0.1, 0.0)]
+    run = {"suite": {"name": "#panic()", "dataset": "<b>"}, "environment": {}}
+    assert json.loads(json.dumps(content(records, run, tmp_path)))["sentences"][-1].startswith(evil)
+    file = write_pdf(records, run, tmp_path)
+    assert file.read_bytes().startswith(b"%PDF")
+
+
+def test_a_run_with_failures_and_gaps_renders(tmp_path):
+    records = [record("identity", "release", status="failed", reason="RuntimeError: boom\ntrace"), accuracy("blur", 5)]
+    run = {"suite": {"name": "s", "dataset": "d"}}
+    assert "boom" in " ".join(content(records, run, tmp_path)["failed"])
+    assert write_pdf(records, run, tmp_path).is_file()

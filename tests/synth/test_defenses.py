@@ -1,0 +1,170 @@
+"""One contract over every registered defense."""
+
+import json
+from dataclasses import FrozenInstanceError, asdict, is_dataclass
+
+import pytest
+import torch
+
+import synth
+from metrics.image import ssim
+from synth.bn_matching import BNMatching
+from synth.networks import build
+from synth.registry import Registry, defenses
+from synth.training import Recipe, train
+from synth.types import Claim
+
+assert synth
+SMALL = {"bn-matching": {"images": 20, "steps": 3, "batch_size": 20}}
+NAMES = sorted(defenses)
+
+
+@pytest.fixture(scope="module")
+def teacher(digits, cpu):
+    network = build("resnet20", classes=10, side=32, seed=0)
+    return train(network, digits.members, Recipe(steps=30, batch_size=50, flip=False), seed=0, device=cpu)
+
+
+def make(name, **parameters):
+    return defenses[name](**SMALL.get(name, {}) | parameters)
+
+
+def test_the_registry_is_not_empty():
+    assert {"identity", "disjoint", "noise", "blur", "pixelate", "bn-matching"} <= set(defenses)
+
+
+def test_the_registry_refuses_duplicates():
+    registry = Registry("thing")
+    registry.register("a")(int)
+    with pytest.raises(ValueError, match="registered already"):
+        registry.register("a")(str)
+    with pytest.raises(KeyError, match="there are: a"):
+        registry["b"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_contract(name, digits, teacher, cpu):
+    defense = make(name)
+    assert is_dataclass(defense)
+    with pytest.raises(FrozenInstanceError):
+        defense.claim = None
+    json.dumps(asdict(defense))
+    assert isinstance(defense.claim, Claim)
+    before = digits.members.pixels.clone()
+    weights = {k: v.clone() for k, v in teacher.state_dict().items()}
+    first = defense.release(digits.members, teacher=teacher, public=digits.public, seed=1, device=cpu)
+    again = make(name).release(digits.members, teacher=teacher, public=digits.public, seed=1, device=cpu)
+    assert torch.equal(first.images.pixels, again.images.pixels)
+    assert torch.equal(digits.members.pixels, before)
+    assert all(torch.equal(v, weights[k]) for k, v in teacher.state_dict().items())
+    assert first.images.pixels.dtype == torch.uint8
+    assert first.images.classes == digits.members.classes
+    assert (first.soft_labels is not None) == defense.publishes_soft_labels
+    if first.soft_labels is not None:
+        torch.testing.assert_close(first.soft_labels.sum(1), torch.ones(len(first.images)))
+    if first.source_index is not None:
+        assert torch.equal(digits.members.labels[first.source_index], first.images.labels)
+
+
+@pytest.mark.parametrize("name", ["noise", "bn-matching"])
+def test_another_seed_gives_another_release(name, digits, teacher, cpu):
+    releases = [
+        make(name).release(digits.members, teacher=teacher, public=digits.public, seed=s, device=cpu) for s in (1, 2)
+    ]
+    assert not torch.equal(releases[0].images.pixels, releases[1].images.pixels)
+
+
+@pytest.mark.parametrize(
+    ("name", "bad"),
+    [
+        ("noise", {"sigma": 0.0}),
+        ("blur", {"sigma": -1.0}),
+        ("pixelate", {"block": 1}),
+        ("bn-matching", {"steps": 0}),
+        ("bn-matching", {"images_per_statistic": 0}),
+        ("bn-matching", {"learning_rate": 0.0}),
+    ],
+)
+def test_bad_parameters_are_named(name, bad):
+    with pytest.raises(ValueError, match=rf"{name}\.{next(iter(bad))} must be"):
+        make(name, **bad)
+
+
+def test_controls(digits, cpu):
+    arguments = {"teacher": None, "public": digits.public, "seed": 0, "device": cpu}
+    assert torch.equal(make("identity").release(digits.members, **arguments).images.pixels, digits.members.pixels)
+    assert torch.equal(make("disjoint").release(digits.members, **arguments).images.pixels, digits.public.pixels)
+
+
+def test_noise_has_the_stated_strength(digits, cpu):
+    grey = digits.members.take(torch.arange(50))
+    grey.pixels.fill_(128)
+    released = make("noise", sigma=0.1).release(grey, teacher=None, public=grey, seed=0, device=cpu)
+    assert released.images.float().std().item() == pytest.approx(0.1, rel=0.02)
+
+
+def test_pixelate_is_constant_in_blocks(digits, cpu):
+    released = make("pixelate", block=8).release(digits.members, teacher=None, public=digits.public, seed=0, device=cpu)
+    blocks = released.images.pixels.unfold(2, 8, 8).unfold(3, 8, 8).flatten(4)
+    assert (blocks == blocks[..., :1]).all()
+
+
+@pytest.mark.parametrize(("per_statistic", "released"), [("class", 20), (1, 20), (5, 20), (7, 14)])
+def test_bn_matching_releases_whole_groups(per_statistic, released, digits, teacher, cpu):
+    defense = make("bn-matching", images_per_statistic=per_statistic)
+    release = defense.release(digits.members, teacher=teacher, public=digits.public, seed=0, device=cpu)
+    assert len(release.images) == released
+    assert (release.source_index is not None) == (per_statistic == 1)
+
+
+def test_bn_matching_matches(digits, teacher, cpu):
+    """With more steps the released statistics come nearer to the sources', and the pictures still differ."""
+    from synth.bn_matching import _group_matrix, group_statistics, matching_loss, recorded_moments
+
+    def distance(steps):
+        release = BNMatching(images_per_statistic=1, images=20, steps=steps, class_weight=0.0).release(
+            digits.members, teacher=teacher, public=digits.public, seed=0, device=cpu
+        )
+        statistics = []
+        for images in (release.images, digits.members.take(release.source_index)):
+            with torch.no_grad(), recorded_moments(teacher) as moments:
+                teacher(images.float())
+            statistics.append(group_statistics(moments, _group_matrix(torch.ones(20, dtype=torch.long), cpu)))
+        similarity = ssim(release.images.float(), digits.members.take(release.source_index).float())
+        return matching_loss(*statistics).item(), similarity.mean().item()
+
+    (far, _), (near, alike) = distance(1), distance(60)
+    assert near < far / 3
+    assert alike < 0.6
+
+
+def test_group_statistics_by_hand():
+    """Two groups of two one-channel images: means and biased variances over all their pixels."""
+    from synth.bn_matching import _group_matrix, _SpatialMoments, group_statistics
+
+    activation = torch.tensor([[1.0, 3.0], [5.0, 7.0], [0.0, 0.0], [2.0, 2.0]]).view(4, 1, 1, 2)
+    moments = [_SpatialMoments.apply(activation)]
+    ((mean, variance),) = group_statistics(moments, _group_matrix(torch.tensor([2, 2]), torch.device("cpu")))
+    torch.testing.assert_close(mean.flatten(), torch.tensor([4.0, 1.0]))
+    torch.testing.assert_close(variance.flatten(), torch.tensor([5.0, 1.0]))
+
+
+def test_spatial_moments_gradient():
+    from synth.bn_matching import _SpatialMoments
+
+    x = torch.randn(2, 3, 4, 4, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    mean, square = _SpatialMoments.apply(x)
+    (fast,) = torch.autograd.grad((mean * 2 + square.sin()).sum(), x)
+    plain = (x.mean((2, 3)) * 2 + x.square().mean((2, 3)).sin()).sum()
+    torch.testing.assert_close(fast, torch.autograd.grad(plain, x)[0])
+
+
+def test_bn_matching_refuses_a_teacher_without_batch_norm(digits, cpu):
+    with pytest.raises(ValueError, match="batch-norm"):
+        make("bn-matching").release(
+            digits.members,
+            teacher=build("lenet", classes=10, side=32, seed=0),
+            public=digits.public,
+            seed=0,
+            device=cpu,
+        )
