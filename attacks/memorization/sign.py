@@ -70,7 +70,8 @@ class Sign(Attack):
     Args:
         images: how many to hide; they must fit (one bit a weight: ResNet-20 holds 10 RGB images of 32x32).
         strength: lambda of the penalty, which over a training of T steps at learning rate r and momentum 0.9 can move
-            a weight by about 10 r T lambda / (bits hidden): that must exceed the weights' size. Larger hides more surely and costs more accuracy.
+            a weight by about 10 r T lambda / (bits hidden):
+            that must exceed the weights' size. Larger hides more surely and costs more accuracy.
 
     Raises:
         ValueError: more images than the network holds.

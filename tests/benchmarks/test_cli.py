@@ -15,7 +15,10 @@ TINY = """
 name = "tiny"
 dataset = "digits"
 defenses = ["identity", "disjoint", "bn-matching:images_per_statistic=1,images=20,steps=3,batch_size=20"]
-attacks = ["inverting-gradients:iterations=3,tv_weight=0.0", "sign:images=2", "hitaj:start_round=1,generator_steps=1,local_steps=1,samples=2"]
+attacks = [
+    "inverting-gradients:iterations=3", "sign:images=2",
+    "hitaj:start_round=1,generator_steps=1,local_steps=1,samples=2",
+]
 [sizes]
 members = 60
 auxiliary = 40
@@ -62,7 +65,14 @@ def test_end_to_end_and_resume(suites, tmp_path, capsys):
     assert {r.status for r in records.values()} == {"ok"}
     assert len(records) == len(plan(suite.load_suite("tiny")).cells) == 1 + 3 * (1 + 1 + 1 + 3) + 1
     assert (folder / "report.pdf").read_bytes().startswith(b"%PDF")
-    assert {f.name for f in (folder / "tables").iterdir()} >= {"T1.csv", "T2.md", "T3.tex", "T4.csv", "T5.csv", "T7.csv"}
+    assert {f.name for f in (folder / "tables").iterdir()} >= {
+        "T1.csv",
+        "T2.md",
+        "T3.tex",
+        "T4.csv",
+        "T5.csv",
+        "T7.csv",
+    }
     assert len(list((folder / "galleries").iterdir())) == 9
     assert json.loads((folder / "run.json").read_text())["suite"]["name"] == "tiny"
     before = {f.name: f.read_bytes() for f in (folder / "tables").iterdir()}

@@ -7,7 +7,9 @@ from reports.records import Cell, Record, append_record, pool, read_records
 
 
 def cell(**fields):
-    return Cell(**{"suite": "s-1", "dataset": "digits", "defense": "identity", "task": "attack", "method": "sign"} | fields)
+    return Cell(
+        **{"suite": "s-1", "dataset": "digits", "defense": "identity", "task": "attack", "method": "sign"} | fields
+    )
 
 
 def figure(value, low=None, high=None, **fields):
