@@ -39,9 +39,9 @@ class Hitaj(Attack):
     """
 
     samples: int = 16
-    start_round: int = 5
-    generator_steps: int = 10
-    local_steps: int = 8
+    start_round: int = 10
+    generator_steps: int = 15
+    local_steps: int = 10
     fakes: float = 0.3
     batch_size: int = 64
     learning_rate: float = 1e-3

@@ -50,7 +50,7 @@ def test_asking_for_too_much_says_what_fits(scenario, cpu):
 
 
 def test_both_controls(scenario, disjoint, make_truth, pairing, cpu):
-    attack = Sign(images=4, strength=600.0)
+    attack = Sign(images=8, strength=1200.0)
     found = {}
     for name, victims, source in (("identity", scenario, pairing), ("disjoint", disjoint, None)):
         guess = attack.run(victims.view(attack, "sign"), seed=0, device=cpu)
