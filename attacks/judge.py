@@ -5,7 +5,7 @@ apart: did the attack work (against what the victims trained on), and did privac
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ from metrics import lpips
 from metrics.image import VARIANTS, psnr, ssim
 from metrics.measurement import Measurement
 from metrics.neighbours import nearest
-from metrics.rates import Interval, exchange, mean_over_images, wilson
+from metrics.rates import Interval, exchange, mean_over_images, rate_difference, wilson
 from synth.training import predict
 from synth.types import Images, Split, generator
 
@@ -25,7 +25,7 @@ Floats = NDArray[np.float64]
 Metric = Callable[[Tensor, Tensor], Tensor]
 MEASURES = {"ssim": (ssim, ""), "psnr": (psnr, "dB")}
 DISTRACTORS = 99
-"""Candidates beside the truth in an identification: chance is 1 %, where there are that many."""
+"""Candidates of the class beside the truth in an identification, at most: chance is then 1 %."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,26 +81,27 @@ def judge_images(guess: Reconstructions, truth: Truth) -> Verdict:
         truth: what only the judge knows.
 
     Returns:
-        ``trained.*``: against the image the victim trained on; the control is another victim's image (of its
-        class, where there is one), the baseline the mean auxiliary image of the class. ``private.*``: see
-        :func:`private_leak`; with a pairing also the rate at which the source is told from strangers.
+        ``trained.*``: against the image the victim trained on; the control is another released image of its class,
+        the baseline the mean auxiliary image of the class. ``private.*``: see :func:`private_leak` and
+        :func:`source_identification`.
     """
     assert guess.victims is not None
     position = truth.victims[guess.victims]
     victims = truth.released.take(position)
-    wrong = truth.released.take(position[_derangement(victims.labels)])
+    wrong = truth.released.take(_others(truth, position))
     pictures = (victims.float(), wrong.float(), class_means(truth.split.auxiliary)[victims.labels])
     figures: list[Measurement] = []
     for name, (metric, unit) in MEASURES.items():
         figures += _compared(f"trained.{name}", metric, unit, VARIANTS[name], guess, pictures, truth.seed)
     figures.append(_mae(guess, victims))
-    figures.append(_identification("trained.identification", guess, victims, truth.released, truth, exclude=position))
+    hits, chance = _told_apart(guess.pixels, victims, _without(truth.released, position), truth)
+    note = f"nearest in pixel distance among released images of the class; mean chance {chance:.3f}; Wilson"
+    figures.append(measurement("trained.identification", wilson(sum(hits), len(hits)), len(hits), variant=note))
     right = int((guess.labels == victims.labels).sum())
     figures.append(measurement("labels.accuracy", wilson(right, len(victims)), len(victims), variant="Wilson"))
-    figures += private_leak(guess, truth)
-    if truth.source_index is not None:
-        sources = truth.split.members.take(truth.source_index[position])
-        figures.append(_identification("private.identification", guess, sources, truth.split.holdout, truth))
+    # By the victims' true labels: a wrongly inferred label must not hide a right image.
+    labelled = replace(guess, labels=victims.labels)
+    figures += private_leak(labelled, truth) + source_identification(labelled, position, truth)
     absent = {}
     if (reason := lpips.unavailable()) is not None:
         absent["trained.lpips"] = reason
@@ -187,15 +188,65 @@ def class_means(images: Images) -> Tensor:
     return means
 
 
-def _derangement(labels: Tensor) -> Tensor:
-    """For each victim another one: the next of its class, or the next of all where it is alone in its class."""
-    count = len(labels)
-    result = (torch.arange(count) + 1) % count
-    for label in labels.unique():
-        index = (labels == label).nonzero().squeeze(1)
-        if len(index) > 1:
-            result[index] = index.roll(-1)
-    return result
+def source_identification(guess: Reconstructions, position: Tensor, truth: Truth) -> list[Measurement]:
+    """Is each guess nearer to the victim's private source than to holdout images of its class?
+
+    Where there is no single source, a member of the class drawn at random stands in, which makes `disjoint` a control.
+
+    Args:
+        guess: reconstructions, with the victims' true labels.
+        position: the victims' positions in the release.
+        truth: what only the judge knows.
+
+    Returns:
+        ``private.identification.attack``: rate; ``.control``: with a holdout image in the source's place;
+        ``.baseline``: of the class's mean auxiliary image as the guess; ``.excess``: attack - control (Newcombe).
+    """
+    members, holdout = truth.split.members, truth.split.holdout
+    if truth.source_index is not None:
+        sources = members.take(truth.source_index[position])
+    else:
+        sources = members.take(_of_class(members, guess.labels, truth, "stand-in"))
+    trivial = class_means(truth.split.auxiliary)[guess.labels]
+    hits, chance = _told_apart(guess.pixels, sources, holdout, truth)
+    index = _of_class(holdout, guess.labels, truth, "stranger")
+    strangers, _ = _told_apart(guess.pixels, holdout.take(index), _without(holdout, index), truth)
+    plain, _ = _told_apart(trivial, sources, holdout, truth)
+    note = f"nearest in pixel distance among the class's holdout; mean chance {chance:.3f}; Wilson, Newcombe"
+    count = len(hits)
+    intervals = {"attack": wilson(sum(hits), count), "control": wilson(sum(strangers), count)}
+    intervals["baseline"] = wilson(sum(plain), count)
+    intervals["excess"] = rate_difference(sum(hits), count, sum(strangers), count)
+    return [measurement(f"private.identification.{k}", v, count, variant=note) for k, v in intervals.items()]
+
+
+def _of_class(images: Images, labels: Tensor, truth: Truth, purpose: str) -> Tensor:
+    """For each label the position of a random image of that class."""
+    rng = generator(purpose, truth.seed)
+    shuffled = torch.randperm(len(images), generator=rng)
+    picks = []
+    for label in labels.tolist():
+        shuffled = shuffled.roll(1)
+        picks.append(shuffled[(images.labels[shuffled] == label).nonzero()[0, 0]])
+    return torch.stack(picks)
+
+
+def _without(images: Images, index: Tensor) -> Images:
+    keep = torch.ones(len(images), dtype=torch.bool)
+    keep[index] = False
+    return images.take(keep.nonzero().squeeze(1))
+
+
+def _others(truth: Truth, position: Tensor) -> Tensor:
+    """For each victim the position of another released image of its class, or of any class where it is alone."""
+    rng = generator("other victims", truth.seed)
+    labels = truth.released.labels
+    picks = []
+    for victim in position:
+        others = (labels == labels[victim]).nonzero().squeeze(1)
+        others = others[others != victim] if len(others) > 1 else (torch.arange(len(labels)) != victim).nonzero()[:, 0]
+        picks.append(others[torch.randint(len(others), (), generator=rng)])
+    return torch.stack(picks)
 
 
 def _means(
@@ -235,23 +286,17 @@ def _mae(guess: Reconstructions, victims: Images) -> Measurement:
     )
 
 
-def _identification(
-    name: str, guess: Reconstructions, right: Images, others: Images, truth: Truth, exclude: Tensor | None = None
-) -> Measurement:
-    """How often the right image is the nearest to the guess, among it and randomly drawn others."""
-    keep = torch.ones(len(others), dtype=torch.bool)
-    if exclude is not None:
-        keep[exclude] = False
-    pool = others.take(keep.nonzero().squeeze(1))
-    count = min(DISTRACTORS, len(pool))
-    rng = generator("identification", name, truth.seed)
-    hits = 0
-    for pixels, image in zip((guess.pixels * 255).round().to(torch.uint8), right.pixels, strict=True):
-        drawn = pool.pixels[torch.randperm(len(pool), generator=rng)[:count]]
-        # The truth stands last: an exact tie (say, all candidates equal) counts as a miss.
-        hits += int(nearest(pixels[None], torch.cat([drawn, image[None]])).position.item() == count)
-    variant = f"nearest in pixel distance among {count + 1}; chance {1 / (count + 1):.4f}; Wilson"
-    return measurement(name, wilson(hits, len(right)), len(right), variant=variant)
+def _told_apart(pixels: Tensor, right: Images, others: Images, truth: Truth) -> tuple[list[int], float]:
+    """For each guess 1 if the right image is nearer than randomly drawn others of its class; and the mean chance."""
+    rng = generator("identification", truth.seed)
+    hits, chances = [], []
+    for guess, image, label in zip((pixels * 255).round().to(torch.uint8), right.pixels, right.labels, strict=True):
+        pool = others.pixels[others.labels == label]
+        drawn = pool[torch.randperm(len(pool), generator=rng)[:DISTRACTORS]]
+        # The right image stands last: an exact tie (say, all candidates equal) counts as a miss.
+        hits.append(int(nearest(guess[None], torch.cat([drawn, image[None]])).position.item() == len(drawn)))
+        chances.append(1 / (len(drawn) + 1))
+    return hits, sum(chances) / len(chances)
 
 
 def _oracle_rate(guess: Reconstructions, truth: Truth) -> Tensor:

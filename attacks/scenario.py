@@ -97,14 +97,16 @@ class Scenario:
         """
         release, auxiliary = self.release, self.split.auxiliary
         published = Release(release.images, soft_labels=release.soft_labels)
-        providers: dict[Access, Callable[..., object]] = {
-            Access.RELEASE: lambda: published,
-            Access.AUXILIARY: lambda: auxiliary,
-            Access.GRADIENTS: self._gradients(),
-            Access.TRAINER: self._trainer(),
-            Access.FEDERATION: self._seat(null),
+        providers: dict[Access, Callable[[], Callable[..., object]]] = {
+            Access.RELEASE: lambda: lambda: published,
+            Access.AUXILIARY: lambda: lambda: auxiliary,
+            Access.GRADIENTS: self._gradients,
+            Access.TRAINER: self._trainer,
+            Access.FEDERATION: lambda: self._seat(null),
         }
-        return View(threat_model=name, grants={access: providers[access] for access in attack.needs})
+        if unknown := attack.needs - providers.keys():
+            raise ValueError(f"{name} needs {', '.join(a.name for a in unknown)}, which no scenario provides yet")
+        return View(threat_model=name, grants={access: providers[access]() for access in attack.needs})
 
     def conditions(self, attack: Attack) -> dict[str, str]:
         """What an attack's figures depend on: the state of the attacked network, in words."""
@@ -157,7 +159,9 @@ class Scenario:
                 device=device,
                 penalty=encoder.penalty,
             )
-            return TrainedModel(victim, tuple(images.pixels.shape[1:]), images.labels)  # type: ignore[arg-type]
+            clean = copy.deepcopy(network)  # not the module the attacker's code has held: it could carry images out
+            clean.load_state_dict(victim.state_dict())
+            return TrainedModel(clean, tuple(images.pixels.shape[1:]), images.labels)  # type: ignore[arg-type]
 
         return run
 

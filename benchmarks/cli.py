@@ -20,8 +20,7 @@ from benchmarks.runner import Plan, plan
 from benchmarks.runner import run as run_suite
 from benchmarks.suite import RequestProblems, Suite, available, load_suite, parse
 from benchmarks.synthesize import synthesize as synthesize_release
-from reports.records import Record
-from reports.verdicts import Results, questions
+from reports.verdicts import Results
 from reports.write import ReportProblem, write_reports
 from synth.datasets import DATASETS, Pool, open_pool
 from synth.image_files import DataProblems
@@ -33,8 +32,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="What does a synthetic image dataset give away about the private images behind it, and what is it good for?",
 )
-out_console = Console(highlight=False)
-error_console = Console(stderr=True, highlight=False)
+out_console = Console(highlight=False, markup=False)
+error_console = Console(stderr=True, highlight=False, markup=False)
 
 Data = Annotated[Path | None, typer.Option(help="Where the dataset lies, or is downloaded to.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
@@ -60,7 +59,7 @@ def _open(suite: Suite, data: Path | None) -> Pool:
 @app.command()
 def run(
     suite: Annotated[str, typer.Argument(help="A suite's name: see `leakbench list suites`.")],
-    out: Annotated[Path | None, typer.Option(help="The run folder (default: runs/SUITE).")] = None,
+    out: Annotated[Path | None, typer.Option(help="The run folder (default: runs/SUITE[-DATASET]).")] = None,
     data: Data = None,
     dataset: Annotated[str | None, typer.Option(help="Another dataset than the suite's.")] = None,
     defense: Annotated[list[str] | None, typer.Option(help="NAME[:key=value,…]; repeat; replaces the suite's.")] = None,
@@ -79,7 +78,7 @@ def run(
     if dry_run:
         _show_plan(chosen, plan(chosen), where.type)
         return
-    folder = out or Path("runs") / suite
+    folder = out or Path("runs") / (f"{suite}-{dataset}" if dataset else suite)
     pool = _open(chosen, data)
     with Live(out_console, plan(chosen), folder) as live:
         records = run_suite(
@@ -88,7 +87,7 @@ def run(
     for file in write_reports(folder):
         if file.suffix == ".pdf":
             out_console.print(f"report: {file}", soft_wrap=True)
-    _show_summary(list(records.values()))
+    _show_summary(Results(records.values(), seeds=chosen.seeds))
     if any(record.status == "failed" for record in records.values()):
         raise typer.Exit(1)
 
@@ -105,19 +104,18 @@ def _show_plan(suite: Suite, grid: Plan, device: str) -> None:
     )
 
 
-def _show_summary(records: list[Record]) -> None:
-    results = Results(records)
+def _show_summary(results: Results) -> None:
     table = Grid("defense", *(f"{attack.split(':')[0]}: worked / members" for attack in results.attacks))
     for defense in results.defenses:
-        cells = [" / ".join(results.verdict(defense, a, q) for q in questions(a)) for a in results.attacks]
+        cells = [" / ".join(results.verdict(defense, a, q) for q in results.questions(a)) for a in results.attacks]
         table.add_row(Text(defense), *map(Text, cells))
     out_console.print(table)
     for attack in results.attacks:
-        for question in questions(attack):
+        for question in results.questions(attack):
             control = results.control(attack, question)
             state = "validated" if control.validated else f"NOT VALIDATED: {control.why}"
             out_console.print(Text(f"control of {attack.split(':')[0]}, {question}: {state}"))
-    for record in records:
+    for record in results.records:
         if record.status == "failed":
             cell = record.cell
             line = f"FAILED {cell.defense} {cell.task} {cell.method} seed {cell.seed}: {record.reason.splitlines()[0]}"
@@ -133,7 +131,7 @@ def synthesize(
     seed: Annotated[int, typer.Option(help="Everything random derives from it.")] = 0,
     image_size: ImageSize = None,
     device: Device = "auto",
-    members: Annotated[int | None, typer.Option(help="Private images to use (default: the suite quick's).")] = None,
+    members: Annotated[int | None, typer.Option(min=1, help="Private images (default: the suite quick's).")] = None,
 ) -> None:
     """Just make the release of a defense: an image folder with release.json."""
     parse(defense, defense_registry)
@@ -165,7 +163,7 @@ def list_(
         raise refuse([f"there is no list of {what!r}; there are: {', '.join(found)}"])
     for kind, entries in found.items():
         if what in ("", kind):
-            out_console.print(f"[bold]{kind}[/bold]")
+            out_console.print(kind, style="bold")
             for name, description in entries.items():
                 out_console.print(Text(f"  {name}: {description}"), soft_wrap=True)
 
@@ -194,15 +192,18 @@ def guarded(command: Callable[[], object]) -> int:
     try:
         status = command()
     except typer.Exit as stop:
-        return stop.exit_code
+        status = stop.exit_code
     except (typer.Abort, KeyboardInterrupt):
-        error_console.print("Interrupted; finished cells are kept, and the same command resumes.")
-        return 130
+        status = 130
+    except OSError as error:
+        return refuse([f"{error.filename or 'the system'}: {error.strerror or error}"]).exit_code
     except (RequestProblems, DataProblems) as error:
         return refuse(error.problems).exit_code
     except (ReportProblem, TyperException) as error:
         format_message = getattr(error, "format_message", error.__str__)
         return refuse([format_message()]).exit_code
+    if status == 130:  # typer turns Ctrl-C into this status
+        error_console.print("Interrupted; finished cells are kept, and the same command resumes.")
     return status if isinstance(status, int) else 0
 
 

@@ -9,9 +9,10 @@ from typing import Any, Protocol
 
 import torch
 
+from attacks.registry import attacks
 from benchmarks.environment import environment, peak_memory
 from benchmarks.stages import STAGES, Bench, Outcome
-from benchmarks.store import Cache, RunFolder
+from benchmarks.store import Cache, RunFolder, digest
 from benchmarks.suite import Suite, parse
 from reports.records import Cell, Record
 from synth.datasets import Pool
@@ -75,13 +76,14 @@ def run_cell(bench: Bench, cell: Cell) -> Record:
     except Exception as error:  # noqa: BLE001 - the one place where a failure becomes a record instead of an end
         reason = f"{type(error).__name__}: {error}\n{traceback.format_exc()}"
     claim = parse(cell.defense, defenses).claim if cell.defense else None
+    family = {"family": parse(cell.method, attacks).family} if cell.task == "attack" else {}
     return Record(
         cell=cell,
         status="failed" if reason else "ok",
         reason=reason,
         measurements=outcome.measurements,
         absent=outcome.absent,
-        conditions=outcome.conditions,
+        conditions=family | outcome.conditions,
         claim=asdict(claim) if claim else {},
         seconds=round(time.perf_counter() - start, 3),
         peak_memory=peak_memory(bench.device),
@@ -89,18 +91,14 @@ def run_cell(bench: Bench, cell: Cell) -> Record:
     )
 
 
-def describe(suite: Suite, pool: Pool, data: Path | None) -> dict[str, Any]:
+def describe(suite: Suite, bench: Bench, data: Path | None) -> dict[str, Any]:
     """The content of run.json: the resolved suite, the data, and what makes it this run."""
     return {
-        "identity": {
-            "suite": suite.name,
-            "hash": suite.hash,
-            "images": len(pool.labels),
-            "classes": list(pool.classes),
-        },
+        # Seed 0's members stand for the data: a run on other images must not take these releases for its own.
+        "identity": {"suite": suite.name, "hash": suite.hash, "members": digest(bench.parts(0).members)},
         "suite": suite.model_dump(mode="json"),
         "data": data.name if data else "",
-        "environment": environment("cuda" if torch.cuda.is_available() else "cpu"),
+        "environment": environment(bench.device.type),
     }
 
 
@@ -123,10 +121,13 @@ def run(
 
     Raises:
         RequestProblems: `out` holds another run.
+        DataProblems: the dataset cannot be split as the suite asks.
     """
     folder = RunFolder(out)
-    folder.open(describe(suite, pool, data))
     bench = Bench(suite, pool, folder, Cache(cache), device, listener.advanced)
+    for seed in range(suite.seeds):
+        bench.parts(seed)  # a dataset that is too small is refused before anything starts
+    folder.open(describe(suite, bench, data))
     grid = plan(suite)
     for cell in grid.left(folder.records()):
         listener.started(cell)

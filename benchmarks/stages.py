@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from functools import cache, cached_property
+from functools import cache
 
 import torch
 from torch import Tensor, nn
@@ -64,16 +64,12 @@ class Bench:
     ) -> None:
         self.suite, self.pool, self.folder, self.networks = suite, pool, folder, networks
         self.device, self.progress = device, progress
+        self.parts = cache(lambda seed: split(pool, suite.sizes, seed=self.seed("split", seed)))
         self.repetition = cache(self._repetition)
         self.published = cache(self._published)
 
-    @cached_property
-    def classes(self) -> tuple[str, ...]:
-        """The classes' names."""
-        return self.pool.classes
-
     def _repetition(self, seed: int) -> Repetition:
-        parts = split(self.pool, self.suite.sizes, seed=self.seed("split", seed))
+        parts = self.parts(seed)
         oracle = self.trained("oracle", self.suite.teacher, parts.holdout, seed)
         return Repetition(
             parts, oracle, cache(lambda: self.trained("teacher", self.suite.teacher, parts.members, seed))

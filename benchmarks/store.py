@@ -61,10 +61,10 @@ class RunFolder:
             RequestProblems: the folder holds another run.
         """
         file = self.root / "run.json"
-        if file.is_file() and json.loads(file.read_text(encoding="utf-8"))["identity"] != description["identity"]:
+        if file.is_file() and _identity(file) != description["identity"]:
             raise RequestProblems([f"--out {self.root}: holds another run (other suite or data); give another folder"])
         self.root.mkdir(parents=True, exist_ok=True)
-        _write_text(file, json.dumps(description, indent=1, ensure_ascii=False))
+        _write_text(file, json.dumps(description, indent=1))
 
     def records(self) -> dict[str, Record]:
         """The last record of every cell, by id."""
@@ -135,6 +135,13 @@ class Cache:
         part = self.root / f"{key}.{os.getpid()}.part"
         save_file({name: tensor.contiguous().cpu() for name, tensor in network.state_dict().items()}, part)
         part.rename(self.root / f"{key}.safetensors")
+
+
+def _identity(file: Path) -> object:
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))["identity"]
+    except (ValueError, TypeError, KeyError) as error:
+        raise RequestProblems([f"{file}: is damaged; delete it, or give another --out"]) from error
 
 
 def _write_text(file: Path, text: str) -> None:

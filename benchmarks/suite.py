@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import tomllib
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -81,7 +82,7 @@ class Suite(_Strict):
 
     name: str
     dataset: str
-    image_size: int | None = Field(default=None, ge=8)
+    image_size: int | None = Field(default=None, ge=11)
     seeds: int = Field(default=1, ge=1)
     defenses: tuple[str, ...] = Field(min_length=1)
     attacks: tuple[str, ...]
@@ -175,13 +176,19 @@ def parse(spec: str, registry: Registry[T]) -> T:
         if not equals or key not in known:
             choices = ", ".join(known) or "none"
             problems.append(f"{spec!r}: {key!r} is not a parameter of {name}; its parameters: {choices}")
+        elif key in values:
+            problems.append(f"{spec!r}: {key} is given twice")
         values[key] = value
     if problems:
         raise RequestProblems(problems)
     try:
-        return TypeAdapter(cls).validate_python(values)
+        built = TypeAdapter(cls).validate_python(values)
     except ValidationError as error:
         raise RequestProblems([_sentence(repr(spec), problem) for problem in error.errors()]) from error
+    odd = [key for key, value in vars(built).items() if isinstance(value, float) and not math.isfinite(value)]
+    if odd:
+        raise RequestProblems([f"{spec!r}: {key} must be a finite number" for key in odd])
+    return built
 
 
 def parameters(item: Defense | Attack) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from scipy.stats import binomtest, bootstrap, t
 
 Floats = NDArray[np.floating]
+BOOTSTRAP_FROM = 30
 
 
 class Interval(NamedTuple):
@@ -45,7 +46,10 @@ def rate_difference(
 
 
 def mean_over_images(values: Floats, *, seed: int = 0, level: float = 0.95) -> Interval:
-    """Mean with a percentile bootstrap interval over images, by scipy.
+    """Mean with a percentile bootstrap interval over images, by scipy; Student's t below 30 images.
+
+    The percentile bootstrap is too narrow for few values: of normal data its lower bound exceeds the mean in 7.7 % of
+    samples of 5 and 3.7 % of 16, against 2.5 % nominal.
 
     Args:
         values: (N,) one value per independent image, N >= 1.
@@ -53,15 +57,16 @@ def mean_over_images(values: Floats, *, seed: int = 0, level: float = 0.95) -> I
         level: confidence level.
     """
     values = np.asarray(values, dtype=np.float64)
-    if len(values) < 2 or np.ptp(values) == 0:
-        same = float(values[0]) if len(values) >= 2 else None
-        return Interval(float(values.mean()), same, same)
+    if len(values) < BOOTSTRAP_FROM:
+        return mean_over_seeds(values, level=level)
+    if np.ptp(values) == 0:
+        return Interval(float(values[0]), float(values[0]), float(values[0]))
     result = bootstrap((values,), np.mean, n_resamples=2000, method="percentile", confidence_level=level, rng=seed)
     return Interval(float(values.mean()), float(result.confidence_interval.low), float(result.confidence_interval.high))
 
 
 def mean_over_seeds(values: Floats, *, level: float = 0.95) -> Interval:
-    """Mean over few independent repetitions with Student's t interval."""
+    """Mean over few independent repetitions with Student's t interval; none for a single one."""
     values = np.asarray(values, dtype=np.float64)
     mean = float(values.mean())
     if len(values) < 2:

@@ -9,10 +9,9 @@ from typing import Any
 import typst
 
 from reports.figures import privacy_utility
-from reports.records import Record
 from reports.sentences import sentence
 from reports.tables import tables
-from reports.verdicts import Results, questions
+from reports.verdicts import Results
 
 
 def _galleries(results: Results, folder: Path) -> list[dict[str, str]]:
@@ -34,22 +33,21 @@ def _galleries(results: Results, folder: Path) -> list[dict[str, str]]:
 
 
 def _yes(results: Results, defense: str, attack: str) -> str:
-    answer = results.verdict(defense, attack, questions(attack)[0])
+    answer = results.verdict(defense, attack, results.questions(attack)[0])
     return {"leaks": "yes", "no leak found": "no"}.get(answer, answer)
 
 
-def content(records: list[Record], run: dict[str, Any], folder: Path) -> dict[str, Any]:
+def content(results: Results, run: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Everything the template prints, as data: nothing of it is ever evaluated as markup."""
-    results = Results(records)
     controls = []
     for attack in results.attacks:
-        for question in questions(attack):
+        for question in results.questions(attack):
             control = results.control(attack, question)
             state = "validated" if control.validated else f"not validated: {control.why}"
             controls.append(f"{attack.split(':')[0]}, {'members leak' if question == 'private' else 'worked'}: {state}")
     failed = [
         f"{r.cell.defense} {r.cell.task} {r.cell.method} seed {r.cell.seed}: {r.reason.splitlines()[0]}"
-        for r in records
+        for r in results.records
         if r.status == "failed"
     ]
     return {
@@ -59,30 +57,30 @@ def content(records: list[Record], run: dict[str, Any], folder: Path) -> dict[st
         "failed": failed,
         "tables": [
             {"name": t.name, "title": t.title, "columns": t.columns, "rows": t.rows, "notes": t.notes}
-            for t in tables(records)
+            for t in tables(results)
         ],
         "galleries": _galleries(results, folder),
         "configuration": json.dumps(run, indent=1, ensure_ascii=False),
     }
 
 
-def write_pdf(records: list[Record], run: dict[str, Any], folder: Path) -> Path:
+def write_pdf(results: Results, run: dict[str, Any], folder: Path) -> Path:
     """Render report.pdf into the run folder.
 
     Args:
-        records: of the run.
+        results: of the run.
         run: the content of run.json.
         folder: the run folder; galleries are read from it.
 
     Returns:
         The file.
     """
-    privacy_utility(Results(records), folder / "figures" / "privacy-utility.svg")
+    privacy_utility(results, folder / "figures" / "privacy-utility.svg")
     with tempfile.TemporaryDirectory() as temporary:
         work = Path(temporary)
         template = Path(__file__).parent / "templates" / "report.typ"
         (work / "report.typ").write_text(template.read_text(encoding="utf-8"), encoding="utf-8")
-        (work / "content.json").write_text(json.dumps(content(records, run, folder)), encoding="utf-8")
+        (work / "content.json").write_text(json.dumps(content(results, run, folder)), encoding="utf-8")
         shutil.copy(folder / "figures" / "privacy-utility.svg", work)
         if (folder / "galleries").is_dir():
             shutil.copytree(folder / "galleries", work / "galleries")

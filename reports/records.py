@@ -7,7 +7,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
 from metrics.measurement import Measurement
+from metrics.rates import mean_over_seeds
 
 SCHEMA = 1
 """Part of every cell's id: a record of another schema is never taken for one of this."""
@@ -73,7 +76,7 @@ class Record:
     def to_line(self) -> str:
         """The record as one line of strict JSON."""
         fields = asdict(self) | {"schema": SCHEMA, "id": self.cell.id}
-        return json.dumps(fields, sort_keys=True, ensure_ascii=False, allow_nan=False)
+        return json.dumps(fields, sort_keys=True, allow_nan=False)
 
     @classmethod
     def from_line(cls, line: str) -> "Record":
@@ -111,20 +114,25 @@ def read_records(file: Path) -> dict[str, Record]:
     records: dict[str, Record] = {}
     if not file.is_file():
         return records
-    for line in file.read_text(encoding="utf-8").split("\n"):
+    for line in file.read_bytes().split(b"\n"):
         try:
-            record = Record.from_line(line)
+            record = Record.from_line(line.decode())
         except (ValueError, TypeError, KeyError):
             continue  # a line cut short by a crash, or of an older schema: the cell is simply not done
         records[record.cell.id] = record
     return records
 
 
-def pool(measurements: Iterable[Measurement]) -> Measurement | None:
-    """One figure over seeds: the mean, with the intervals combined as those of independent estimates.
+def pool(measurements: Iterable[Measurement], *, over_seeds: bool = False) -> Measurement | None:
+    """One figure over seeds: the mean with an interval.
 
-    With m seeds the half-widths add in squares and are divided by m; where any seed has no interval, neither has
-    the mean.
+    By default the seeds' intervals are combined as those of independent estimates: with m seeds the half-widths add
+    in squares and are divided by m; where any seed has no interval, neither has the mean.
+
+    Args:
+        measurements: of the same figure, one per seed.
+        over_seeds: take Student's t over the seeds instead, where there are two or more: then the interval covers
+            the variation of data split and training, which no interval over test images sees.
     """
     found = list(measurements)
     if not found:
@@ -132,7 +140,9 @@ def pool(measurements: Iterable[Measurement]) -> Measurement | None:
     count = len(found)
     value = sum(m.value for m in found) / count
     low = high = None
-    if all(m.low is not None and m.high is not None for m in found):
+    if over_seeds and count > 1:
+        _, low, high = mean_over_seeds(np.array([m.value for m in found]))
+    elif all(m.low is not None and m.high is not None for m in found):
         low = value - sum((m.value - m.low) ** 2 for m in found if m.low is not None) ** 0.5 / count
         high = value + sum((m.high - m.value) ** 2 for m in found if m.high is not None) ** 0.5 / count
     first = found[0]

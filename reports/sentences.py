@@ -1,7 +1,7 @@
 """One sentence per defense, for the first page."""
 
 from reports.tables import show
-from reports.verdicts import Results, questions
+from reports.verdicts import Results
 
 
 def sentence(results: Results, defense: str) -> str:
@@ -18,7 +18,7 @@ def sentence(results: Results, defense: str) -> str:
 
 
 def _finding(results: Results, defense: str, attack: str) -> str:
-    worked, private = questions(attack)
+    worked, private = results.questions(attack)
     answers = {
         "leaks": "gives members away",
         "no leak found": "finds no leak of members",

@@ -6,8 +6,7 @@ import math
 from dataclasses import dataclass
 
 from metrics.measurement import Measurement
-from reports.records import Record
-from reports.verdicts import Results, family, questions
+from reports.verdicts import Results
 
 
 @dataclass(frozen=True)
@@ -29,14 +28,22 @@ class Table:
     notes: tuple[str, ...] = ()
 
 
-def show(figure: Measurement | None, missing: str = "n/a", *, interval: bool = True) -> str:
-    """A figure with its interval; decimals follow the interval's width (two significant digits of half of it)."""
+def digits(figure: Measurement) -> int:
+    """Decimals that a figure deserves: two significant digits of half its interval, four at most."""
+    half = 0.0 if figure.low is None or figure.high is None else (figure.high - figure.low) / 2
+    return min(4, max(0, 1 - math.floor(math.log10(half)))) if half > 0 else 3
+
+
+def show(
+    figure: Measurement | None, missing: str = "n/a", *, interval: bool = True, decimals: int | None = None
+) -> str:
+    """A figure with its interval, with the decimals that the interval's width allows unless they are given."""
     if figure is None:
         return missing
+    decimals = digits(figure) if decimals is None else decimals
     if figure.low is None or figure.high is None:
-        return f"{figure.value:.3g}"
+        return f"{figure.value:.{decimals}f}"
     half = (figure.high - figure.low) / 2
-    decimals = min(4, max(0, 1 - math.floor(math.log10(half)))) if half > 0 else 3
     text = f"{figure.value:.{decimals}f}"
     return f"{text} [{figure.low:.{decimals}f}, {figure.high:.{decimals}f}]" if interval and half > 0 else text
 
@@ -86,8 +93,13 @@ def _visual(results: Results) -> Table:
     rows = []
     for defense in results.defenses:
         cells = [results.figure(defense, "visual", "", name) for name, _ in VISUAL]
-        missing = ["n/a" if name in absent else results.missing(defense, "visual", "", name) for name, _ in VISUAL]
-        rows.append((defense, *(show(cell, why, interval=False) for cell, why in zip(cells, missing, strict=True))))
+        missing = [results.missing(defense, "visual", "", name) for name, _ in VISUAL]
+        rows.append(
+            (
+                defense,
+                *(show(cell, why.split(":")[0], interval=False) for cell, why in zip(cells, missing, strict=True)),
+            )
+        )
     heads = ("Defense", *(head for _, head in VISUAL))
     return Table("T2", "Visual: how alike released and private images look", heads, tuple(rows), tuple(notes))
 
@@ -127,8 +139,9 @@ LEAKAGE = {
 }
 LEAKAGE_NOTES = (
     "Each figure with three parts reads: attack / control / baseline, then the excess of attack over control with its "
-    "95 % interval. Control: another victim's image (trained), as many holdout images (private), a federation whose "
-    "other clients never train (class). Baseline: the mean auxiliary image of the class, or one over the classes.",
+    "95 % interval. Control: another released image of the class (trained), as many holdout images (private), a "
+    "federation whose other clients never train (class). Baseline: the class's mean auxiliary image, or one over the "
+    "number of classes. Members leak where either private figure's excess is above 0.",
     "'Worked' asks whether the attack got what its victim trained on; 'members leak' whether that gives away the "
     "private images. 'Not validated': the attack did not succeed on identity, or raised an alarm on disjoint, so its "
     "figure proves nothing.",
@@ -141,14 +154,15 @@ def _three_parts(results: Results, defense: str, attack: str, name: str) -> str:
         single = results.figure(defense, "attack", attack, name)
         return show(single, results.missing(defense, "attack", attack, name))
     excess = results.figure(defense, "attack", attack, f"{name}.excess")
-    return " / ".join(show(part, interval=False) for part in parts) + f"; {show(excess)}"
+    decimals = digits(excess) if excess else None
+    return " / ".join(show(part, interval=False, decimals=decimals) for part in parts) + f"; {show(excess)}"
 
 
 def _leakage(results: Results, kind: str) -> Table:
     name, title, figures = LEAKAGE[kind]
     rows, notes = [], list(LEAKAGE_NOTES)
-    for attack in (a for a in results.attacks if family(a) == kind):
-        worked, private = questions(attack)
+    for attack in (a for a in results.attacks if results.family(a) == kind):
+        worked, private = results.questions(attack)
         for defense in results.defenses:
             cells = [_three_parts(results, defense, attack, figure) for figure, _ in figures]
             verdicts = [results.verdict(defense, attack, question) for question in (worked, private)]
@@ -189,21 +203,21 @@ def _cost(results: Results) -> Table:
     return Table("T7", "Cost", heads, tuple(rows), notes)
 
 
-def tables(records: list[Record]) -> list[Table]:
+def tables(results: Results) -> list[Table]:
     """T1 to T5 and T7 of a run."""
-    results = Results(records)
     return [_utility(results), _visual(results), *(_leakage(results, kind) for kind in LEAKAGE), _cost(results)]
 
 
 def to_csv(table: Table) -> str:
     """Comma-separated values with a head; every cell is text, quoted where needed."""
     out = io.StringIO()
-    csv.writer(out, lineterminator="\n").writerows([table.columns, *table.rows])
+    csv.writer(out, lineterminator="\n", quoting=csv.QUOTE_ALL).writerows([table.columns, *table.rows])
     return out.getvalue()
 
 
 def _markdown_text(text: str) -> str:
-    for special in "\\|`*_[]<>#":
+    text = text.replace("&", "&amp;")
+    for special in "\\|`*_[]<>#~$":
         text = text.replace(special, "\\" + special)
     return " ".join(text.split())
 

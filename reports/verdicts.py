@@ -9,13 +9,15 @@ from reports.records import Record, pool
 
 Question = Literal["trained", "class", "private"]
 
-FAMILIES = {"inverting-gradients": "gradient", "sign": "memorization", "hitaj": "gan"}
 FIGURE: dict[Question, str] = {
     "trained": "trained.ssim.excess",
     "class": "class.oracle.excess",
     "private": "private.ssim.excess",
 }
-"""The one figure that answers each question; the others in the tables are for the reader."""
+"""The figure that answers each question, fixed beforehand."""
+
+SECOND: dict[Question, str] = {"private": "private.identification.excess"}
+"""Either figure alone makes members leak: the first sees resemblance to members at large, the second the pairing."""
 
 
 @dataclass(frozen=True)
@@ -43,10 +45,12 @@ class Results:
 
     Args:
         records: in any order; defenses and methods keep the order in which they first appear.
+        seeds: how many repetitions the run was asked for; a row that has fewer is incomplete and has no figures.
     """
 
-    def __init__(self, records: Iterable[Record]) -> None:
+    def __init__(self, records: Iterable[Record], *, seeds: int | None = None) -> None:
         self.records = list(records)
+        self.seeds = seeds or 1 + max((r.cell.seed for r in self.records), default=0)
         self.defenses = list(dict.fromkeys(r.cell.defense for r in self.records if r.cell.defense))
         self.attacks = list(dict.fromkeys(r.cell.method for r in self.records if r.cell.task == "attack"))
         self.students = list(dict.fromkeys(r.cell.method for r in self.records if r.cell.task == "utility"))
@@ -59,11 +63,15 @@ class Results:
     def figure(self, defense: str, task: str, method: str, name: str) -> Measurement | None:
         """A figure pooled over seeds; None where any seed failed or lacks it: no averages over survivors."""
         found = [record.get(name) for record in self.of(defense, task, method)]
-        return pool(m for m in found if m) if found and all(found) else None
+        if len(found) < self.seeds or not all(found):
+            return None
+        return pool((m for m in found if m), over_seeds=task == "utility")
 
     def missing(self, defense: str, task: str, method: str, name: str = "") -> str:
         """Why a figure is not there: ``failed``, ``n/a: why`` or ``n/a``."""
         rows = self.of(defense, task, method)
+        if len(rows) < self.seeds:
+            return f"incomplete: {len(rows)} of {self.seeds} seeds"
         if any(r.status == "failed" for r in rows):
             return "failed"
         reasons = [r.reason for r in rows if r.status == "not_applicable"] + [
@@ -79,10 +87,14 @@ class Results:
         """Did the attack succeed on `identity` and, where members are concerned, find nothing on `disjoint`?"""
         power = self._found(self.named("identity"), attack, question)
         silence = None
-        if question == "private":
-            loud = self._found(self.named("disjoint"), attack, question)
-            silence = None if loud is None else not loud
         problems = []
+        if question == "private":
+            disjoint = self.named("disjoint")
+            loud = self._found(disjoint, attack, question)
+            silence = None if loud is None else not loud
+            figure = self.figure(disjoint, "attack", attack, FIGURE[question]) if disjoint else None
+            if figure is not None and figure.high is not None and figure.high < 0:
+                problems.append("members and holdout are not exchangeable on disjoint")
         if power is None:
             problems.append("identity not measured")
         elif not power:
@@ -93,9 +105,28 @@ class Results:
             problems.append("false alarm on disjoint")
         return Control(power, silence, ", ".join(problems))
 
+    def family(self, attack: str) -> str:
+        """The family of an attack, which decides its table; every attack's record carries it."""
+        return next((r.conditions["family"] for r in self.records if r.cell.method == attack and r.conditions), "")
+
+    def questions(self, attack: str) -> tuple[Question, Question]:
+        """The two questions an attack answers: did it work, and do members leak."""
+        return ("class", "private") if self.family(attack) == "gan" else ("trained", "private")
+
     def _found(self, defense: str | None, attack: str, question: Question) -> bool | None:
-        figure = self.figure(defense, "attack", attack, FIGURE[question]) if defense else None
-        return None if figure is None or figure.low is None else figure.low > 0
+        if defense is None:
+            return None
+        figure = self.figure(defense, "attack", attack, FIGURE[question])
+        if figure is None or figure.low is None:
+            return None
+        names = filter(None, (FIGURE[question], SECOND.get(question)))
+        return any(self._above_zero(defense, attack, name) for name in names)
+
+    def _above_zero(self, defense: str, attack: str, name: str) -> bool:
+        """The pooled interval is above 0, and every seed agrees: pooled quantiles alone raise too many alarms."""
+        figure = self.figure(defense, "attack", attack, name)
+        each = [record.get(name) for record in self.of(defense, "attack", attack)]
+        return bool(figure and figure.low is not None and figure.low > 0 and all(m and m.value > 0 for m in each))
 
     def verdict(self, defense: str, attack: str, question: Question) -> str:
         """``leaks``, ``no leak found``, ``not validated: why``, ``failed`` or ``n/a``; never ``safe``."""
@@ -106,13 +137,3 @@ class Results:
         if not control.validated:
             return f"not validated: {control.why}"
         return "leaks" if found else "no leak found"
-
-
-def family(attack: str) -> str:
-    """The family of an attack's spec; it decides the table."""
-    return FAMILIES.get(attack.split(":")[0], "other")
-
-
-def questions(attack: str) -> tuple[Question, Question]:
-    """The two questions an attack answers: did it work, and do members leak."""
-    return ("class", "private") if family(attack) == "gan" else ("trained", "private")

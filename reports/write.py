@@ -6,6 +6,7 @@ from pathlib import Path
 from reports.pdf import write_pdf
 from reports.records import read_records
 from reports.tables import tables, to_csv, to_latex, to_markdown
+from reports.verdicts import Results
 
 
 class ReportProblem(ValueError):
@@ -36,15 +37,20 @@ def write_reports(folder: Path, formats: tuple[str, ...] = ("pdf", "csv", "md", 
     records = list(read_records(folder / "records.jsonl").values())
     if not records:
         raise ReportProblem(f"{folder} has no finished cells yet")
-    run = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    try:
+        run = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        seeds = int(run["suite"]["seeds"])
+    except (ValueError, TypeError, KeyError) as error:
+        raise ReportProblem(f"{folder / 'run.json'} is damaged; run the suite again to write it anew") from error
     (folder / "tables").mkdir(exist_ok=True)
     written = []
-    for table in tables(records):
+    results = Results(records, seeds=seeds)
+    for table in tables(results):
         for name in formats:
             if name != "pdf":
                 suffix, render = FORMATS[name]
                 written.append(folder / "tables" / f"{table.name}{suffix}")
                 written[-1].write_text(render(table), encoding="utf-8")
     if "pdf" in formats:
-        written.append(write_pdf(records, run, folder))
+        written.append(write_pdf(results, run, folder))
     return written

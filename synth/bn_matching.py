@@ -265,6 +265,8 @@ class BNMatching(Defense):
             schedule.step()
             with torch.no_grad():
                 x.clamp_(-MEAN / STD, (1 - MEAN) / STD)
+        if not torch.isfinite(x).all():
+            raise FloatingPointError("bn-matching diverged: an image is not finite; lower learning_rate")
         return ((x.detach() * STD + MEAN) * 255).round().to(torch.uint8).contiguous().cpu()
 
     def _shifted(self, x: Tensor, rng: torch.Generator) -> Tensor:

@@ -35,6 +35,11 @@ class Sizes:
     auxiliary: int
     test: int
 
+    def __post_init__(self) -> None:
+        for name in ("members", "auxiliary", "test"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be >= 1, got {getattr(self, name)}")
+
 
 @dataclass(frozen=True)
 class Pool:
@@ -151,6 +156,10 @@ def open_pool(name: str, data: Path | None, image_size: int | None) -> Pool:
     """
     if name not in DATASETS:
         raise DataProblems([f"there is no dataset {name!r}; there are: {', '.join(DATASETS)}"])
+    if name == "digits" and data is not None:
+        raise DataProblems([f"--data {data}: digits are embedded; for your own images add --dataset imagefolder"])
+    if image_size and name in ("digits", "cifar10"):
+        raise DataProblems([f"--image-size {image_size}: {name} has 32 pixels a side; the option is for folders"])
     if name == "digits":
         return _digits()
     if name == "cifar10":
@@ -160,6 +169,18 @@ def open_pool(name: str, data: Path | None, image_size: int | None) -> Pool:
     if name == "imagenet":
         return _folder(data, image_size or 224, check_all=False)
     return _folder(data, image_size, check_all=True)
+
+
+def _check_classes(pool: Pool, parts: tuple[Tensor, ...]) -> None:
+    """Every part needs an image of every class, members and holdout two."""
+    problems = []
+    for label, name in enumerate(pool.classes):
+        found = [int((pool.labels[part] == label).sum()) for part in parts]
+        if min(found) < 1 or min(found[:2]) < 2:
+            total = int((pool.labels == label).sum())
+            problems.append(f"the class {name!r} has {total} images: too few to appear in all disjoint parts ({found})")
+    if problems:
+        raise DataProblems(problems)
 
 
 def split(pool: Pool, sizes: Sizes, *, seed: int) -> Split:
@@ -177,10 +198,7 @@ def split(pool: Pool, sizes: Sizes, *, seed: int) -> Split:
     wanted = [sizes.members, sizes.members, sizes.auxiliary, sizes.members] + ([] if pool.test else [sizes.test])
     share = min(1.0, len(order) / sum(wanted))
     counts = [int(count * share) for count in wanted]
-    if counts[0] < 2 * len(pool.classes) or min(counts) < len(pool.classes):
-        raise DataProblems(
-            [f"the dataset has {len(order)} images of {len(pool.classes)} classes: too few for five disjoint parts"]
-        )
+    _check_classes(pool, order[: sum(counts)].split(counts))
     parts = [Images(pool.draw(index), pool.labels[index], pool.classes) for index in order[: sum(counts)].split(counts)]
     if pool.test:
         index = stratified_order(pool.test.labels, generator("split test", seed))[: sizes.test]

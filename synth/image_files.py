@@ -46,7 +46,10 @@ class Listing:
 
 
 def _leaves(path: Path, root: Path) -> bool:
-    return not path.resolve().is_relative_to(root.resolve())
+    try:
+        return not path.resolve().is_relative_to(root.resolve())
+    except (OSError, RuntimeError):  # a link to itself leads nowhere
+        return True
 
 
 def list_classes(folder: Path, problems: list[str], *, fewest: int) -> Listing:
@@ -67,7 +70,9 @@ def list_classes(folder: Path, problems: list[str], *, fewest: int) -> Listing:
         found = sorted(
             f
             for f in directory.rglob("*")
-            if not f.is_dir() and not f.name.startswith(".") and f.name.lower() not in IGNORED
+            if not f.is_dir()
+            and not any(part.startswith(".") for part in f.relative_to(directory).parts)
+            and f.name.lower() not in IGNORED
         )
         if len(found) < fewest:
             problems.append(f"{directory.name}: the class has {len(found)} images, at least {fewest} are needed")

@@ -46,7 +46,7 @@ def test_imports_go_one_way(file):
         if package == "attacks" and other == "synth":
             assert name in SYNTH_FOR_ATTACKS, f"attacks may not import {name}"
         if package == "reports" and other == "metrics":
-            assert name == "metrics.measurement"
+            assert name in ("metrics.measurement", "metrics.rates"), "the rest of metrics pulls torch"
 
 
 def test_reports_leave_torch_out():

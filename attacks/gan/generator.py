@@ -12,14 +12,14 @@ class Generator(nn.Module):
 
     Args:
         classes: how many classes it can be asked for.
-        side: pixels of the images, a multiple of 4.
+        side: pixels of the images (cut from the next multiple of 4).
         latent: length of the latent vectors.
         width: channels of the widest layer.
     """
 
     def __init__(self, *, classes: int, side: int, latent: int = 64, width: int = 64) -> None:
         super().__init__()
-        self.latent, self.width, self.base = latent, width, side // 4
+        self.latent, self.width, self.side, self.base = latent, width, side, -(-side // 4)
         self.embedding = nn.Embedding(classes, latent)
         self.project = nn.Linear(latent, width * self.base**2)
         self.body = nn.Sequential(
@@ -39,4 +39,4 @@ class Generator(nn.Module):
     def forward(self, z: Tensor, classes: Tensor) -> Tensor:
         """Generate (N, 3, side, side) images from z (N, latent) and classes (N,)."""
         seeds = self.project(z * self.embedding(classes)).view(len(z), self.width, self.base, self.base)
-        return torch.sigmoid(self.body(seeds))
+        return torch.sigmoid(self.body(seeds))[:, :, : self.side, : self.side]

@@ -51,6 +51,13 @@ class Hitaj(Attack):
     needs = frozenset({Access.FEDERATION})
     goal = "class"
 
+    def __post_init__(self) -> None:
+        for name in ("samples", "generator_steps", "local_steps", "batch_size"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"hitaj.{name} must be >= 1, got {getattr(self, name)}")
+        if not 0 < self.fakes < 1:
+            raise ValueError(f"hitaj.fakes must be between 0 and 1, got {self.fakes}")
+
     def run(self, view: View, *, seed: int, device: torch.device) -> Reconstructions:
         """Play the federation, then generate every attacked class."""
         seat = view.federation()

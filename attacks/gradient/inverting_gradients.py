@@ -124,6 +124,8 @@ class InvertingGradients(Attack):
                 optimizer.step()
                 schedule.step()
                 x.clamp_(-MEAN / STD, (1 - MEAN) / STD)
+        if not torch.isfinite(least).all():
+            raise FloatingPointError("the objective is not finite: are the shared gradients?")
         return (best * STD + MEAN).clamp(0, 1), least.detach()
 
 

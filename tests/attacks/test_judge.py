@@ -1,5 +1,7 @@
 """The judge on cases solved by hand."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -9,7 +11,7 @@ from synth.types import Images, Split
 
 
 def flat(values, labels):
-    """Images of one grey value each, with a corner dot so that SSIM has a structure to compare."""
+    """Images of one grey value each."""
     pixels = torch.stack([torch.full((3, 16, 16), value, dtype=torch.uint8) for value in values])
     return Images(pixels, torch.tensor(labels), ("a", "b"))
 
@@ -52,7 +54,8 @@ def test_a_perfect_reconstruction(truth):
     assert found["trained.psnr.attack"].value == pytest.approx(80, abs=1e-3)
     assert found["labels.accuracy"].value == 1
     assert found["trained.identification"].value == 1
-    assert found["private.identification"].value == 1
+    assert found["private.identification.attack"].value == 1
+    assert found["private.identification.control"].value < 1
     assert found["private.psnr.attack"].value == pytest.approx(80, abs=1e-3)
     # The nearest holdout image is 20 grey levels away: PSNR = 20 log10(255 / 20).
     assert found["private.psnr.control"].value == pytest.approx(22.11, abs=0.01)
@@ -65,7 +68,7 @@ def test_guessing_strangers_is_no_leak(truth):
     found = figures(judge_images(guess, truth))
     assert found["private.psnr.excess"].value == pytest.approx(-(80 - 22.11), abs=0.01)
     assert found["trained.mae"].value == pytest.approx(20)
-    assert found["private.identification"].value == 0
+    assert found["private.identification.attack"].value == 0
 
 
 def test_victims_are_found_in_the_order_of_the_attack(truth):
@@ -76,6 +79,22 @@ def test_victims_are_found_in_the_order_of_the_attack(truth):
     found = figures(judge_images(guess, truth))
     assert found["trained.mae"].value == pytest.approx(2 * 200 / 4)
     assert found["labels.accuracy"].value == 0.5
+
+
+def test_a_wrong_label_does_not_hide_a_right_image(truth):
+    images = truth.released.take(truth.victims)
+    wrong = Reconstructions(images.float(), 1 - images.labels, torch.arange(4))
+    found = figures(judge_images(wrong, truth))
+    assert found["labels.accuracy"].value == 0
+    assert found["private.psnr.excess"].value == pytest.approx(80 - 22.11, abs=0.01)
+
+
+def test_without_a_pairing_a_random_member_stands_in(truth):
+    unpaired = replace(truth, source_index=None)
+    strangers = truth.split.holdout
+    guess = Reconstructions(strangers.float()[truth.victims], strangers.labels[truth.victims], torch.arange(4))
+    found = figures(judge_images(guess, unpaired))
+    assert found["private.identification.excess"].low <= 0
 
 
 def test_the_baseline_is_the_mean_auxiliary_image(truth):

@@ -133,9 +133,19 @@ def test_an_interrupt_keeps_what_is_done(suites, tmp_path, monkeypatch, capsys):
         (["run", "quick", "--defense", "noise:sigma=-1"], "noise.sigma must be > 0, got -1"),
         (["run", "quick", "--defense", "noise", "--defense", "noise"], "'noise' is asked for twice"),
         (["run", "quick", "--seeds", "0"], "seeds"),
-        (["run", "quick", "--seeds", "x"], "'x' is not a valid int"),
+        (["run", "quick", "--seeds", "x"], "'--seeds': Input should be a valid integer"),
         (["run", "quick", "--device", "tpu"], "--device must be auto, cpu or cuda"),
         (["run", "quick", "--dataset", "imagefolder"], "needs --data DIR"),
+        (["run", "quick", "--data", "x"], "digits are embedded"),
+        (["run", "quick", "--image-size", "32"], "32 pixels a side"),
+        (["run", "quick", "--attack", "hitaj:samples=0"], "hitaj.samples must be >= 1"),
+        (["run", "quick", "--attack", "hitaj:fakes=2"], "hitaj.fakes must be between 0 and 1"),
+        (["run", "quick", "--attack", "sign:strength=nan"], "strength must be a finite number"),
+        (["run", "quick", "--defense", "noise:sigma=1,sigma=2"], "sigma is given twice"),
+        (
+            ["synthesize", "noise", "--dataset", "digits", "--out", "x", "--members", "0"],
+            "'--members': Input should be greater",
+        ),
         (["run", "quick", "--dataset", "imagefolder", "--data", "/nowhere"], "is not a folder"),
         (["run"], "Missing argument"),
         (["report", "/nowhere"], "is not a run folder"),
@@ -171,11 +181,33 @@ def test_broken_images_are_all_named(tmp_path, capsys):
     assert not (tmp_path / "out").exists()
 
 
-def test_another_runs_folder_is_refused(suites, tmp_path, capsys):
+@pytest.mark.parametrize("content", ['{"identity": {"suite": "other"}}', "{", "[]"])
+def test_another_runs_folder_is_refused(content, suites, tmp_path, capsys):
     (tmp_path / "run").mkdir()
-    (tmp_path / "run" / "run.json").write_text('{"identity": {"suite": "other"}}')
+    (tmp_path / "run" / "run.json").write_text(content)
     assert run_tiny(tmp_path) == 2
+    error = capsys.readouterr().err
+    assert "holds another run" in error or "is damaged" in error
+
+
+def test_other_images_do_not_resume_a_run(suites, tmp_path, capsys):
+    """Same classes, same counts, other pixels: the old releases must not be judged against the new members."""
+    for shade, out in ((0, 0), (100, 2)):
+        root = tmp_path / f"photos{shade}"
+        for label in ("a", "b"):
+            (root / label).mkdir(parents=True)
+            for i in range(40):
+                Image.new("RGB", (32, 32), (shade + i, i, 0)).save(root / label / f"{i}.png")
+        more = ["--dataset", "imagefolder", "--data", root, "--defense", "identity"]
+        more += ["--attack", "inverting-gradients:iterations=1"]
+        assert run_tiny(tmp_path, *more) == out
     assert "holds another run" in capsys.readouterr().err
+
+
+def test_an_output_that_is_a_file(suites, tmp_path, capsys):
+    (tmp_path / "run").touch()
+    assert run_tiny(tmp_path) == 2
+    assert "run" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", suite.available())

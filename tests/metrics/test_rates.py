@@ -2,13 +2,18 @@ import numpy as np
 import pytest
 
 from metrics.measurement import Measurement
-from metrics.rates import exchange, mean_over_images, mean_over_seeds, wilson
+from metrics.rates import exchange, mean_over_images, mean_over_seeds, rate_difference, wilson
 
 
 def test_wilson_by_hand():
     # 1 of 4 at 95 %: centre (1/4 + z²/8) / (1 + z²/4), z = 1.959964
     assert wilson(1, 4) == pytest.approx((0.25, 0.0456, 0.6994), abs=1e-4)
     assert wilson(4, 4).high == 1.0
+
+
+def test_newcombe_by_hand():
+    # Newcombe (1998), table II, 56/70 against 48/80: 0.2 [0.0524, 0.3339].
+    assert rate_difference(56, 70, 48, 80) == pytest.approx((0.2, 0.0524, 0.3339), abs=1e-4)
 
 
 def test_mean_over_seeds_by_hand():
@@ -24,10 +29,11 @@ def test_bootstrap_covers_the_mean_and_is_seeded():
         interval = mean_over_images(rng.normal(size=40), seed=trial)
         hits += interval.low <= 0 <= interval.high
     assert hits >= 200 * 0.95 - 4 * (200 * 0.95 * 0.05) ** 0.5
-    values = rng.normal(size=10)
+    values = rng.normal(size=40)
     assert mean_over_images(values, seed=1) == mean_over_images(values, seed=1)
     assert mean_over_images(np.array([3.0])) == (3.0, None, None)
     assert mean_over_images(np.array([3.0, 3.0])) == (3.0, 3.0, 3.0)
+    assert mean_over_images(np.array([1.0, 2.0, 3.0])) == mean_over_seeds(np.array([1.0, 2.0, 3.0]))
 
 
 def test_exchange_by_hand():

@@ -38,6 +38,8 @@ def test_the_last_record_counts_and_a_torn_line_harms_only_itself(tmp_path):
     append_record(file, Record(cell=cell(), status="failed", reason="disk"))
     with file.open("a") as stream:
         stream.write('{"cell": {"suite"')
+    with file.open("ab") as stream:
+        stream.write("é".encode()[:1])  # cut within a character
     append_record(file, Record(cell=cell(), status="ok"))
     append_record(file, Record(cell=cell(seed=1), status="ok"))
     records = read_records(file)
@@ -59,3 +61,6 @@ def test_pooling_by_hand():
     assert (pooled.low, pooled.high) == (pytest.approx(0.2293, abs=1e-4), pytest.approx(0.3707, abs=1e-4))
     assert pool([figure(0.2, 0.1, 0.3), figure(0.4)]).low is None
     assert pool([]) is None
+    # Over seeds: mean 0.3, s = 0.1414, t(0.975, 1) = 12.706, half = 12.706 * 0.1414 / sqrt(2).
+    wide = pool([figure(0.2, 0.1, 0.3), figure(0.4, 0.3, 0.5)], over_seeds=True)
+    assert wide.high - wide.value == pytest.approx(1.2706, abs=1e-3)

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from dataclasses import replace
 
 import hypothesis.strategies as st
 import pytest
@@ -37,7 +38,7 @@ def attack(defense, trained, private, method="sign:images=8"):
         figures.append(figure(f"{name}.ssim.control", 0.1, 0.05, 0.15))
         figures.append(figure(f"{name}.ssim.baseline", 0.2, 0.15, 0.25))
         figures.append(figure(f"{name}.ssim.excess", value, value - 0.1, value + 0.1))
-    return record(defense, "attack", method, figures, conditions={"threat model": "TRAINER"})
+    return record(defense, "attack", method, figures, conditions={"family": "memorization", "threat model": "TRAINER"})
 
 
 def good_run():
@@ -81,30 +82,67 @@ def test_a_false_alarm_on_disjoint_invalidates():
     assert loud.verdict("blur:sigma=2", "sign:images=8", "private") == "not validated: false alarm on disjoint"
 
 
+def test_identification_alone_is_a_leak():
+    """Resemblance to members at large may miss what the pairing shows: every source told from strangers."""
+    quiet = attack("pixelate", 0.7, 0.0)
+    told = figure("private.identification.excess", 0.5, 0.3, 0.7)
+    records = [*good_run(), replace(quiet, measurements=(*quiet.measurements, told))]
+    assert Results(records).verdict("pixelate", "sign:images=8", "private") == "leaks"
+    assert Results([*good_run(), quiet]).verdict("pixelate", "sign:images=8", "private") == "no leak found"
+
+
+def test_an_unfinished_run_has_no_verdicts():
+    results = Results(good_run(), seeds=3)
+    assert results.verdict("noise", "sign:images=8", "private") == "incomplete: 1 of 3 seeds"
+    assert "incomplete: 1 of 3 seeds" in tables(results)[0].rows[0][1]
+
+
+def test_seeds_must_agree():
+    """A pooled interval above 0 with one seed below it is no finding."""
+    first, second = attack("noise", 0.6, 0.9), attack("noise", 0.6, -0.05)
+    second = replace(second, cell=replace(second.cell, seed=1))
+    others = [r for r in good_run() if r.cell.defense != "noise" and r.cell.task == "attack"]
+    both = others + [replace(r, cell=replace(r.cell, seed=1)) for r in others]
+    results = Results([*both, first, second])
+    assert results.figure("noise", "attack", "sign:images=8", "private.ssim.excess").low > 0
+    assert results.verdict("noise", "sign:images=8", "private") == "no leak found"
+
+
+def test_members_nearer_to_strangers_on_disjoint_is_a_broken_split():
+    records = [r for r in good_run() if r.cell.task != "attack" or r.cell.defense != "disjoint"]
+    odd = Results([*records, attack("disjoint", 0.8, -0.5)])
+    assert "not exchangeable" in odd.verdict("noise", "sign:images=8", "private")
+
+
 def test_a_failed_seed_is_not_averaged_over():
     records = [*good_run(), record("noise", "attack", "sign:images=8", seed=1, status="failed", reason="boom\ntrace")]
     results = Results(records)
     assert results.figure("noise", "attack", "sign:images=8", "private.ssim.excess") is None
     assert results.verdict("noise", "sign:images=8", "private") == "failed"
-    t4 = next(t for t in tables(records) if t.name == "T4")
+    t4 = next(t for t in tables(results) if t.name == "T4")
     assert any(row[0] == "noise" and "failed" in row for row in t4.rows)
 
 
 @pytest.mark.parametrize(
     ("value", "low", "high", "text"),
-    [(0.51234, 0.48, 0.54, "0.512 [0.480, 0.540]"), (44.04, 43.1, 45.1, "44.04 [43.10, 45.10]"), (7, 7, 7, "7.000")],
+    [
+        (0.51234, 0.48, 0.54, "0.512 [0.480, 0.540]"),
+        (44.04, 41.2, 47.1, "44.0 [41.2, 47.1]"),
+        (4404.3, 4100, 4700, "4404 [4100, 4700]"),
+        (7, 7, 7, "7.000"),
+        (7, None, None, "7.000"),
+    ],
 )
 def test_digits_follow_the_interval(value, low, high, text):
-    shown = show(figure("x", value, low, high))
-    assert shown.split(" ")[0].startswith(text.split(" ")[0][:4])
-    assert ("[" in shown) == (low != high)
+    assert show(figure("x", value, low, high)) == text
     assert show(None, "failed") == "failed"
 
 
 def test_markdown_golden():
-    table = Table("T9", "A <title>", ("Defense", "x|y"), (("a_b", "1.0 [0.9, 1.1]"),), ("note *n*",))
+    table = Table("T9", "A <title>", ("Defense", "x|y"), (("a_b", "1.0 [0.9, 1.1]"),), ("note *n* &lt;",))
     assert to_markdown(table) == (
-        "### T9 A \\<title\\>\n\n| Defense | x\\|y |\n| --- | --- |\n| a\\_b | 1.0 \\[0.9, 1.1\\] |\n\nnote \\*n\\*\n"
+        "### T9 A \\<title\\>\n\n"
+        "| Defense | x\\|y |\n| --- | --- |\n| a\\_b | 1.0 \\[0.9, 1.1\\] |\n\nnote \\*n\\* &amp;lt;\n"
     )
 
 
@@ -114,15 +152,15 @@ def test_latex_golden():
     assert r"\caption{50 \%}" in to_latex(table)
 
 
-@given(st.text(alphabet=st.characters(exclude_categories=["Cs", "Cc"]), max_size=50))
+@given(st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=50))
 @settings(max_examples=50, deadline=None)
 def test_csv_round_trip(name):
     table = Table("T9", "t", ("a", "b"), ((name, "1"),))
-    assert list(csv.reader(io.StringIO(to_csv(table))))[1] == [name, "1"]
+    assert list(csv.reader(io.StringIO(to_csv(table), newline="")))[1] == [name, "1"]
 
 
 def test_utility_table_has_the_ratio_to_identity():
-    t1 = tables(good_run())[0]
+    t1 = tables(Results(good_run()))[0]
     row = next(row for row in t1.rows if row[0] == "noise")
     assert row[1].endswith("(0.50)")
 
@@ -135,17 +173,17 @@ def test_sentences_never_say_safe():
     assert "safe" not in text
 
 
-def test_the_pdf_shows_hostile_names_literally(tmp_path):
+def test_hostile_names_reach_the_template_as_data(tmp_path):
     evil = 'x:"#import "a.typ": b" $ \\input{y} <script> ‮ 😀'
     records = [*good_run(), accuracy(evil, 10), attack(evil, 0.1, 0.0)]
     run = {"suite": {"name": "#panic()", "dataset": "<b>"}, "environment": {}}
-    assert json.loads(json.dumps(content(records, run, tmp_path)))["sentences"][-1].startswith(evil)
-    file = write_pdf(records, run, tmp_path)
+    assert json.loads(json.dumps(content(Results(records), run, tmp_path)))["sentences"][-1].startswith(evil)
+    file = write_pdf(Results(records), run, tmp_path)
     assert file.read_bytes().startswith(b"%PDF")
 
 
 def test_a_run_with_failures_and_gaps_renders(tmp_path):
     records = [record("identity", "release", status="failed", reason="RuntimeError: boom\ntrace"), accuracy("blur", 5)]
     run = {"suite": {"name": "s", "dataset": "d"}}
-    assert "boom" in " ".join(content(records, run, tmp_path)["failed"])
-    assert write_pdf(records, run, tmp_path).is_file()
+    assert "boom" in " ".join(content(Results(records), run, tmp_path)["failed"])
+    assert write_pdf(Results(records), run, tmp_path).is_file()

@@ -72,6 +72,13 @@ def test_small_datasets_are_shared_out(folder):
     assert parts.members.classes == ("cat", "dog")
 
 
+def test_a_class_too_rare_for_every_part_is_named(folder):
+    for i in range(12, 400):
+        paint(folder / "cat" / f"{i}.png")
+    with pytest.raises(DataProblems, match="the class 'dog' has 12 images: too few"):
+        split(open_pool("imagefolder", folder, None), Sizes(members=50, auxiliary=10, test=10), seed=0)
+
+
 def test_train_and_test_folders(folder, tmp_path):
     root = tmp_path / "both"
     root.mkdir()
@@ -133,6 +140,8 @@ def test_all_problems_are_listed_at_once(folder, tmp_path):
     (folder / "dog" / "empty.png").touch()
     outside = tmp_path / "outside.png"
     paint(outside)
+    (folder / "dog" / "loop.png").symlink_to(folder / "dog" / "loop.png")
+    paint(folder / "dog" / ".ipynb_checkpoints" / "copy.png", size=(3, 3))
     (folder / "dog" / "link.png").symlink_to(outside)
     (folder / "dog" / ".DS_Store").write_text("not mentioned")
     found = problems(folder)
@@ -144,7 +153,8 @@ def test_all_problems_are_listed_at_once(folder, tmp_path):
     ):
         assert sentence in found
     assert ".DS_Store" not in found
-    assert len(found.splitlines()) == 4
+    assert "dog/loop.png: is a link" in found
+    assert len(found.splitlines()) == 5
 
 
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
