@@ -26,15 +26,10 @@ def _galleries(results: Results, folder: Path) -> list[dict[str, str]]:
                     {
                         "file": f"galleries/{record.cell.id}.png",
                         "title": f"{attack.split(':')[0]} against {defense}",
-                        "verdict": f"worked: {_yes(results, defense, attack)}; members: {verdict}",
+                        "verdict": f"worked: {results.worked(defense, attack)}; members: {verdict}",
                     }
                 )
     return found
-
-
-def _yes(results: Results, defense: str, attack: str) -> str:
-    answer = results.verdict(defense, attack, results.questions(attack)[0])
-    return {"leaks": "yes", "no leak found": "no"}.get(answer, answer)
 
 
 def content(results: Results, run: dict[str, Any], folder: Path) -> dict[str, Any]:

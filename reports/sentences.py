@@ -18,12 +18,9 @@ def sentence(results: Results, defense: str) -> str:
 
 
 def _finding(results: Results, defense: str, attack: str) -> str:
-    worked, private = results.questions(attack)
-    answers = {
-        "leaks": "gives members away",
-        "no leak found": "finds no leak of members",
-    }
-    members = results.verdict(defense, attack, private)
-    got = {"leaks": "works", "no leak found": "does not work"}.get(results.verdict(defense, attack, worked), "")
-    subject = "shows what the class looks like" if worked == "class" and got == "works" else got or "cannot be judged"
-    return f"{subject} and {answers.get(members, 'says nothing on members (' + members + ')')}"
+    first, _ = results.questions(attack)
+    yes = "shows what the class looks like" if first == "class" else "works"
+    worked = {"yes": yes, "no": "does not work"}.get(results.worked(defense, attack), "cannot be judged")
+    members = results.verdict(defense, attack, "private")
+    found = {"leaks": "gives members away", "no leak found": "finds no leak of members"}
+    return f"{worked} and {found.get(members, f'says nothing on members ({members})')}"

@@ -162,11 +162,9 @@ def _leakage(results: Results, kind: str) -> Table:
     name, title, figures = LEAKAGE[kind]
     rows, notes = [], list(LEAKAGE_NOTES)
     for attack in (a for a in results.attacks if results.family(a) == kind):
-        worked, private = results.questions(attack)
         for defense in results.defenses:
             cells = [_three_parts(results, defense, attack, figure) for figure, _ in figures]
-            verdicts = [results.verdict(defense, attack, question) for question in (worked, private)]
-            verdicts[0] = {"leaks": "yes", "no leak found": "no"}.get(verdicts[0], verdicts[0])
+            verdicts = (results.worked(defense, attack), results.verdict(defense, attack, "private"))
             rows.append((defense, attack.split(":")[0], *cells, *verdicts))
         records = [r for r in results.records if r.cell.method == attack and r.conditions]
         if records:

@@ -122,6 +122,11 @@ class Results:
         names = filter(None, (FIGURE[question], SECOND.get(question)))
         return any(self._above_zero(defense, attack, name) for name in names)
 
+    def worked(self, defense: str, attack: str) -> str:
+        """Whether the attack got what its victim trained on: ``yes``, ``no``, or why that is not known."""
+        answer = self.verdict(defense, attack, self.questions(attack)[0])
+        return {"leaks": "yes", "no leak found": "no"}.get(answer, answer)
+
     def _above_zero(self, defense: str, attack: str, name: str) -> bool:
         """The pooled interval is above 0, and every seed agrees: pooled quantiles alone raise too many alarms."""
         figure = self.figure(defense, "attack", attack, name)
