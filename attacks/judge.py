@@ -9,23 +9,19 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from attacks.candidates import MEASURES, Floats, class_means, of_class, other_victims, similarities, told_apart, without
 from attacks.view import Reconstructions
 from metrics import lpips
-from metrics.image import VARIANTS, psnr, ssim
+from metrics.image import VARIANTS
 from metrics.measurement import Measurement
 from metrics.neighbours import nearest
 from metrics.rates import Interval, exchange, mean_over_images, rate_difference, wilson
 from synth.training import predict
-from synth.types import Images, Split, generator
+from synth.types import Images, Split
 
-Floats = NDArray[np.float64]
 Metric = Callable[[Tensor, Tensor], Tensor]
-MEASURES = {"ssim": (ssim, ""), "psnr": (psnr, "dB")}
-DISTRACTORS = 99
-"""Candidates of the class beside the truth in an identification, at most: chance is then 1 %."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,13 +84,13 @@ def judge_images(guess: Reconstructions, truth: Truth) -> Verdict:
     assert guess.victims is not None
     position = truth.victims[guess.victims]
     victims = truth.released.take(position)
-    wrong = truth.released.take(_others(truth, position))
+    wrong = truth.released.take(other_victims(truth.released, position, seed=truth.seed))
     pictures = (victims.float(), wrong.float(), class_means(truth.split.auxiliary)[victims.labels])
     figures: list[Measurement] = []
     for name, (metric, unit) in MEASURES.items():
         figures += _compared(f"trained.{name}", metric, unit, VARIANTS[name], guess, pictures, truth.seed)
     figures.append(_mae(guess, victims))
-    hits, chance = _told_apart(guess.pixels, victims, _without(truth.released, position), truth)
+    hits, chance = told_apart(guess.pixels, victims, without(truth.released, position), seed=truth.seed)
     note = f"nearest in pixel distance among released images of the class; mean chance {chance:.3f}; Wilson"
     figures.append(measurement("trained.identification", wilson(sum(hits), len(hits)), len(hits), variant=note))
     right = int((guess.labels == victims.labels).sum())
@@ -162,32 +158,6 @@ def private_leak(guess: Reconstructions, truth: Truth) -> list[Measurement]:
     return figures
 
 
-def similarities(pixels: Tensor, labels: Tensor, pool: Images, name: str) -> tuple[Floats, NDArray[np.bool_]]:
-    """Similarity (R, M) of each guess to each candidate of its class, and which candidates those are.
-
-    Args:
-        pixels: (R, C, H, W) in [0, 1].
-        labels: (R,) the class of each guess.
-        pool: the candidates.
-        name: of the metric.
-    """
-    metric, _ = MEASURES[name]
-    allowed = labels[:, None] == pool.labels[None]
-    scores = torch.zeros(allowed.shape, dtype=torch.float64)
-    for row, mask in enumerate(allowed):
-        candidates = pool.pixels[mask].float() / 255
-        scores[row, mask] = metric(pixels[row].expand(candidates.shape), candidates).double()
-    return scores.numpy(), allowed.numpy()
-
-
-def class_means(images: Images) -> Tensor:
-    """The mean image (K, C, H, W) of every class: the guess of somebody who saw nothing (gray for an absent class)."""
-    means = torch.full((len(images.classes), *images.pixels.shape[1:]), 0.5)
-    for label in images.labels.unique():
-        means[label] = images.of_class(int(label)).float().mean(0)
-    return means
-
-
 def source_identification(guess: Reconstructions, position: Tensor, truth: Truth) -> list[Measurement]:
     """Is each guess nearer to the victim's private source than to holdout images of its class?
 
@@ -206,47 +176,18 @@ def source_identification(guess: Reconstructions, position: Tensor, truth: Truth
     if truth.source_index is not None:
         sources = members.take(truth.source_index[position])
     else:
-        sources = members.take(_of_class(members, guess.labels, truth, "stand-in"))
+        sources = members.take(of_class(members, guess.labels, seed=truth.seed, purpose="stand-in"))
     trivial = class_means(truth.split.auxiliary)[guess.labels]
-    hits, chance = _told_apart(guess.pixels, sources, holdout, truth)
-    index = _of_class(holdout, guess.labels, truth, "stranger")
-    strangers, _ = _told_apart(guess.pixels, holdout.take(index), _without(holdout, index), truth)
-    plain, _ = _told_apart(trivial, sources, holdout, truth)
+    hits, chance = told_apart(guess.pixels, sources, holdout, seed=truth.seed)
+    index = of_class(holdout, guess.labels, seed=truth.seed, purpose="stranger")
+    strangers, _ = told_apart(guess.pixels, holdout.take(index), without(holdout, index), seed=truth.seed)
+    plain, _ = told_apart(trivial, sources, holdout, seed=truth.seed)
     note = f"nearest in pixel distance among the class's holdout; mean chance {chance:.3f}; Wilson, Newcombe"
     count = len(hits)
     intervals = {"attack": wilson(sum(hits), count), "control": wilson(sum(strangers), count)}
     intervals["baseline"] = wilson(sum(plain), count)
     intervals["excess"] = rate_difference(sum(hits), count, sum(strangers), count)
     return [measurement(f"private.identification.{k}", v, count, variant=note) for k, v in intervals.items()]
-
-
-def _of_class(images: Images, labels: Tensor, truth: Truth, purpose: str) -> Tensor:
-    """For each label the position of a random image of that class."""
-    rng = generator(purpose, truth.seed)
-    shuffled = torch.randperm(len(images), generator=rng)
-    picks = []
-    for label in labels.tolist():
-        shuffled = shuffled.roll(1)
-        picks.append(shuffled[(images.labels[shuffled] == label).nonzero()[0, 0]])
-    return torch.stack(picks)
-
-
-def _without(images: Images, index: Tensor) -> Images:
-    keep = torch.ones(len(images), dtype=torch.bool)
-    keep[index] = False
-    return images.take(keep.nonzero().squeeze(1))
-
-
-def _others(truth: Truth, position: Tensor) -> Tensor:
-    """For each victim the position of another released image of its class, or of any class where it is alone."""
-    rng = generator("other victims", truth.seed)
-    labels = truth.released.labels
-    picks = []
-    for victim in position:
-        others = (labels == labels[victim]).nonzero().squeeze(1)
-        others = others[others != victim] if len(others) > 1 else (torch.arange(len(labels)) != victim).nonzero()[:, 0]
-        picks.append(others[torch.randint(len(others), (), generator=rng)])
-    return torch.stack(picks)
 
 
 def _means(
@@ -284,19 +225,6 @@ def _mae(guess: Reconstructions, victims: Images) -> Measurement:
         better="higher",
         variant="mean absolute pixel error",
     )
-
-
-def _told_apart(pixels: Tensor, right: Images, others: Images, truth: Truth) -> tuple[list[int], float]:
-    """For each guess 1 if the right image is nearer than randomly drawn others of its class; and the mean chance."""
-    rng = generator("identification", truth.seed)
-    hits, chances = [], []
-    for guess, image, label in zip((pixels * 255).round().to(torch.uint8), right.pixels, right.labels, strict=True):
-        pool = others.pixels[others.labels == label]
-        drawn = pool[torch.randperm(len(pool), generator=rng)[:DISTRACTORS]]
-        # The right image stands last: an exact tie (say, all candidates equal) counts as a miss.
-        hits.append(int(nearest(guess[None], torch.cat([drawn, image[None]])).position.item() == len(drawn)))
-        chances.append(1 / (len(drawn) + 1))
-    return hits, sum(chances) / len(chances)
 
 
 def _oracle_rate(guess: Reconstructions, truth: Truth) -> Tensor:

@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from attacks.judge import Truth, class_means, judge_class, judge_images
+from attacks.candidates import class_means
+from attacks.judge import Truth, judge_class, judge_images
 from attacks.view import Reconstructions
 from synth.types import Images, Split
 

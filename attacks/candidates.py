@@ -1,0 +1,84 @@
+"""Who a guess is compared with: candidates of a class, other victims, strangers, and nobody in particular."""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from metrics.image import psnr, ssim
+from metrics.neighbours import nearest
+from synth.types import Images, generator
+
+Floats = NDArray[np.float64]
+MEASURES = {"ssim": (ssim, ""), "psnr": (psnr, "dB")}
+DISTRACTORS = 99
+"""Candidates of the class beside the truth in an identification, at most: chance is then 1 %."""
+
+
+def class_means(images: Images) -> Tensor:
+    """The mean image (K, C, H, W) of every class: the guess of somebody who saw nothing (gray for an absent class)."""
+    means = torch.full((len(images.classes), *images.pixels.shape[1:]), 0.5)
+    for label in images.labels.unique():
+        means[label] = images.of_class(int(label)).float().mean(0)
+    return means
+
+
+def similarities(pixels: Tensor, labels: Tensor, pool: Images, name: str) -> tuple[Floats, NDArray[np.bool_]]:
+    """Similarity (R, M) of each guess to each candidate of its class, and which candidates those are.
+
+    Args:
+        pixels: (R, C, H, W) in [0, 1].
+        labels: (R,) the class of each guess.
+        pool: the candidates.
+        name: of the metric.
+    """
+    metric, _ = MEASURES[name]
+    allowed = labels[:, None] == pool.labels[None]
+    scores = torch.zeros(allowed.shape, dtype=torch.float64)
+    for row, mask in enumerate(allowed):
+        candidates = pool.pixels[mask].float() / 255
+        scores[row, mask] = metric(pixels[row].expand(candidates.shape), candidates).double()
+    return scores.numpy(), allowed.numpy()
+
+
+def of_class(images: Images, labels: Tensor, *, seed: int, purpose: str) -> Tensor:
+    """For each label the position of a random image of that class."""
+    rng = generator(purpose, seed)
+    shuffled = torch.randperm(len(images), generator=rng)
+    picks = []
+    for label in labels.tolist():
+        shuffled = shuffled.roll(1)
+        picks.append(shuffled[(images.labels[shuffled] == label).nonzero()[0, 0]])
+    return torch.stack(picks)
+
+
+def without(images: Images, index: Tensor) -> Images:
+    """All images but those at these positions."""
+    keep = torch.ones(len(images), dtype=torch.bool)
+    keep[index] = False
+    return images.take(keep.nonzero().squeeze(1))
+
+
+def other_victims(released: Images, position: Tensor, *, seed: int) -> Tensor:
+    """For each victim the position of another released image of its class, or of any class where it is alone."""
+    rng = generator("other victims", seed)
+    labels = released.labels
+    picks = []
+    for victim in position:
+        others = (labels == labels[victim]).nonzero().squeeze(1)
+        others = others[others != victim] if len(others) > 1 else (torch.arange(len(labels)) != victim).nonzero()[:, 0]
+        picks.append(others[torch.randint(len(others), (), generator=rng)])
+    return torch.stack(picks)
+
+
+def told_apart(pixels: Tensor, right: Images, others: Images, *, seed: int) -> tuple[list[int], float]:
+    """For each guess 1 if the right image is nearer than randomly drawn others of its class; and the mean chance."""
+    rng = generator("identification", seed)
+    hits, chances = [], []
+    for guess, image, label in zip((pixels * 255).round().to(torch.uint8), right.pixels, right.labels, strict=True):
+        pool = others.pixels[others.labels == label]
+        drawn = pool[torch.randperm(len(pool), generator=rng)[:DISTRACTORS]]
+        # The right image stands last: an exact tie (say, all candidates equal) counts as a miss.
+        hits.append(int(nearest(guess[None], torch.cat([drawn, image[None]])).position.item() == len(drawn)))
+        chances.append(1 / (len(drawn) + 1))
+    return hits, sum(chances) / len(chances)
