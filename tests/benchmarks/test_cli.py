@@ -27,7 +27,7 @@ test = 60
 network = "resnet20"
 recipe = { steps = 4, batch_size = 20 }
 [student]
-networks = ["lenet"]
+networks = ["lenet", "resnet20"]
 recipe = { steps = 4, batch_size = 20 }
 [memorization]
 recipe = { steps = 4, batch_size = 20 }
@@ -63,7 +63,7 @@ def test_end_to_end_and_resume(suites, tmp_path, capsys):
     folder = tmp_path / "run"
     records = read_records(folder / "records.jsonl")
     assert {r.status for r in records.values()} == {"ok"}
-    assert len(records) == len(plan(suite.load_suite("tiny")).cells) == 1 + 3 * (1 + 1 + 1 + 3) + 1
+    assert len(records) == len(plan(suite.load_suite("tiny")).cells) == 1 + 3 * (1 + 1 + 2 + 3) + 2
     assert (folder / "report.pdf").read_bytes().startswith(b"%PDF")
     assert {f.name for f in (folder / "tables").iterdir()} >= {
         "T1.csv",
