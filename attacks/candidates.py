@@ -44,11 +44,10 @@ def similarities(pixels: Tensor, labels: Tensor, pool: Images, name: str) -> tup
 def of_class(images: Images, labels: Tensor, *, seed: int, purpose: str) -> Tensor:
     """For each label the position of a random image of that class."""
     rng = generator(purpose, seed)
-    shuffled = torch.randperm(len(images), generator=rng)
     picks = []
-    for label in labels.tolist():
-        shuffled = shuffled.roll(1)
-        picks.append(shuffled[(images.labels[shuffled] == label).nonzero()[0, 0]])
+    for label in labels:
+        index = (images.labels == label).nonzero().squeeze(1)
+        picks.append(index[torch.randint(len(index), (), generator=rng)])
     return torch.stack(picks)
 
 

@@ -30,19 +30,10 @@ def wilson(successes: int, trials: int, *, level: float = 0.95) -> Interval:
     return Interval(successes / trials, float(interval.low), float(interval.high))
 
 
-def rate_difference(
-    successes: int, trials: int, control_successes: int, control_trials: int, *, level: float = 0.95
-) -> Interval:
-    """Difference of two independent rates with Newcombe's hybrid score interval (Newcombe 1998, method 10)."""
-    p, q = wilson(successes, trials, level=level), wilson(control_successes, control_trials, level=level)
-    assert p.low is not None
-    assert p.high is not None
-    assert q.low is not None
-    assert q.high is not None
-    delta = p.value - q.value
-    low = delta - float(np.hypot(p.value - p.low, q.high - q.value))
-    high = delta + float(np.hypot(p.high - p.value, q.value - q.low))
-    return Interval(delta, max(low, -1.0), min(high, 1.0))
+def clopper_pearson(successes: int, trials: int, *, level: float = 0.95) -> Interval:
+    """Success rate with the exact interval of Clopper and Pearson, by scipy: for rates against a known small chance."""
+    interval = binomtest(successes, trials).proportion_ci(confidence_level=level, method="exact")
+    return Interval(successes / trials, float(interval.low), float(interval.high))
 
 
 def mean_over_images(values: Floats, *, seed: int = 0, level: float = 0.95) -> Interval:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from metrics.measurement import Measurement
-from metrics.rates import exchange, mean_over_images, mean_over_seeds, rate_difference, wilson
+from metrics.rates import clopper_pearson, exchange, mean_over_images, mean_over_seeds, wilson
 
 
 def test_wilson_by_hand():
@@ -11,9 +11,10 @@ def test_wilson_by_hand():
     assert wilson(4, 4).high == 1.0
 
 
-def test_newcombe_by_hand():
-    # Newcombe (1998), table II, 56/70 against 48/80: 0.2 [0.0524, 0.3339].
-    assert rate_difference(56, 70, 48, 80) == pytest.approx((0.2, 0.0524, 0.3339), abs=1e-4)
+def test_clopper_pearson_by_hand():
+    # 0 of 10: the upper bound solves (1 - p)^10 = 0.025; 1 of 16 is no proof of more than 1 %, 2 of 16 are.
+    assert clopper_pearson(0, 10) == pytest.approx((0, 0, 1 - 0.025**0.1), abs=1e-6)
+    assert clopper_pearson(1, 16).low < 0.01 < clopper_pearson(2, 16).low
 
 
 def test_mean_over_seeds_by_hand():
