@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from metrics.image import psnr, ssim
@@ -13,6 +14,8 @@ Floats = NDArray[np.float64]
 MEASURES = {"ssim": (ssim, ""), "psnr": (psnr, "dB")}
 DISTRACTORS = 99
 """Candidates of the class beside the truth in an identification, at most: chance is then 1 %."""
+DRAWS = 20
+"""Times that strangers are drawn to count the chance of an identification."""
 
 
 def class_means(images: Images) -> Tensor:
@@ -70,6 +73,29 @@ def other_victims(released: Images, position: Tensor, *, seed: int) -> Tensor:
     return torch.stack(picks)
 
 
+def assign(pixels: Tensor, targets: Tensor, clients: Tensor) -> Tensor:
+    """Which guess stands for which target: per client the pairing with the least squared error (by scipy).
+
+    An attack on a client with several images cannot know their order, so the judge pairs once, for every figure, and
+    the same way for controls.
+
+    Args:
+        pixels: (R, C, H, W) guesses.
+        targets: (R, C, H, W) images, of the same client row by row.
+        clients: (R,) in increasing order.
+
+    Returns:
+        (R,) the guess for each target.
+    """
+    order = torch.arange(len(pixels))
+    for client in clients.unique():
+        rows = (clients == client).nonzero().squeeze(1)
+        if len(rows) > 1:
+            error = (targets[rows][:, None] - pixels[rows][None]).square().flatten(2).mean(2)
+            order[rows] = rows[torch.from_numpy(linear_sum_assignment(error.numpy())[1])]
+    return order
+
+
 def told_apart(pixels: Tensor, right: Images, others: Images, *, seed: int) -> tuple[list[int], float]:
     """For each guess 1 if the right image is nearer than randomly drawn others of its class; and the mean chance."""
     rng = generator("identification", seed)
@@ -81,3 +107,28 @@ def told_apart(pixels: Tensor, right: Images, others: Images, *, seed: int) -> t
         hits.append(int(nearest(guess[None], torch.cat([drawn, image[None]])).position.item() == len(drawn)))
         chances.append(1 / (len(drawn) + 1))
     return hits, sum(chances) / len(chances)
+
+
+def chance(pixels: Tensor, clients: Tensor, labels: Tensor, others: Images, *, seed: int) -> float:
+    """How often a stranger in the right image's place would be told apart.
+
+    Where every client has one image that is one over the candidates, exactly. Pairing several raises it, by how much
+    is counted: strangers of the classes are drawn and paired :data:`DRAWS` times.
+    """
+    available = (labels[:, None] == others.labels[None]).sum(1)
+    if len(clients.unique()) == len(clients):
+        return float((1 / (available.clamp_max(DISTRACTORS) + 1)).double().mean())
+    alone = available == 0  # nobody to be mistaken for: told apart for certain
+    if alone.all():
+        return 1.0
+    if alone.any():
+        rest = ~alone
+        share = float(rest.double().mean())
+        return 1 - share + share * chance(pixels[rest], clients[rest], labels[rest], others, seed=seed)
+    hits: list[int] = []
+    for draw in range(DRAWS):
+        index = of_class(others, labels, seed=seed, purpose=f"chance {draw}")
+        strangers = others.take(index)
+        order = assign(pixels, strangers.float(), clients)
+        hits += told_apart(pixels[order], strangers, without(others, index), seed=seed + draw)[0]
+    return sum(hits) / len(hits)

@@ -6,29 +6,14 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, grad, vmap
 from torch.nn.functional import cross_entropy
 
+from attacks.gradient.clients import GradientClients, Share, share_gradients
 from attacks.registry import Attack
 from attacks.view import Access, Encoder, Participant, Seat, SharedGradients, TrainedModel, View
 from synth.networks import build
 from synth.training import Recipe, autocast, batches, train
 from synth.types import Images, Release, Split, derive_seed, generator
-
-Share = Callable[..., tuple[Tensor, ...]]
-
-
-@dataclass(frozen=True, kw_only=True)
-class GradientClients:
-    """Clients that compute one gradient each.
-
-    Args:
-        network: name of the network, freshly initialised.
-        victims: how many clients, one image each.
-    """
-
-    network: str = "dcgan"
-    victims: int = 16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +53,7 @@ class Scenario:
         network: name of the network that the attacker's training code trains.
         recipe: how it is trained.
         share: what a client does to its gradients before sharing them (the defense's).
+        trained: a network of this name trained on the release by this recipe.
         seed: of the victims.
         device: where to compute.
     """
@@ -79,6 +65,7 @@ class Scenario:
     network: str
     recipe: Recipe
     share: Share
+    trained: Callable[[str, Recipe], nn.Module]
     seed: int
     device: torch.device
 
@@ -112,10 +99,7 @@ class Scenario:
         """What an attack's figures depend on: the state of the attacked network, in words."""
         recipe, rules = self.recipe, self.federation
         return {
-            "gradient": {
-                "victim": f"{self.clients.network}, untrained, evaluation mode, batch-norm statistics as initialised",
-                "update": "FedSGD gradient of one image, labels inferred",
-            },
+            "gradient": {"victim": self.clients.describe()},
             "memorization": {"victim": f"{self.network}, {recipe.steps} steps of {recipe.batch_size} images"},
             "gan": {
                 "victim": f"{rules.network}, {rules.clients} clients",
@@ -129,19 +113,10 @@ class Scenario:
         return build(name, classes=classes, side=images.side, seed=derive_seed(purpose, self.seed))
 
     def _gradients(self) -> Callable[[], SharedGradients]:
-        images = self.release.images.take(self.order[: self.clients.victims])
-        clients, share, seed, device = self.clients, self.share, self.seed, self.device
-        network = self._build(clients.network, "gradient clients", len(images.classes)).to(device).eval()
-
-        def shared() -> SharedGradients:
-            gradients = client_gradients(network, images.float().to(device), images.labels.to(device))
-            sent = [
-                share(tuple(g[v] for g in gradients), seed=derive_seed("share", seed, v)) for v in range(len(images))
-            ]
-            stacked = tuple(torch.stack(column) for column in zip(*sent, strict=True))
-            return SharedGradients(copy.deepcopy(network), stacked, tuple(images.pixels.shape[1:]))  # type: ignore[arg-type]
-
-        return shared
+        released, clients, share, seed = self.release.images, self.clients, self.share, self.seed
+        network = clients.start(self._build, self.trained, released).to(self.device)
+        images = released.take(self.order[: clients.victims])
+        return lambda: share_gradients(clients, network, images, share, seed=seed)
 
     def _trainer(self) -> Callable[[Encoder], TrainedModel]:
         images = self.release.images.take(self.order)
@@ -182,18 +157,6 @@ class Scenario:
             return Seat(parts[-1], others, classes, rules.rounds, join)
 
         return seat
-
-
-def client_gradients(network: nn.Module, images: Tensor, labels: Tensor) -> tuple[Tensor, ...]:
-    """Every image's own gradient of the cross-entropy: one (V, *shape) tensor per parameter."""
-    parameters: dict[str, Tensor] = dict(network.named_parameters())
-    buffers = dict(network.named_buffers())
-
-    def loss(parameters: dict[str, Tensor], image: Tensor, label: Tensor) -> Tensor:
-        return cross_entropy(functional_call(network, (parameters, buffers), (image[None],)), label[None])
-
-    gradients = vmap(grad(loss), in_dims=(None, 0, 0))(parameters, images, labels)
-    return tuple(g.detach() for g in gradients.values())
 
 
 def local_training(

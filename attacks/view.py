@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Protocol, runtime_checkable
 
@@ -29,19 +29,46 @@ class AccessDenied(PermissionError):
     """An attack touched what its threat model does not grant."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SharedGradients:
-    """What clients shared of one step each, one image per client, on the same network.
+    """What V clients shared of one round, each with B images of its own, all starting from the same network.
 
     Args:
-        network: the network whose gradients they are, in the mode it was in (a copy of the attacker's own).
-        gradients: one tensor (V, *shape) per parameter, in the order of ``network.parameters()``.
+        network: the network they started from, in the mode it was in (a copy of the attacker's own).
+        gradients: one tensor (V, *shape) per parameter, in the order of ``network.parameters()``: what the client's
+            parameters lost, divided by the learning rate. For one local step that is the gradient of the mean loss.
         image_shape: (C, H, W) of a client's image.
+        classes: K.
+        batch: B, images of a client.
+        local_steps: steps of gradient descent that a client took on its whole batch.
+        learning_rate: of those steps.
+        statistics: per batch-norm layer the mean (V, C) and the variance (V, C) of its inputs over a client's images,
+            where clients send them.
+        labels: (V, B), where the attacker knows them.
     """
 
     network: nn.Module
     gradients: tuple[Tensor, ...]
     image_shape: tuple[int, int, int]
+    classes: int
+    batch: int = 1
+    local_steps: int = 1
+    learning_rate: float = 1.0
+    statistics: tuple[tuple[Tensor, Tensor], ...] | None = None
+    labels: Tensor | None = None
+
+    def to(self, device: torch.device) -> "SharedGradients":
+        """The same on another device."""
+        statistics = self.statistics
+        if statistics is not None:
+            statistics = tuple((mean.to(device), variance.to(device)) for mean, variance in statistics)
+        return replace(
+            self,
+            network=self.network.to(device),
+            gradients=tuple(g.to(device) for g in self.gradients),
+            statistics=statistics,
+            labels=None if self.labels is None else self.labels.to(device),
+        )
 
 
 @runtime_checkable
@@ -164,14 +191,15 @@ class Reconstructions:
     Args:
         pixels: float (R, C, H, W) in [0, 1].
         labels: (R,) the class the attack says each shows.
-        victims: (R,) for each, the position in the attacked batch that it claims to reconstruct, or None where the
-            guess is of a class and of nobody in particular.
-        notes: what the attack observed about itself (e.g. a loss), by name; printed, never judged.
+        clients: (R,) for each, the client whose training images it claims to be one of, or None where the guess is of
+            a class and of nobody in particular. Clients are numbered as their images are attacked, and as many images
+            are claimed of a client as it has.
+        notes: what the attack observed about itself, by name; printed beside its figures, never judged.
     """
 
     pixels: Tensor
     labels: Tensor
-    victims: Tensor | None = None
+    clients: Tensor | None = None
     notes: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

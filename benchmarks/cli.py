@@ -1,7 +1,6 @@
 """The command line: `leakbench run | synthesize | report | list | doctor`."""
 
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
@@ -13,7 +12,7 @@ from rich.text import Text
 from typer import TyperException
 
 from benchmarks import doctor as health
-from benchmarks.environment import pick_device
+from benchmarks.environment import keep_freed_memory, pick_device
 from benchmarks.estimate import estimate
 from benchmarks.progress import Live
 from benchmarks.runner import Plan, plan
@@ -179,6 +178,7 @@ def doctor() -> None:
 
 def main() -> None:
     """Entry point: a user's mistake is one sentence and status 2, never a traceback."""
+    keep_freed_memory()
     raise SystemExit(guarded(lambda: app(standalone_mode=False)))
 
 
@@ -210,4 +210,4 @@ def guarded(command: Callable[[], object]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(guarded(lambda: app(standalone_mode=False)))
+    main()

@@ -8,7 +8,7 @@ import torch
 
 from attacks.registry import attacks
 from benchmarks.runner import Plan
-from benchmarks.suite import Suite, parse
+from benchmarks.suite import Suite, parse, scenario_of
 from reports.records import Cell
 from synth.networks import build
 from synth.registry import defenses
@@ -78,8 +78,10 @@ def _attack_seconds(suite: Suite, cell: Cell, seconds, cost) -> float:  # type: 
     if attack.family == "memorization":
         return float(cost(suite.teacher.network, suite.memorization.recipe))
     if attack.family == "gradient":
-        passes = 4 * getattr(attack, "iterations", 1) * getattr(attack, "restarts", 1) * suite.gradient.victims
-        return float(passes * seconds(suite.gradient.network))
+        clients = suite.gradient[scenario_of(cell.method)]
+        steps = getattr(attack, "iterations", 1) * getattr(attack, "restarts", 1) * clients.local_steps
+        trained = 0.0 if clients.state == "untrained" else cost(clients.network, clients.recipe)
+        return float(4 * steps * clients.victims * seconds(clients.network) + trained)
     rules = suite.federation
     steps = rules.rounds * (rules.clients * rules.local_steps + getattr(attack, "generator_steps", 0))
     return float(2 * 3 * steps * rules.batch_size * seconds(rules.network))

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torchvision.utils import save_image
 
-from attacks.judge import Truth
+from attacks.truth import Truth, in_order
 from attacks.view import Reconstructions
 from metrics.neighbours import nearest
 from synth.types import Images
@@ -36,8 +36,9 @@ def save_gallery(file: Path, guess: Reconstructions, truth: Truth) -> None:
     pixels = (guess.pixels * 255).round().to(torch.uint8)
     members, holdout = truth.split.members, truth.split.holdout
     private, distance = _nearest_of_class(pixels, guess.labels, members)
-    if guess.victims is not None:
-        position = truth.victims[guess.victims]
+    if guess.clients is not None:
+        guess, position = in_order(guess, truth)
+        pixels = (guess.pixels * 255).round().to(torch.uint8)
         released = truth.released.pixels[position]
         if truth.source_index is not None:
             private = members.pixels[truth.source_index[position]]

@@ -8,12 +8,13 @@ from functools import cache
 import torch
 from torch import Tensor, nn
 
-from attacks.judge import Truth, judge_class, judge_images
+from attacks.judge import judge_class, judge_images
 from attacks.registry import attacks
 from attacks.scenario import Scenario
+from attacks.truth import Truth
 from benchmarks.galleries import save_gallery
 from benchmarks.store import Cache, RunFolder, digest
-from benchmarks.suite import Suite, Training, parameters, parse
+from benchmarks.suite import Suite, Training, parameters, parse, scenario_of
 from metrics.measurement import Measurement
 from metrics.neighbours import nearest
 from metrics.rates import Interval
@@ -100,13 +101,14 @@ class Bench:
     def _published(self, spec: str, seed: int) -> tuple[Release, Tensor | None]:
         return self.folder.load_release(spec, seed)
 
-    def truth(self, cell: Cell, victims: Tensor) -> Truth:
+    def truth(self, cell: Cell, scenario: Scenario, batch: int) -> Truth:
         """What the judge of a cell knows."""
         release, source = self.published(cell.defense, cell.seed)
         repetition = self.repetition(cell.seed)
         return Truth(
             released=release.images,
-            victims=victims,
+            victims=scenario.order,
+            batch=batch,
             source_index=source,
             split=repetition.split,
             oracle=repetition.oracle,
@@ -184,20 +186,24 @@ def attack_stage(bench: Bench, cell: Cell) -> Outcome:
     attack, defense = parse(cell.method, attacks), parse(cell.defense, defenses)
     release, _ = bench.published(cell.defense, cell.seed)
     suite = bench.suite
+    clients = suite.gradient[scenario_of(cell.method)]
     scenario = Scenario(
         release=release,
         split=bench.repetition(cell.seed).split,
-        clients=suite.gradient,
+        clients=clients,
         federation=suite.federation,
         network=suite.teacher.network,
         recipe=suite.memorization.recipe,
         share=defense.share,
+        trained=lambda name, recipe: bench.trained(
+            "gradient victim", Training(network=name, recipe=recipe), release.images, cell.seed
+        ),
         seed=bench.seed("victims", cell.defense, cell.seed),
         device=bench.device,
     )
     seed = bench.seed("attack", cell.method, cell.defense, cell.seed)
     guess = attack.run(scenario.view(attack, cell.method), seed=seed, device=bench.device)
-    truth = bench.truth(cell, scenario.order)
+    truth = bench.truth(cell, scenario, clients.batch if attack.family == "gradient" else 1)
     if attack.goal == "class":
         control = attack.run(scenario.view(attack, cell.method, null=True), seed=seed, device=bench.device)
         verdict = judge_class(guess, control, truth)
@@ -206,6 +212,7 @@ def attack_stage(bench: Bench, cell: Cell) -> Outcome:
     save_gallery(bench.folder.gallery(cell.id), guess, truth)
     grants = ", ".join(sorted(access.name for access in attack.needs))
     conditions = {"threat model": grants, "parameters": json.dumps(parameters(attack))} | scenario.conditions(attack)
+    conditions |= {name: f"{value:.3g}" for name, value in guess.notes.items()}
     return Outcome(verdict.measurements, verdict.absent, conditions)
 
 

@@ -12,9 +12,10 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 import attacks
 import synth
+from attacks.gradient.clients import GradientClients
 from attacks.registry import Attack
 from attacks.registry import attacks as attack_registry
-from attacks.scenario import Federation, GradientClients
+from attacks.scenario import Federation
 from synth.datasets import DATASETS, Sizes
 from synth.networks import NETWORKS
 from synth.registry import Registry
@@ -52,7 +53,7 @@ class Training(_Strict):
 class Students(_Strict):
     """The networks that a release is tested with, and how they are trained."""
 
-    networks: tuple[str, ...] = Field(min_length=1)
+    networks: tuple[str, ...] = ()
     recipe: Recipe
 
 
@@ -71,12 +72,12 @@ class Suite(_Strict):
         image_size: side to resize and crop folders' images to.
         seeds: repetitions, each with its own split.
         defenses: specs ``NAME[:key=value,…]``.
-        attacks: specs, likewise.
+        attacks: specs, likewise, of gradient attacks with ``@SCENARIO`` behind.
         sizes: images of each part.
         teacher: the network trained on the members; the oracle is trained alike, on the holdout.
         student: see :class:`Students`.
         memorization: see :class:`Memorization`.
-        gradient: the clients that gradient attacks listen to.
+        gradient: the scenarios of gradient attacks, by name; ``ATTACK@NAME`` asks for one, ``ATTACK`` for ``default``.
         federation: the federation that GAN attacks join.
     """
 
@@ -90,7 +91,7 @@ class Suite(_Strict):
     teacher: Training
     student: Students
     memorization: Memorization
-    gradient: GradientClients
+    gradient: dict[str, GradientClients]
     federation: Federation
 
     @property
@@ -125,16 +126,37 @@ def load_suite(name: str, **overrides: Any) -> Suite:
         raise RequestProblems([_sentence(f"suite {name}", problem) for problem in error.errors()]) from error
     problems = _unknown_names(suite)
     problems += _bad_specs(suite.defenses, defense_registry) + _bad_specs(suite.attacks, attack_registry)
+    problems += _unknown_scenarios(suite)
     if problems:
         raise RequestProblems(problems)
     return suite
+
+
+def scenario_of(spec: str) -> str:
+    """The scenario that an attack's spec asks for."""
+    return spec.partition("@")[2] or "default"
+
+
+def _unknown_scenarios(suite: Suite) -> list[str]:
+    known = ", ".join(suite.gradient)
+    problems = []
+    for spec in suite.attacks:
+        name, _, scenario = spec.partition("@")
+        name = name.partition(":")[0]
+        family = attack_registry[name].family if name in attack_registry else ""
+        if scenario and family != "gradient":
+            problems.append(f"{spec!r}: only gradient attacks have scenarios; leave @{scenario} out")
+        elif family == "gradient" and scenario_of(spec) not in suite.gradient:
+            problems.append(f"{spec!r}: there is no gradient scenario {scenario_of(spec)!r}; there are: {known}")
+    return problems
 
 
 def _unknown_names(suite: Suite) -> list[str]:
     problems = []
     if suite.dataset not in DATASETS:
         problems.append(f"there is no dataset {suite.dataset!r}; there are: {', '.join(DATASETS)}")
-    named = {suite.teacher.network, suite.gradient.network, suite.federation.network, *suite.student.networks}
+    clients = {scenario.network for scenario in suite.gradient.values()}
+    named = clients | {suite.teacher.network, suite.federation.network, *suite.student.networks}
     for network in sorted(named - set(NETWORKS)):
         problems.append(f"there is no network {network!r}; there are: {', '.join(sorted(NETWORKS))}")
     return problems
@@ -159,12 +181,12 @@ def _sentence(owner: str, problem: Any) -> str:
 
 
 def parse(spec: str, registry: Registry[T]) -> T:
-    """Build a defense or an attack from ``NAME[:key=value,…]``.
+    """Build a defense or an attack from ``NAME[:key=value,…]``; an attack's ``@SCENARIO`` is for others to read.
 
     Raises:
         RequestProblems: no such name, no such parameter, or a value of the wrong kind.
     """
-    name, _, rest = spec.partition(":")
+    name, _, rest = spec.partition("@")[0].partition(":")
     if name not in registry:
         raise RequestProblems([f"there is no {registry.kind} {name!r}; there are: {', '.join(registry.names())}"])
     cls = registry[name]

@@ -12,7 +12,7 @@ import numpy as np
 from metrics.measurement import Measurement
 from metrics.rates import mean_over_seeds
 
-SCHEMA = 1
+SCHEMA = 2
 """Part of every cell's id: a record of another schema is never taken for one of this."""
 
 Status = Literal["ok", "failed", "not_applicable"]

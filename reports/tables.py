@@ -110,10 +110,12 @@ LEAKAGE = {
         "Gradient matching",
         (
             ("trained.ssim", "SSIM to the victim's image"),
+            ("trained.ssim.best", "best image's SSIM"),
+            ("trained.psnr", "PSNR (dB)"),
             ("trained.identification", "identified"),
-            ("labels.accuracy", "label found"),
+            ("labels.accuracy", "labels found"),
             ("private.ssim", "SSIM to private"),
-            ("private.identification", "source identified"),
+            ("source.identification", "source identified"),
         ),
     ),
     "memorization": (
@@ -124,7 +126,7 @@ LEAKAGE = {
             ("trained.mae", "pixel error (of 255)"),
             ("trained.identification", "identified"),
             ("private.ssim", "SSIM to private"),
-            ("private.identification", "source identified"),
+            ("source.identification", "source identified"),
         ),
     ),
     "gan": (
@@ -149,6 +151,9 @@ LEAKAGE_NOTES = (
 
 
 def _three_parts(results: Results, defense: str, attack: str, name: str) -> str:
+    if name.endswith(".best"):
+        pair = [results.figure(defense, "attack", attack, part) for part in (name, f"{name}-control")]
+        return " / ".join(show(part, results.missing(defense, "attack", attack, name)) for part in pair)
     parts = [results.figure(defense, "attack", attack, f"{name}.{part}") for part in ("attack", "control", "baseline")]
     if parts[0] is None:
         single = results.figure(defense, "attack", attack, name)
@@ -158,6 +163,20 @@ def _three_parts(results: Results, defense: str, attack: str, name: str) -> str:
     return " / ".join(show(part, interval=False, decimals=decimals) for part in parts) + f"; {show(excess)}"
 
 
+def _label(results: Results, attack: str) -> str:
+    """An attack's name, with its parameters where another one of the run differs only in them."""
+    name, scenario = attack.partition(":")[0].partition("@")[0], attack.partition("@")[2]
+    alike = [a for a in results.attacks if a.partition(":")[0].partition("@")[0] == name]
+    alike = [a for a in alike if a.partition("@")[2] == scenario]
+    return name if len(alike) == 1 else attack.partition("@")[0]
+
+
+def _victim(results: Results, defense: str, attack: str) -> str:
+    """What was attacked, on the row: nothing else changes the figures of gradient matching as much."""
+    rows = results.of(defense, "attack", attack)
+    return next((r.conditions["victim"] for r in rows if "victim" in r.conditions), "n/a")
+
+
 def _leakage(results: Results, kind: str) -> Table:
     name, title, figures = LEAKAGE[kind]
     rows, notes = [], list(LEAKAGE_NOTES)
@@ -165,12 +184,13 @@ def _leakage(results: Results, kind: str) -> Table:
         for defense in results.defenses:
             cells = [_three_parts(results, defense, attack, figure) for figure, _ in figures]
             verdicts = (results.worked(defense, attack), results.verdict(defense, attack, "private"))
-            rows.append((defense, attack.split(":")[0], *cells, *verdicts))
+            rows.append((defense, _label(results, attack), _victim(results, defense, attack), *cells, *verdicts))
         records = [r for r in results.records if r.cell.method == attack and r.conditions]
         if records:
-            notes.append(f"{attack}: " + "; ".join(f"{k}: {v}" for k, v in records[0].conditions.items()) + ".")
+            shown = {k: v for k, v in records[0].conditions.items() if k != "victim"}
+            notes.append(f"{attack}: " + "; ".join(f"{k}: {v}" for k, v in shown.items()) + ".")
             notes += [f"{figure}: not applicable: {why}." for figure, why in records[0].absent.items()]
-    heads = ("Defense", "Attack", *(head for _, head in figures), "worked", "members leak")
+    heads = ("Defense", "Attack", "Victim", *(head for _, head in figures), "worked", "members leak")
     return Table(name, title, heads, tuple(rows), tuple(notes))
 
 

@@ -16,7 +16,7 @@ FIGURE: dict[Question, str] = {
 }
 """The figure that answers each question, fixed beforehand."""
 
-SECOND: dict[Question, str] = {"private": "private.identification.excess"}
+SECOND: dict[Question, str] = {"private": "source.identification.excess"}
 """Either figure alone makes members leak: the first sees resemblance to members at large, the second the pairing."""
 
 

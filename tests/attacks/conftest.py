@@ -3,8 +3,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from attacks.judge import Truth
-from attacks.scenario import Federation, GradientClients, Scenario
+from attacks.gradient.clients import GradientClients
+from attacks.scenario import Federation, Scenario
+from attacks.truth import Truth
 from synth.networks import build
 from synth.training import Recipe, train
 from synth.types import Release
@@ -28,6 +29,9 @@ def scenario(digits, cpu):
         network="resnet20",
         recipe=RECIPE,
         share=lambda gradients, *, seed: gradients,
+        trained=lambda name, recipe: train(
+            build(name, classes=10, side=32, seed=7), digits.members, recipe, seed=7, device=cpu
+        ),
         seed=1,
         device=cpu,
     )
@@ -44,6 +48,7 @@ def make_truth(digits, oracle, cpu):
             oracle=oracle,
             seed=0,
             device=cpu,
+            batch=scenario.clients.batch,
         )
 
     return make

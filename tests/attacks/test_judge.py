@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from attacks.candidates import class_means
-from attacks.judge import Truth, judge_class, judge_images
+from attacks.candidates import chance, class_means
+from attacks.judge import judge_class, judge_images
+from attacks.truth import Truth
 from attacks.view import Reconstructions
 from synth.types import Images, Split
 
@@ -54,9 +55,9 @@ def test_a_perfect_reconstruction(truth):
     assert found["trained.mae"].value == 0
     assert found["trained.psnr.attack"].value == pytest.approx(80, abs=1e-3)
     assert found["labels.accuracy"].value == 1
-    assert found["trained.identification"].value == 1
-    assert found["private.identification.attack"].value == 1
-    assert found["private.identification.control"].value < 1
+    assert found["trained.identification.attack"].value == 1
+    assert found["source.identification.attack"].value == 1
+    assert found["source.identification.control"].value < 1
     assert found["private.psnr.attack"].value == pytest.approx(80, abs=1e-3)
     # The nearest holdout image is 20 grey levels away: PSNR = 20 log10(255 / 20).
     assert found["private.psnr.control"].value == pytest.approx(22.11, abs=0.01)
@@ -69,7 +70,7 @@ def test_guessing_strangers_is_no_leak(truth):
     found = figures(judge_images(guess, truth))
     assert found["private.psnr.excess"].value == pytest.approx(-(80 - 22.11), abs=0.01)
     assert found["trained.mae"].value == pytest.approx(20)
-    assert found["private.identification.attack"].value == 0
+    assert found["source.identification.attack"].value == 0
 
 
 def test_victims_are_found_in_the_order_of_the_attack(truth):
@@ -95,7 +96,7 @@ def test_without_a_pairing_a_random_member_stands_in(truth):
     strangers = truth.split.holdout
     guess = Reconstructions(strangers.float()[truth.victims], strangers.labels[truth.victims], torch.arange(4))
     found = figures(judge_images(guess, unpaired))
-    assert found["private.identification.excess"].low <= 0
+    assert found["source.identification.excess"].low <= 0
 
 
 def test_the_baseline_is_the_mean_auxiliary_image(truth):
@@ -120,3 +121,43 @@ def test_class_and_members_are_two_questions(truth):
     assert found["class.oracle.baseline"].value == 0.5
     assert found["class.oracle.excess"].value == 0.5
     assert found["private.psnr.excess"].value == pytest.approx(0, abs=1e-4)
+
+
+def test_a_clients_images_are_paired_once_for_the_least_error(truth):
+    """Two clients of two images each, guessed in the wrong order: nothing is lost, the controls are paired as well."""
+    batched = replace(truth, batch=2)
+    right = truth.released.take(truth.victims)
+    swapped = torch.tensor([1, 0, 3, 2])
+    guess = Reconstructions(right.float()[swapped], right.labels[swapped], torch.tensor([0, 0, 1, 1]))
+    found = figures(judge_images(guess, batched))
+    assert found["trained.mae"].value == 0
+    assert found["labels.accuracy"].value == 1
+    assert found["trained.ssim.best"].value == pytest.approx(1)
+    assert found["source.psnr.attack"].value == pytest.approx(80, abs=1e-3)
+    across = Reconstructions(right.float().flip(0), right.labels.flip(0), torch.tensor([0, 0, 1, 1]))
+    assert figures(judge_images(across, batched))["trained.mae"].value > 0
+
+
+def test_repeated_labels_count_as_often_as_they_are_there(truth):
+    right = truth.released.take(truth.victims)  # labels 1 0 | 0 1
+    guess = Reconstructions(right.float(), torch.tensor([1, 1, 0, 1]), torch.tensor([0, 0, 1, 1]))
+    assert figures(judge_images(guess, replace(truth, batch=2)))["labels.accuracy"].value == 0.75
+
+
+def test_a_client_has_as_many_images_as_it_has(truth):
+    right = truth.released.take(truth.victims)
+    guess = Reconstructions(right.float()[:3], right.labels[:3], torch.tensor([0, 0, 1]))
+    with pytest.raises(ValueError, match=r"must claim 2 images of a client, got \[1, 2\]"):
+        judge_images(guess, replace(truth, batch=2))
+
+
+def test_pairing_raises_the_chance_of_an_identification():
+    """Gray guesses know nothing; with one image a client their chance is 1 / candidates, with four it is more."""
+    rng = torch.Generator().manual_seed(0)
+    pixels = torch.randint(0, 256, (200, 3, 4, 4), dtype=torch.uint8, generator=rng)
+    others = Images(pixels, torch.zeros(200, dtype=torch.long), ("a", "b"))
+    guesses, labels = torch.rand((8, 3, 4, 4), generator=rng), torch.zeros(8, dtype=torch.long)
+    alone = chance(guesses, torch.arange(8), labels, others, seed=0)
+    assert alone == pytest.approx(1 / 100)
+    together = chance(guesses, torch.tensor([0] * 4 + [1] * 4), labels, others, seed=0)
+    assert alone < together < 0.2

@@ -31,7 +31,7 @@ networks = ["lenet", "resnet20"]
 recipe = { steps = 4, batch_size = 20 }
 [memorization]
 recipe = { steps = 4, batch_size = 20 }
-[gradient]
+[gradient.default]
 network = "lenet"
 victims = 3
 [federation]

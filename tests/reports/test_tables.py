@@ -85,7 +85,7 @@ def test_a_false_alarm_on_disjoint_invalidates():
 def test_identification_alone_is_a_leak():
     """Resemblance to members at large may miss what the pairing shows: every source told from strangers."""
     quiet = attack("pixelate", 0.7, 0.0)
-    told = figure("private.identification.excess", 0.5, 0.3, 0.7)
+    told = figure("source.identification.excess", 0.5, 0.3, 0.7)
     records = [*good_run(), replace(quiet, measurements=(*quiet.measurements, told))]
     assert Results(records).verdict("pixelate", "sign:images=8", "private") == "leaks"
     assert Results([*good_run(), quiet]).verdict("pixelate", "sign:images=8", "private") == "no leak found"

@@ -1,0 +1,214 @@
+"""Gradient matching: search for images whose update looks like the one that was shared."""
+
+from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import psutil
+import torch
+from torch import Tensor
+from torch.nn.functional import one_hot, softmax
+
+from attacks.gradient.labels import infer_labels
+from attacks.gradient.objectives import Objective
+from attacks.gradient.optimizers import Optimizer
+from attacks.gradient.priors import Prior
+from attacks.gradient.updates import client_updates
+from attacks.registry import Attack
+from attacks.view import Access, Reconstructions, SharedGradients, View
+from synth.networks import MEAN, STD
+from synth.types import generator
+
+LOW, HIGH = -MEAN / STD, (1 - MEAN) / STD
+"""The valid range of a pixel in the networks' normalised units, in which the search lives."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """What a variant of gradient matching is made of; images start from standard normal noise.
+
+    Args:
+        objective: distance of updates.
+        optimizer: built around the unknowns.
+        priors: weights and penalties, built for the clients (J,) whose rows they will see.
+        box: keep pixels in their range after every step.
+        noise: standard deviation of the noise added to the gradient, in units of its root mean square (Langevin).
+        search_labels: optimise label logits beside the images instead of inferring labels beforehand.
+    """
+
+    objective: Objective
+    optimizer: Callable[[list[Tensor]], Optimizer]
+    priors: Callable[[Tensor], list[tuple[float, Prior]]] = lambda clients: []
+    box: bool = True
+    noise: float = 0.0
+    search_labels: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class GradientMatching(Attack):
+    """What all variants share: restarts, chunks, the best iterate, and giving up.
+
+    All restarts of all clients run as one batch, in chunks that fit the memory. Each search keeps its best iterate
+    by its own objective, and each client's best restart wins. Restarts clearly behind are given up.
+
+    Args:
+        iterations: optimiser steps.
+        restarts: independent starts per client.
+        give_up: give up a restart whose objective, at a quarter, half and three quarters of the iterations, exceeds
+            the best of its client by this share; 0 never gives up.
+        bf16: compute gradients in bf16, where the hardware has it: two to three times as fast, for networks and
+            settings where the reconstruction is far from exact anyway.
+
+    Raises:
+        ValueError: a parameter out of range.
+        FloatingPointError: what was shared is not finite.
+    """
+
+    iterations: int = 400
+    restarts: int = 1
+    give_up: float = 0.5
+    bf16: bool = False
+
+    family = "gradient"
+    needs = frozenset({Access.GRADIENTS})
+    goal = "images"
+
+    def __post_init__(self) -> None:
+        for name in ("iterations", "restarts"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be >= 1, got {getattr(self, name)}")
+        if self.give_up < 0:
+            raise ValueError(f"give_up must be >= 0, got {self.give_up}")
+
+    @abstractmethod
+    def parts(self, shared: SharedGradients) -> Parts:
+        """What this variant is made of, for these clients."""
+
+    def run(self, view: View, *, seed: int, device: torch.device) -> Reconstructions:
+        """Reconstruct every client's images."""
+        shared = view.gradients().to(device)
+        clients = len(shared.gradients[0])
+        labels = infer_labels(shared) if shared.labels is None else shared.labels
+        rng = generator("gradient matching", seed, device=device)
+        shape = (clients * self.restarts, shared.batch, *shared.image_shape)
+        start = torch.randn(shape, generator=rng, device=device)
+        logits = torch.randn((*shape[:2], shared.classes), generator=rng, device=device)
+        rows = torch.arange(clients, device=device).repeat_interleave(self.restarts)
+        size = self.restarts * chunk(shared, self.restarts, device)
+        parts = zip(rows.split(size), start.split(size), logits.split(size), strict=True)
+        searches = [_Search(self, shared, labels.to(device), row, x, y, rng).run() for row, x, y in parts]
+        pixels, found = (torch.cat(column) for column in zip(*((s.pixels, s.labels) for s in searches), strict=True))
+        done = sum(s.steps for s in searches) / (self.iterations * len(rows))
+        return Reconstructions(
+            pixels.flatten(0, 1).cpu(),
+            found.flatten().cpu(),
+            torch.arange(clients).repeat_interleave(shared.batch),
+            notes={"share of iterations saved by giving up": 1 - done},
+        )
+
+
+class _Search:
+    """The searches of a chunk of clients, from their start to each client's best."""
+
+    def __init__(
+        self,
+        attack: GradientMatching,
+        shared: SharedGradients,
+        labels: Tensor,
+        clients: Tensor,
+        start: Tensor,
+        logits: Tensor,
+        rng: torch.Generator,
+    ) -> None:
+        self.attack, self.clients, self.rng = attack, clients, rng
+        self.parts = attack.parts(shared)
+        self.update = client_updates(shared, bf16=attack.bf16)
+        self.priors = self.parts.priors(clients)
+        self.images = (start.clamp(LOW, HIGH) if self.parts.box else start.clone()).requires_grad_()
+        self.targets = one_hot(labels[clients], shared.classes).float()
+        self.logits = logits.clone().requires_grad_()
+        self.unknowns = [self.images, self.logits] if self.parts.search_labels else [self.images]
+        self.optimizer = self.parts.optimizer(self.unknowns)
+        self.shared = [g[clients] for g in shared.gradients]
+        self.best = [unknown.detach().clone() for unknown in self.unknowns]
+        self.least = torch.full((len(clients),), torch.inf, device=start.device)
+        self.steps = 0
+
+    def run(self) -> "_Search":
+        """Search; `pixels` (V, B, C, H, W) and `labels` (V, B) hold the outcome."""
+        checks = {self.attack.iterations * quarter // 4 for quarter in (1, 2, 3)}
+        for iteration in range(self.attack.iterations):
+            if iteration in checks and self.attack.give_up and self.attack.restarts > 1:
+                self._give_up()
+            value, gradients = self._objective()
+            self.steps += len(self.clients)
+            better = value < self.least
+            self.least = torch.where(better, value, self.least)
+            for best, unknown in zip(self.best, self.unknowns, strict=True):
+                best[better] = unknown.detach()[better]
+            self.optimizer.step(gradients)
+            if self.parts.box:
+                self.images.data.clamp_(LOW, HIGH)
+        if not torch.isfinite(self.least).all():
+            raise FloatingPointError("the objective was never finite: are the shared gradients?")
+        winners = torch.stack([self._winner(client) for client in self.clients.unique()])
+        self.pixels = (self.best[0][winners] * STD + MEAN).clamp(0, 1)
+        self.labels = (self.best[1] if self.parts.search_labels else self.targets)[winners].argmax(2)
+        return self
+
+    def _objective(self) -> tuple[Tensor, list[Tensor]]:
+        """Value (J,) and gradient of every search."""
+        targets = softmax(self.logits, 2) if self.parts.search_labels else self.targets
+        own = self.update(self.images * STD + MEAN, targets)
+        if not self.steps:  # the memory layout of the own updates saves a copy at every comparison
+            self.shared = [torch.empty_like(a).copy_(b) for a, b in zip(own, self.shared, strict=True)]
+        value, cotangents = self.parts.objective([g.detach() for g in own], self.shared)
+        penalties = [weight * prior(self.images) for weight, prior in self.priors]
+        outputs = [*own, *(p.sum() for p in penalties)]
+        gradients = torch.autograd.grad(outputs, self.unknowns, [*cotangents, *(None for _ in penalties)])
+        if self.parts.noise:
+            gradients = tuple(g + self.parts.noise * self._noise(g) for g in gradients)
+        return torch.stack([value, *(p.detach() for p in penalties)]).sum(0), list(gradients)
+
+    def _noise(self, gradient: Tensor) -> Tensor:
+        """Normal noise of each row's root mean square."""
+        size = gradient.flatten(1).square().mean(1).sqrt().view(-1, *[1] * (gradient.ndim - 1))
+        return size * torch.randn(gradient.shape, generator=self.rng, device=gradient.device)
+
+    def _winner(self, client: Tensor) -> Tensor:
+        return torch.where(self.clients == client, self.least, torch.inf).argmin()
+
+    def _give_up(self) -> None:
+        """Drop the restarts that are clearly behind the best of their client."""
+        leaders = torch.stack([self.least[self._winner(client)] for client in self.clients])
+        kept = (self.least <= leaders * (1 + self.attack.give_up)).nonzero().squeeze(1)
+        self.unknowns = self.optimizer.keep(kept)
+        self.images, *logits = self.unknowns
+        self.logits = logits[0] if logits else self.logits
+        self.shared = [g[kept] for g in self.shared]
+        self.best = [b[kept] for b in self.best]
+        self.clients, self.least, self.targets = self.clients[kept], self.least[kept], self.targets[kept]
+        self.priors = self.parts.priors(self.clients)
+
+
+def chunk(shared: SharedGradients, restarts: int, device: torch.device) -> int:
+    """How many clients to search for at once: as many as fit a quarter of the free memory, 32 images on a CPU.
+
+    A search holds about six copies of the parameters and ten of the activations, which one forward pass counts. On two
+    CPU cores larger batches were no faster: their tensors leave the cache (docs/speed.md).
+    """
+    sizes: list[int] = []
+    handles = [
+        layer.register_forward_hook(lambda layer, inputs, output: sizes.append(output.numel()))
+        for layer in shared.network.modules()
+        if not list(layer.children())
+    ]
+    with torch.no_grad():
+        shared.network(torch.zeros(shared.batch, *shared.image_shape, device=device))
+    for handle in handles:
+        handle.remove()
+    parameters = sum(p.numel() for p in shared.network.parameters())
+    need = 4 * restarts * (6 * parameters * shared.local_steps + 10 * sum(sizes) * shared.local_steps)
+    free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
+    fit = max(1, free // (4 * need))
+    return int(fit if device.type == "cuda" else min(fit, max(1, 32 // (restarts * shared.batch))))

@@ -1,0 +1,144 @@
+"""Figures of likeness: each as attack, control, baseline and the excess of the first over the second."""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from attacks.candidates import MEASURES, Floats, assign, chance, class_means, told_apart
+from attacks.truth import Truth
+from attacks.view import Reconstructions
+from metrics import lpips
+from metrics.image import VARIANTS
+from metrics.measurement import Measurement
+from metrics.rates import Interval, clopper_pearson, mean_over_images, wilson
+from synth.types import Images
+
+
+def measurement(name: str, interval: Interval, n: int, *, unit: str = "", variant: str = "") -> Measurement:
+    """A leakage figure: lower is better for the data owner."""
+    return Measurement(
+        name=name,
+        value=interval.value,
+        low=interval.low,
+        high=interval.high,
+        n=n,
+        unit=unit,
+        better="lower",
+        variant=variant,
+    )
+
+
+def likeness(
+    name: str, guess: Reconstructions, right: Images, wrong: Images, others: Images, truth: Truth
+) -> tuple[list[Measurement], dict[str, str]]:
+    """How like the right images the guesses are.
+
+    Args:
+        name: of the comparison.
+        guess: in the clients' order.
+        right: the images that the guesses may show.
+        wrong: the control: images of the same classes, paired with the guesses by the same rule.
+        others: images to tell the right ones apart from.
+        truth: what only the judge knows.
+
+    Returns:
+        For SSIM, PSNR and LPIPS (absent, with the reason, where its weights are not here)
+        ``<name>.<metric>.{attack,control,baseline,excess}`` and, of the most alike image, ``.best`` and
+        ``.best-control``. ``<name>.identification.*``: how often the right image is nearer in pixel distance than
+        others of its class; its control is the chance, which is known (:func:`attacks.candidates.chance`), so its
+        intervals are exact: Wilson's would call one hit of 16 against a chance of 1 % a leak.
+    """
+    clients = guess.clients
+    assert clients is not None
+    trivial = class_means(truth.split.auxiliary)[right.labels]
+    paired = guess.pixels[assign(guess.pixels, right.float(), clients)]
+    astray = guess.pixels[assign(guess.pixels, wrong.float(), clients)]
+    comparisons = ((paired, right.float()), (astray, wrong.float()), (trivial, right.float()))
+    figures: list[Measurement] = []
+    for kind, (metric, unit) in MEASURES.items():
+        scores = [metric(a, b).double().numpy() for a, b in comparisons]
+        figures += _compared(f"{name}.{kind}", scores, unit, VARIANTS[kind], truth.seed)
+    absent = {}
+    if (reason := lpips.unavailable()) is not None:
+        absent[f"{name}.lpips"] = reason
+    else:
+        scores = [lpips.lpips_distance(a, b).double().numpy() for a, b in comparisons]
+        figures += _compared(f"{name}.lpips", scores, "", lpips.variant(), truth.seed, alike=np.min)
+    hits, _ = told_apart(paired, right, others, seed=truth.seed)
+    plain, _ = told_apart(trivial, right, others, seed=truth.seed)
+    expected = chance(guess.pixels, clients, right.labels, others, seed=truth.seed)
+    return figures + _identification(f"{name}.identification", hits, plain, expected), absent
+
+
+def _identification(name: str, hits: list[int], plain: list[int], expected: float) -> list[Measurement]:
+    note = "nearest in pixel distance among others of the class; control: chance, known; Clopper-Pearson"
+    rate = clopper_pearson(sum(hits), len(hits))
+    assert rate.low is not None
+    assert rate.high is not None
+    intervals = {
+        "attack": rate,
+        "control": Interval(expected, expected, expected),
+        "baseline": clopper_pearson(sum(plain), len(plain)),
+        "excess": Interval(rate.value - expected, rate.low - expected, rate.high - expected),
+    }
+    return [measurement(f"{name}.{part}", interval, len(hits), variant=note) for part, interval in intervals.items()]
+
+
+def means(
+    name: str, attack: Floats, control: Floats, baseline: Floats, unit: str, variant: str, seed: int
+) -> list[Measurement]:
+    """The four parts of a figure, as means over images."""
+    parts = {"attack": attack, "control": control, "baseline": baseline, "excess": attack - control}
+    return [
+        measurement(
+            f"{name}.{part}", mean_over_images(values, seed=seed % 2**32), len(values), unit=unit, variant=variant
+        )
+        for part, values in parts.items()
+    ]
+
+
+def _compared(
+    name: str,
+    scores: list[Floats],
+    unit: str,
+    variant: str,
+    seed: int,
+    alike: Callable[[Floats], Floats] = np.max,
+) -> list[Measurement]:
+    """Means of attack, control and baseline, and the single most alike image of the first two."""
+    best = {"best": scores[0], "best-control": scores[1]}
+    worst_case = [
+        measurement(f"{name}.{part}", Interval(float(alike(v)), None, None), len(v), unit=unit, variant=variant)
+        for part, v in best.items()
+    ]
+    attack, control, baseline = scores
+    return means(name, attack, control, baseline, unit, variant, seed) + worst_case
+
+
+def label_accuracy(guess: Reconstructions, victims: Images) -> Measurement:
+    """Share of the clients' labels that were found, repetitions counted, whatever their order."""
+    assert guess.clients is not None
+    classes = len(victims.classes)
+    counts = [
+        torch.bincount(guess.clients * classes + labels, minlength=classes * (int(guess.clients.max()) + 1))
+        for labels in (guess.labels, victims.labels)
+    ]
+    right = int(torch.minimum(*counts).sum())
+    return measurement("labels.accuracy", wilson(right, len(victims)), len(victims), variant="Wilson")
+
+
+def pixel_error(guess: Reconstructions, victims: Images) -> Measurement:
+    """Mean absolute pixel error of paired guesses, on the scale 0..255."""
+    error = (guess.pixels - victims.float()).abs().mean((1, 2, 3)).double().numpy() * 255
+    interval = mean_over_images(error)
+    return Measurement(
+        name="trained.mae",
+        value=interval.value,
+        low=interval.low,
+        high=interval.high,
+        n=len(error),
+        unit="of 255",
+        better="higher",
+        variant="mean absolute pixel error",
+    )

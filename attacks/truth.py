@@ -1,0 +1,67 @@
+"""What only the judge knows, and what it hands down."""
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from attacks.candidates import of_class
+from attacks.view import Reconstructions
+from metrics.measurement import Measurement
+from synth.types import Images, Split
+
+
+@dataclass(frozen=True, kw_only=True)
+class Truth:
+    """What only the judge knows.
+
+    Args:
+        released: the release as the victims trained on it.
+        victims: (V,) positions in the release of the attacked images, in the attack's order, client after client.
+        source_index: (N,) the member behind each released image, where there is exactly one.
+        split: members, holdout and auxiliary.
+        oracle: a classifier trained on holdout images, which no attack sees.
+        seed: of resampling.
+        device: where the oracle runs.
+        batch: images of a client.
+    """
+
+    released: Images
+    victims: Tensor
+    source_index: Tensor | None
+    split: Split
+    oracle: nn.Module
+    seed: int
+    device: torch.device
+    batch: int = 1
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The judge's figures, and those that could not be had, with the reason."""
+
+    measurements: tuple[Measurement, ...]
+    absent: dict[str, str]
+
+
+def sources(position: Tensor, truth: Truth) -> Tensor:
+    """The member behind each attacked image: its source where there is exactly one, else one of its class at random.
+
+    Standing in at random makes `disjoint` a control for figures that need a source.
+    """
+    if truth.source_index is not None:
+        return truth.source_index[position]
+    labels = truth.released.labels[position]
+    return of_class(truth.split.members, labels, seed=truth.seed, purpose="stand-in")
+
+
+def in_order(guess: Reconstructions, truth: Truth) -> tuple[Reconstructions, Tensor]:
+    """The guess in the clients' order, and for each row the position in the release of one of its client's images."""
+    assert guess.clients is not None
+    order = guess.clients.argsort(stable=True)
+    clients = guess.clients[order]
+    found, counts = clients.unique(return_counts=True)
+    if (counts != truth.batch).any():
+        raise ValueError(f"a guess must claim {truth.batch} images of a client, got {sorted(set(counts.tolist()))}")
+    slots = (found[:, None] * truth.batch + torch.arange(truth.batch)).flatten()
+    return replace(guess, pixels=guess.pixels[order], labels=guess.labels[order], clients=clients), truth.victims[slots]
