@@ -62,13 +62,20 @@ def without(images: Images, index: Tensor) -> Images:
 
 
 def other_victims(released: Images, position: Tensor, *, seed: int) -> Tensor:
-    """For each victim the position of another released image of its class, or of any class where it is alone."""
+    """For each victim the position of another released image of its class that is not attacked itself.
+
+    Were it attacked beside the victim, a perfect reconstruction would be its own control. Where a class has no image
+    left, one of any class stands in.
+    """
     rng = generator("other victims", seed)
     labels = released.labels
+    free = torch.ones(len(labels), dtype=torch.bool)
+    free[position] = False
     picks = []
     for victim in position:
-        others = (labels == labels[victim]).nonzero().squeeze(1)
-        others = others[others != victim] if len(others) > 1 else (torch.arange(len(labels)) != victim).nonzero()[:, 0]
+        others = ((labels == labels[victim]) & free).nonzero()[:, 0]
+        if not len(others):
+            others = free.nonzero()[:, 0] if free.any() else (torch.arange(len(labels)) != victim).nonzero()[:, 0]
         picks.append(others[torch.randint(len(others), (), generator=rng)])
     return torch.stack(picks)
 

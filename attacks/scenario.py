@@ -115,7 +115,10 @@ class Scenario:
     def _gradients(self) -> Callable[[], SharedGradients]:
         released, clients, share, seed = self.release.images, self.clients, self.share, self.seed
         network = clients.start(self._build, self.trained, released).to(self.device)
-        images = released.take(self.order[: clients.victims])
+        count = min(clients.victims, len(released)) // clients.batch * clients.batch
+        if not count:
+            raise ValueError(f"a client has {clients.batch} images, but the release holds only {len(released)}")
+        images = released.take(self.order[:count])
         return lambda: share_gradients(clients, network, images, share, seed=seed)
 
     def _trainer(self) -> Callable[[Encoder], TrainedModel]:

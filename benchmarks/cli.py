@@ -104,17 +104,18 @@ def _show_plan(suite: Suite, grid: Plan, device: str) -> None:
 
 
 def _show_summary(results: Results) -> None:
-    table = Grid("defense", *(f"{attack.split(':')[0]}: worked / members" for attack in results.attacks))
+    table = Grid("defense", "attack", "worked", "members")
     for defense in results.defenses:
-        cells = [f"{results.worked(defense, a)} / {results.verdict(defense, a, 'private')}" for a in results.attacks]
-        table.add_row(Text(defense), *map(Text, cells))
+        for attack in results.attacks:
+            verdicts = (results.worked(defense, attack), results.verdict(defense, attack, "private"))
+            table.add_row(*map(Text, (defense, results.label(attack), *verdicts)))
     out_console.print(table)
     for attack in results.attacks:
         for question in results.questions(attack):
             control = results.control(attack, question)
             state = "validated" if control.validated else f"NOT VALIDATED: {control.why}"
             out_console.print(
-                Text(f"control of {attack.split(':')[0]}, {'members' if question == 'private' else 'worked'}: {state}")
+                Text(f"control of {results.label(attack)}, {'members' if question == 'private' else 'worked'}: {state}")
             )
     for record in results.records:
         if record.status == "failed":

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from torch import nn
 
 import attacks
 import synth
@@ -17,7 +18,7 @@ from attacks.registry import Attack
 from attacks.registry import attacks as attack_registry
 from attacks.scenario import Federation
 from synth.datasets import DATASETS, Sizes
-from synth.networks import NETWORKS
+from synth.networks import NETWORKS, build
 from synth.registry import Registry
 from synth.registry import defenses as defense_registry
 from synth.training import Recipe
@@ -155,11 +156,22 @@ def _unknown_names(suite: Suite) -> list[str]:
     problems = []
     if suite.dataset not in DATASETS:
         problems.append(f"there is no dataset {suite.dataset!r}; there are: {', '.join(DATASETS)}")
+    for name, scenario in suite.gradient.items():
+        problems += _without_batch_norm(name, scenario)
     clients = {scenario.network for scenario in suite.gradient.values()}
     named = clients | {suite.teacher.network, suite.federation.network, *suite.student.networks}
     for network in sorted(named - set(NETWORKS)):
         problems.append(f"there is no network {network!r}; there are: {', '.join(sorted(NETWORKS))}")
     return problems
+
+
+def _without_batch_norm(name: str, scenario: GradientClients) -> list[str]:
+    if scenario.mode == "eval" or scenario.network not in NETWORKS:
+        return []
+    layers = build(scenario.network, classes=2, side=32, seed=0).modules()
+    if any(isinstance(layer, nn.BatchNorm2d) for layer in layers):
+        return []
+    return [f"gradient scenario {name}: {scenario.network} has no batch norm, so it has no train mode; use eval"]
 
 
 def _bad_specs(specs: tuple[str, ...], registry: Registry[T]) -> list[str]:
@@ -186,7 +198,10 @@ def parse(spec: str, registry: Registry[T]) -> T:
     Raises:
         RequestProblems: no such name, no such parameter, or a value of the wrong kind.
     """
-    name, _, rest = spec.partition("@")[0].partition(":")
+    body, at, _ = spec.partition("@")
+    if at and registry.kind != "attack":
+        raise RequestProblems([f"{spec!r}: only attacks have scenarios; leave out what follows {body}"])
+    name, _, rest = body.partition(":")
     if name not in registry:
         raise RequestProblems([f"there is no {registry.kind} {name!r}; there are: {', '.join(registry.names())}"])
     cls = registry[name]

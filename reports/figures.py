@@ -30,18 +30,21 @@ def privacy_utility(results: Results, file: Path) -> None:
         file: SVG or PNG to write.
     """
     student = next((s for s in results.students if s.endswith(":hard")), "")
-    count = max(1, len(results.attacks))
-    figure, axes = plt.subplots(1, count, figsize=(3.6 * count, 3.6), squeeze=False, sharex=True)
-    for axis, attack in zip(axes[0], results.attacks, strict=False):
+    columns = min(4, max(1, len(results.attacks)))
+    lines = -(-len(results.attacks) // columns) or 1
+    figure, axes = plt.subplots(lines, columns, figsize=(3.6 * columns, 3.6 * lines), squeeze=False, sharex=True)
+    for axis in axes.flat[len(results.attacks) :]:
+        axis.set_visible(False)
+    for axis, attack in zip(axes.flat, results.attacks, strict=False):
         for index, defense in enumerate(results.defenses):
             x = results.figure(defense, "utility", student, "student.accuracy")
             y = results.figure(defense, "attack", attack, FIGURE["private"])
-            if x is None or y is None:
+            if y is None or (x is None and results.students):
                 continue
             axis.errorbar(
-                x.value,
+                x.value if x else index,
                 y.value,
-                xerr=_bars(x),
+                xerr=_bars(x) if x else None,
                 yerr=_bars(y),
                 marker=MARKERS[index % len(MARKERS)],
                 markersize=7,
@@ -52,14 +55,15 @@ def privacy_utility(results: Results, file: Path) -> None:
         control = results.control(attack, "private")
         axis.axhline(0, color="0.6", linewidth=0.8)
         note = "" if control.validated else f"\nnot validated: {control.why}"
-        axis.set_title(_plain(attack.split(":")[0] + note), fontsize=9)
-        axis.set_xlabel("test accuracy of a student (%)", fontsize=8)
+        axis.set_title(_plain(results.label(attack) + note), fontsize=9)
+        axis.set_xlabel("test accuracy of a student (%)" if results.students else "release", fontsize=8)
         axis.tick_params(labelsize=7)
-    axes[0][0].set_ylabel("members leak: SSIM excess over strangers", fontsize=8)
+    for line in axes:
+        line[0].set_ylabel("members leak: SSIM excess over strangers", fontsize=8)
     handles, labels = axes[0][0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="lower center", ncol=2, fontsize=7, frameon=False)
     rows = (len(labels) + 1) // 2
-    figure.tight_layout(rect=(0, 0.055 * rows, 1, 1))
+    figure.tight_layout(rect=(0, 0.055 * rows / lines, 1, 1))
     file.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(file, metadata={"Date": None} if file.suffix == ".svg" else None, dpi=150)
     plt.close(figure)

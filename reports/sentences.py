@@ -10,11 +10,12 @@ def sentence(results: Results, defense: str) -> str:
     accuracy = results.figure(defense, "utility", student, "student.accuracy")
     identity = results.named("identity")
     base = results.figure(identity, "utility", student, "student.accuracy") if identity else None
-    text = f"{defense}: a student reaches {show(accuracy, 'no known')} % accuracy"
-    if accuracy and base and base.value:
-        text += f", {100 * accuracy.value / base.value:.0f} % of identity's"
-    found = [f"{attack.split(':')[0]} {_finding(results, defense, attack)}" for attack in results.attacks]
-    return text + ("; " + "; ".join(found) if found else "") + "."
+    parts = []
+    if student:
+        share = f", {100 * accuracy.value / base.value:.0f} % of identity's" if accuracy and base and base.value else ""
+        parts.append(f"a student reaches {show(accuracy, 'no known')} % accuracy{share}")
+    parts += [f"{results.label(attack)} {_finding(results, defense, attack)}" for attack in results.attacks]
+    return f"{defense}: " + "; ".join(parts) + "."
 
 
 def _finding(results: Results, defense: str, attack: str) -> str:

@@ -163,14 +163,6 @@ def _three_parts(results: Results, defense: str, attack: str, name: str) -> str:
     return " / ".join(show(part, interval=False, decimals=decimals) for part in parts) + f"; {show(excess)}"
 
 
-def _label(results: Results, attack: str) -> str:
-    """An attack's name, with its parameters where another one of the run differs only in them."""
-    name, scenario = attack.partition(":")[0].partition("@")[0], attack.partition("@")[2]
-    alike = [a for a in results.attacks if a.partition(":")[0].partition("@")[0] == name]
-    alike = [a for a in alike if a.partition("@")[2] == scenario]
-    return name if len(alike) == 1 else attack.partition("@")[0]
-
-
 def _victim(results: Results, defense: str, attack: str) -> str:
     """What was attacked, on the row: nothing else changes the figures of gradient matching as much."""
     rows = results.of(defense, "attack", attack)
@@ -184,7 +176,7 @@ def _leakage(results: Results, kind: str) -> Table:
         for defense in results.defenses:
             cells = [_three_parts(results, defense, attack, figure) for figure, _ in figures]
             verdicts = (results.worked(defense, attack), results.verdict(defense, attack, "private"))
-            rows.append((defense, _label(results, attack), _victim(results, defense, attack), *cells, *verdicts))
+            rows.append((defense, results.label(attack), _victim(results, defense, attack), *cells, *verdicts))
         records = [r for r in results.records if r.cell.method == attack and r.conditions]
         if records:
             shown = {k: v for k, v in records[0].conditions.items() if k != "victim"}

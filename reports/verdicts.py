@@ -105,6 +105,16 @@ class Results:
             problems.append("false alarm on disjoint")
         return Control(power, silence, ", ".join(problems))
 
+    def label(self, attack: str) -> str:
+        """An attack's name and scenario, with its parameters where another one of the run differs only in them."""
+
+        def short(spec: str) -> str:
+            body, at, scenario = spec.partition("@")
+            return body.partition(":")[0] + at + scenario
+
+        alike = [other for other in self.attacks if short(other) == short(attack)]
+        return short(attack) if len(alike) == 1 else attack
+
     def family(self, attack: str) -> str:
         """The family of an attack, which decides its table; every attack's record carries it."""
         return next((r.conditions["family"] for r in self.records if r.cell.method == attack and r.conditions), "")

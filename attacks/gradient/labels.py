@@ -10,11 +10,11 @@ def infer_labels(shared: SharedGradients) -> Tensor:
     """Each client's labels, with repetition, in increasing order.
 
     Of one client with B images, cross-entropy's gradient in row k of the last layer is the mean of
-    (p_k - [label = k]) times the features; in its bias, without the features. Rows of labels that are there are
-    pulled below zero. For one image the least row is the label: always by the bias, by the weight's row sums
-    where features are non-negative (iDLG, arXiv 2001.02610). For several, every class with a negative sum is there
-    once, and the rest is filled greedily: one image of a class is worth the sum of all negative sums / B * (1 + 1/K),
-    and the least remainder comes next (LLG, arXiv 2105.09369).
+    (p_k - [label = k]) times the features; in its bias, without the features. Every image of a class pulls its row
+    down by about the same amount, from about the same height: that of the highest row, which has none or fewest. So
+    the class with the least row is there, and how far a row lies below the highest is its share of the B images,
+    rounded by largest remainders. For one image that is the least row: always right by the bias, right by the
+    weight's row sums where features are non-negative (iDLG, arXiv 2001.02610).
 
     Args:
         shared: what the clients sent; the last linear layer's gradient is read.
@@ -22,19 +22,18 @@ def infer_labels(shared: SharedGradients) -> Tensor:
     Returns:
         (V, B) labels.
 
-    Differs from GradInversion (arXiv 2104.07586), which takes the B least rows' minima and so never repeats a label;
-    and from LLG in reading the bias where there is one.
+    Differs from GradInversion (arXiv 2104.07586), which takes the B least rows' minima and so never repeats a label,
+    and from LLG (arXiv 2105.09369), which counts an image as the sum of the negative rows / B * (1 + 1/K): of 160
+    CIFAR-10 (JPEG) labels in batches of 16 this rule found 0.87 to 0.97, LLG's 0.59 to 0.71 (docs/results/gradients).
     """
     sums = _row_sums(shared.gradients)
-    classes, batch = sums.shape[1], shared.batch
-    negative = sums < 0
-    worth = torch.where(negative, sums, 0).sum(1, keepdim=True) / batch * (1 + 1 / classes)
-    rank = sums.argsort(1).argsort(1)
-    counts = (negative & (rank < batch)).long()
-    while (short := counts.sum(1) < batch).any():
-        least = (sums - worth * counts).argmin(1)
-        counts[short, least[short]] += 1
-    return torch.stack([torch.arange(classes).repeat_interleave(row.cpu()) for row in counts])
+    below = sums.max(1, keepdim=True).values - sums
+    share = below / below.sum(1, keepdim=True).clamp_min(1e-30) * shared.batch
+    counts = share.floor().long()
+    for client, missing in enumerate((shared.batch - counts.sum(1)).tolist()):
+        counts[client, (share - counts)[client].topk(missing).indices] += 1
+    classes = torch.arange(sums.shape[1], device=sums.device)
+    return torch.stack([classes.repeat_interleave(row) for row in counts])
 
 
 def _row_sums(gradients: tuple[Tensor, ...]) -> Tensor:

@@ -1,5 +1,6 @@
 """Gradient matching: search for images whose update looks like the one that was shared."""
 
+import copy
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -87,6 +88,8 @@ class GradientMatching(Attack):
     def run(self, view: View, *, seed: int, device: torch.device) -> Reconstructions:
         """Reconstruct every client's images."""
         shared = view.gradients().to(device)
+        if not all(torch.isfinite(g).all() for g in shared.gradients):
+            raise FloatingPointError("what the clients shared is not finite")
         clients = len(shared.gradients[0])
         labels = infer_labels(shared) if shared.labels is None else shared.labels
         rng = generator("gradient matching", seed, device=device)
@@ -198,15 +201,12 @@ def chunk(shared: SharedGradients, restarts: int, device: torch.device) -> int:
     CPU cores larger batches were no faster: their tensors leave the cache (docs/speed.md).
     """
     sizes: list[int] = []
-    handles = [
-        layer.register_forward_hook(lambda layer, inputs, output: sizes.append(output.numel()))
-        for layer in shared.network.modules()
-        if not list(layer.children())
-    ]
+    probe = copy.deepcopy(shared.network)  # a pass in training mode would change the running statistics
+    for layer in probe.modules():
+        if not list(layer.children()):
+            layer.register_forward_hook(lambda layer, inputs, output: sizes.append(output.numel()))
     with torch.no_grad():
-        shared.network(torch.zeros(shared.batch, *shared.image_shape, device=device))
-    for handle in handles:
-        handle.remove()
+        probe(torch.zeros(shared.batch, *shared.image_shape, device=device))
     parameters = sum(p.numel() for p in shared.network.parameters())
     need = 4 * restarts * (6 * parameters * shared.local_steps + 10 * sum(sizes) * shared.local_steps)
     free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available

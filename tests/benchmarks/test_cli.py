@@ -16,7 +16,7 @@ name = "tiny"
 dataset = "digits"
 defenses = ["identity", "disjoint", "bn-matching:images_per_statistic=1,images=20,steps=3,batch_size=20"]
 attacks = [
-    "inverting-gradients:iterations=3", "sign:images=2",
+    "inverting-gradients:iterations=3", "gradinversion:iterations=2,restarts=2@sent", "sign:images=2",
     "hitaj:start_round=1,generator_steps=1,local_steps=1,samples=2",
 ]
 [sizes]
@@ -34,6 +34,12 @@ recipe = { steps = 4, batch_size = 20 }
 [gradient.default]
 network = "lenet"
 victims = 3
+[gradient.sent]
+network = "resnet20"
+victims = 2
+batch = 2
+mode = "train"
+statistics_sent = true
 [federation]
 rounds = 2
 local_steps = 1
@@ -63,7 +69,7 @@ def test_end_to_end_and_resume(suites, tmp_path, capsys):
     folder = tmp_path / "run"
     records = read_records(folder / "records.jsonl")
     assert {r.status for r in records.values()} == {"ok"}
-    assert len(records) == len(plan(suite.load_suite("tiny")).cells) == 1 + 3 * (1 + 1 + 2 + 3) + 2
+    assert len(records) == len(plan(suite.load_suite("tiny")).cells) == 1 + 3 * (1 + 1 + 2 + 4) + 2
     assert (folder / "report.pdf").read_bytes().startswith(b"%PDF")
     assert {f.name for f in (folder / "tables").iterdir()} >= {
         "T1.csv",
@@ -73,7 +79,7 @@ def test_end_to_end_and_resume(suites, tmp_path, capsys):
         "T5.csv",
         "T7.csv",
     }
-    assert len(list((folder / "galleries").iterdir())) == 9
+    assert len(list((folder / "galleries").iterdir())) == 12
     assert json.loads((folder / "run.json").read_text())["suite"]["name"] == "tiny"
     before = {f.name: f.read_bytes() for f in (folder / "tables").iterdir()}
     lines = (folder / "records.jsonl").read_text().splitlines()
@@ -258,3 +264,25 @@ def test_names_never_leave_the_run_folder():
         assert "/" not in slug(spec)
         assert slug(spec) not in ("", ".", "..")
         assert len(slug(spec)) < 80
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        (["--attack", "dlg@nosuch"], "there is no gradient scenario 'nosuch'; there are: default, sent"),
+        (["--attack", "sign@sent"], "only gradient attacks have scenarios; leave @sent out"),
+        (["--defense", "blur@sent"], "only attacks have scenarios"),
+        (["--attack", "gradinversion:give_up=0.5"], "give_up must be 0"),
+    ],
+)
+def test_scenarios_that_make_no_sense_are_said(option, said, suites, tmp_path, capsys):
+    assert run_tiny(tmp_path, *option) == 2
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_network_without_batch_norm_has_no_train_mode(suites, tmp_path, capsys):
+    text = TINY.replace('network = "lenet"\nvictims = 3', 'network = "lenet"\nvictims = 3\nmode = "train"')
+    (suites / "tiny.toml").write_text(text)
+    assert run_tiny(tmp_path) == 2
+    assert "gradient scenario default: lenet has no batch norm" in capsys.readouterr().err
