@@ -103,12 +103,26 @@ def assign(pixels: Tensor, targets: Tensor, clients: Tensor) -> Tensor:
     return order
 
 
-def told_apart(pixels: Tensor, right: Images, others: Images, *, seed: int) -> tuple[list[int], float]:
-    """For each guess 1 if the right image is nearer than randomly drawn others of its class; and the mean chance."""
+def told_apart(
+    pixels: Tensor, right: Images, others: Images, *, seed: int, own: Tensor | None = None
+) -> tuple[list[int], float]:
+    """For each guess 1 if the right image is nearer than randomly drawn others of its class; and the mean chance.
+
+    Args:
+        pixels: (R, C, H, W) guesses in [0, 1].
+        right: the image that each may show.
+        others: the rest to tell it apart from.
+        seed: of the draw.
+        own: (R,) the position of the right image in `others`, where it is one of them.
+    """
     rng = generator("identification", seed)
     hits, chances = [], []
-    for guess, image, label in zip((pixels * 255).round().to(torch.uint8), right.pixels, right.labels, strict=True):
-        pool = others.pixels[others.labels == label]
+    rounded = (pixels * 255).round().to(torch.uint8)
+    for row, (guess, image, label) in enumerate(zip(rounded, right.pixels, right.labels, strict=True)):
+        among = others.labels == label
+        if own is not None:
+            among = among & (torch.arange(len(others)) != own[row])
+        pool = others.pixels[among]
         drawn = pool[torch.randperm(len(pool), generator=rng)[:DISTRACTORS]]
         # The right image stands last: an exact tie (say, all candidates equal) counts as a miss.
         hits.append(int(nearest(guess[None], torch.cat([drawn, image[None]])).position.item() == len(drawn)))
@@ -137,5 +151,5 @@ def chance(pixels: Tensor, clients: Tensor, labels: Tensor, others: Images, *, s
         index = of_class(others, labels, seed=seed, purpose=f"chance {draw}")
         strangers = others.take(index)
         order = assign(pixels, strangers.float(), clients)
-        hits += told_apart(pixels[order], strangers, without(others, index), seed=seed + draw)[0]
+        hits += told_apart(pixels[order], strangers, others, seed=seed + draw, own=index)[0]
     return sum(hits) / len(hits)

@@ -4,15 +4,13 @@ Every figure comes as attack, control, baseline and the excess of the first over
 apart: did the attack work (against what the victims trained on), and did privacy leak (against the private images).
 """
 
-from dataclasses import replace
-
 import numpy as np
 import torch
 from torch import Tensor
 
-from attacks.candidates import MEASURES, Floats, assign, class_means, of_class, other_victims, similarities, without
+from attacks.candidates import MEASURES, Floats, class_means, of_class, other_victims, similarities, without
 from attacks.likeness import label_accuracy, likeness, means, measurement, pixel_error
-from attacks.truth import Truth, Verdict, in_order, sources
+from attacks.truth import Truth, Verdict, in_order, paired, sources
 from attacks.view import Reconstructions
 from metrics.image import VARIANTS
 from metrics.measurement import Measurement
@@ -45,9 +43,7 @@ def judge_images(guess: Reconstructions, truth: Truth) -> Verdict:
     strangers = holdout.take(of_class(holdout, victims.labels, seed=truth.seed, purpose="stranger"))
     trained, absent = likeness("trained", guess, victims, wrong, without(truth.released, position), truth)
     source, missing = likeness("source", guess, members.take(sources(position, truth)), strangers, holdout, truth)
-    order = assign(guess.pixels, victims.float(), guess.clients)
-    # By the victims' true labels: a wrongly inferred label must not hide a right image.
-    labelled = replace(guess, pixels=guess.pixels[order], labels=victims.labels)
+    labelled, _ = paired(guess, truth)
     figures = [
         *trained,
         pixel_error(labelled, victims),

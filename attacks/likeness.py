@@ -1,9 +1,11 @@
 """Figures of likeness: each as attack, control, baseline and the excess of the first over the second."""
 
+import math
 from collections.abc import Callable
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from attacks.candidates import MEASURES, Floats, assign, chance, class_means, told_apart
 from attacks.truth import Truth
@@ -46,8 +48,9 @@ def likeness(
         For SSIM, PSNR and LPIPS (absent, with the reason, where its weights are not here)
         ``<name>.<metric>.{attack,control,baseline,excess}`` and, of the most alike image, ``.best`` and
         ``.best-control``. ``<name>.identification.*``: how often the right image is nearer in pixel distance than
-        others of its class; its control is the chance, which is known (:func:`attacks.candidates.chance`), so its
-        intervals are exact: Wilson's would call one hit of 16 against a chance of 1 % a leak.
+        others of its class; its control is the chance (:func:`attacks.candidates.chance`), its intervals are Clopper
+        and Pearson's: Wilson's would call one hit of 16 against a chance of 1 % a leak. Intervals are over clients,
+        since what is found of one image of a client depends on the others: a client counts as one trial.
     """
     clients = guess.clients
     assert clients is not None
@@ -58,28 +61,41 @@ def likeness(
     figures: list[Measurement] = []
     for kind, (metric, unit) in MEASURES.items():
         scores = [metric(a, b).double().numpy() for a, b in comparisons]
-        figures += _compared(f"{name}.{kind}", scores, unit, VARIANTS[kind], truth.seed)
+        figures += _compared(f"{name}.{kind}", scores, clients, unit, VARIANTS[kind], truth.seed)
     absent = {}
     if (reason := lpips.unavailable()) is not None:
         absent[f"{name}.lpips"] = reason
     else:
         scores = [lpips.lpips_distance(a, b).double().numpy() for a, b in comparisons]
-        figures += _compared(f"{name}.lpips", scores, "", lpips.variant(), truth.seed, alike=np.min)
+        figures += _compared(f"{name}.lpips", scores, clients, "", lpips.variant(), truth.seed, alike=np.min)
     hits, _ = told_apart(paired, right, others, seed=truth.seed)
     plain, _ = told_apart(trivial, right, others, seed=truth.seed)
     expected = chance(guess.pixels, clients, right.labels, others, seed=truth.seed)
-    return figures + _identification(f"{name}.identification", hits, plain, expected), absent
+    found, trite = (by_client(np.array(each, dtype=np.float64), clients) for each in (hits, plain))
+    return figures + _identification(f"{name}.identification", found, trite, expected), absent
 
 
-def _identification(name: str, hits: list[int], plain: list[int], expected: float) -> list[Measurement]:
-    note = "nearest in pixel distance among others of the class; control: chance, known; Clopper-Pearson"
-    rate = clopper_pearson(sum(hits), len(hits))
+def by_client(values: Floats, clients: Tensor) -> Floats:
+    """The mean of each client's values."""
+    return np.array([values[(clients == client).numpy()].mean() for client in clients.unique()])
+
+
+def _rate(values: Floats) -> Interval:
+    """A mean of clients' rates with the exact interval of as many trials: no narrower than if all were hit or miss."""
+    total, trials = float(values.sum()), len(values)
+    fewest, most = math.floor(total + 1e-9), math.ceil(total - 1e-9)
+    return Interval(total / trials, clopper_pearson(fewest, trials).low, clopper_pearson(most, trials).high)
+
+
+def _identification(name: str, hits: Floats, plain: Floats, expected: float) -> list[Measurement]:
+    note = "nearest in pixel distance among others of the class; control: chance; Clopper-Pearson over clients"
+    rate = _rate(hits)
     assert rate.low is not None
     assert rate.high is not None
     intervals = {
         "attack": rate,
         "control": Interval(expected, expected, expected),
-        "baseline": clopper_pearson(sum(plain), len(plain)),
+        "baseline": _rate(plain),
         "excess": Interval(rate.value - expected, rate.low - expected, rate.high - expected),
     }
     return [measurement(f"{name}.{part}", interval, len(hits), variant=note) for part, interval in intervals.items()]
@@ -88,7 +104,7 @@ def _identification(name: str, hits: list[int], plain: list[int], expected: floa
 def means(
     name: str, attack: Floats, control: Floats, baseline: Floats, unit: str, variant: str, seed: int
 ) -> list[Measurement]:
-    """The four parts of a figure, as means over images."""
+    """The four parts of a figure, as means over what is independent: clients, or images."""
     parts = {"attack": attack, "control": control, "baseline": baseline, "excess": attack - control}
     return [
         measurement(
@@ -101,18 +117,19 @@ def means(
 def _compared(
     name: str,
     scores: list[Floats],
+    clients: Tensor,
     unit: str,
     variant: str,
     seed: int,
     alike: Callable[[Floats], Floats] = np.max,
 ) -> list[Measurement]:
-    """Means of attack, control and baseline, and the single most alike image of the first two."""
+    """Means over clients of attack, control and baseline, and the single most alike image of the first two."""
     best = {"best": scores[0], "best-control": scores[1]}
     worst_case = [
         measurement(f"{name}.{part}", Interval(float(alike(v)), None, None), len(v), unit=unit, variant=variant)
         for part, v in best.items()
     ]
-    attack, control, baseline = scores
+    attack, control, baseline = (by_client(values, clients) for values in scores)
     return means(name, attack, control, baseline, unit, variant, seed) + worst_case
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from attacks.candidates import of_class
+from attacks.candidates import assign, of_class
 from attacks.view import Reconstructions
 from metrics.measurement import Measurement
 from synth.types import Images, Split
@@ -61,7 +61,21 @@ def in_order(guess: Reconstructions, truth: Truth) -> tuple[Reconstructions, Ten
     order = guess.clients.argsort(stable=True)
     clients = guess.clients[order]
     found, counts = clients.unique(return_counts=True)
+    if found.tolist() != list(range(len(found))):
+        raise ValueError(f"a guess must claim images of clients 0, 1, 2, … and skip none, got clients {found.tolist()}")
     if (counts != truth.batch).any():
         raise ValueError(f"a guess must claim {truth.batch} images of a client, got {sorted(set(counts.tolist()))}")
     slots = (found[:, None] * truth.batch + torch.arange(truth.batch)).flatten()
     return replace(guess, pixels=guess.pixels[order], labels=guess.labels[order], clients=clients), truth.victims[slots]
+
+
+def paired(guess: Reconstructions, truth: Truth) -> tuple[Reconstructions, Tensor]:
+    """The guess row by row beside the victims that it stands for, with their true labels, and their positions.
+
+    By the true labels, because a wrongly inferred label must not hide a right image.
+    """
+    guess, position = in_order(guess, truth)
+    assert guess.clients is not None
+    victims = truth.released.take(position)
+    order = assign(guess.pixels, victims.float(), guess.clients)
+    return replace(guess, pixels=guess.pixels[order], labels=victims.labels), position

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torchvision.utils import save_image
 
-from attacks.truth import Truth, in_order
+from attacks.truth import Truth, paired
 from attacks.view import Reconstructions
 from metrics.neighbours import nearest
 from synth.types import Images
@@ -33,12 +33,13 @@ def save_gallery(file: Path, guess: Reconstructions, truth: Truth) -> None:
         guess: the reconstructions.
         truth: what only the judge knows.
     """
+    position = None
+    if guess.clients is not None:
+        guess, position = paired(guess, truth)
     pixels = (guess.pixels * 255).round().to(torch.uint8)
     members, holdout = truth.split.members, truth.split.holdout
     private, distance = _nearest_of_class(pixels, guess.labels, members)
-    if guess.clients is not None:
-        guess, position = in_order(guess, truth)
-        pixels = (guess.pixels * 255).round().to(torch.uint8)
+    if position is not None:
         released = truth.released.pixels[position]
         if truth.source_index is not None:
             private = members.pixels[truth.source_index[position]]

@@ -8,6 +8,7 @@ from functools import cache
 import torch
 from torch import Tensor, nn
 
+from attacks.gradient.clients import GradientClients
 from attacks.judge import judge_class, judge_images
 from attacks.registry import attacks
 from attacks.scenario import Scenario
@@ -186,7 +187,7 @@ def attack_stage(bench: Bench, cell: Cell) -> Outcome:
     attack, defense = parse(cell.method, attacks), parse(cell.defense, defenses)
     release, _ = bench.published(cell.defense, cell.seed)
     suite = bench.suite
-    clients = suite.gradient[scenario_of(cell.method)]
+    clients = suite.gradient[scenario_of(cell.method)] if attack.family == "gradient" else GradientClients()
     scenario = Scenario(
         release=release,
         split=bench.repetition(cell.seed).split,

@@ -145,7 +145,7 @@ def _unknown_scenarios(suite: Suite) -> list[str]:
         name, _, scenario = spec.partition("@")
         name = name.partition(":")[0]
         family = attack_registry[name].family if name in attack_registry else ""
-        if scenario and family != "gradient":
+        if scenario and family not in ("", "gradient"):
             problems.append(f"{spec!r}: only gradient attacks have scenarios; leave @{scenario} out")
         elif family == "gradient" and scenario_of(spec) not in suite.gradient:
             problems.append(f"{spec!r}: there is no gradient scenario {scenario_of(spec)!r}; there are: {known}")

@@ -1,6 +1,7 @@
 """The victims of gradient matching: clients that take a few steps on released images and share what changed."""
 
 import copy
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -54,6 +55,8 @@ class GradientClients:
                 f"gradient clients need batch and local_steps >= 1 and victims a multiple of batch, "
                 f"got batch {self.batch}, local_steps {self.local_steps}, victims {self.victims}"
             )
+        if not 0 < self.learning_rate < math.inf:
+            raise ValueError(f"learning_rate must be > 0 and finite, got {self.learning_rate}")
         if self.statistics_sent and self.mode == "eval":
             raise ValueError('statistics_sent needs mode = "train": in evaluation mode a client computes none')
 

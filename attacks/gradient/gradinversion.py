@@ -2,11 +2,10 @@
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 
 from attacks.gradient.matching import GradientMatching, Parts
-from attacks.gradient.objectives import euclidean, rows
+from attacks.gradient.objectives import relative
 from attacks.gradient.optimizers import Adam, warm_cosine
 from attacks.gradient.priors import BatchNormPrior, Prior, group_consistency, magnitude, total_variation
 from attacks.registry import attacks
@@ -60,10 +59,8 @@ class GradInversion(GradientMatching):
         """Squared distance; batch-norm prior, total variation, L2 and group consistency; Adam, warm cosine."""
 
         def objective(own: list[Tensor], theirs: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
-            value, gradient = euclidean(own, theirs)
-            size, _ = euclidean(theirs, [torch.zeros_like(g) for g in theirs])
-            weight = self.gradient_weight / size
-            return weight * value, [g * rows(weight, g) for g in gradient]
+            value, gradient = relative(own, theirs)
+            return self.gradient_weight * value, [g.mul_(self.gradient_weight) for g in gradient]
 
         def priors(clients: Tensor) -> list[tuple[float, Prior]]:
             chosen: list[tuple[float, Prior]] = [(self.tv_weight, total_variation), (self.l2_weight, magnitude)]

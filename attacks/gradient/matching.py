@@ -78,8 +78,9 @@ class GradientMatching(Attack):
         for name in ("iterations", "restarts"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be >= 1, got {getattr(self, name)}")
-        if self.give_up < 0:
-            raise ValueError(f"give_up must be >= 0, got {self.give_up}")
+        for name, value in vars(self).items():
+            if isinstance(value, float) and not value >= 0:
+                raise ValueError(f"{name} must be >= 0, got {value}")
 
     @abstractmethod
     def parts(self, shared: SharedGradients) -> Parts:
@@ -139,7 +140,7 @@ class _Search:
 
     def run(self) -> "_Search":
         """Search; `pixels` (V, B, C, H, W) and `labels` (V, B) hold the outcome."""
-        checks = {self.attack.iterations * quarter // 4 for quarter in (1, 2, 3)}
+        checks = {self.attack.iterations * quarter // 4 for quarter in (1, 2, 3)} - {0}
         for iteration in range(self.attack.iterations):
             if iteration in checks and self.attack.give_up and self.attack.restarts > 1:
                 self._give_up()
@@ -184,7 +185,7 @@ class _Search:
     def _give_up(self) -> None:
         """Drop the restarts that are clearly behind the best of their client."""
         leaders = torch.stack([self.least[self._winner(client)] for client in self.clients])
-        kept = (self.least <= leaders * (1 + self.attack.give_up)).nonzero().squeeze(1)
+        kept = (self.least <= leaders + self.attack.give_up * leaders.abs()).nonzero().squeeze(1)
         self.unknowns = self.optimizer.keep(kept)
         self.images, *logits = self.unknowns
         self.logits = logits[0] if logits else self.logits

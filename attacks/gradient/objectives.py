@@ -36,6 +36,17 @@ def euclidean(own: Sequence[Tensor], shared: Sequence[Tensor]) -> tuple[Tensor, 
 
 
 @torch.no_grad()
+def relative(own: Sequence[Tensor], shared: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
+    """Squared distance over the squared length of the shared update, ||own - shared||^2 / ||shared||^2.
+
+    The same minimum, but of the same size for fresh and for trained networks, whose gradients are tiny.
+    """
+    value, gradient = euclidean(own, shared)
+    weight = 1 / _total([b.square() for b in shared]).clamp_min(1e-30)
+    return weight * value, [g.mul_(rows(weight, g)) for g in gradient]
+
+
+@torch.no_grad()
 def cosine(own: Sequence[Tensor], shared: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
     """One minus the cosine of the angle, over all parameters at once (arXiv 2003.14053, equation 4)."""
 

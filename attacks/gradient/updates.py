@@ -20,7 +20,7 @@ def client_updates(shared: SharedGradients, *, bf16: bool = False) -> Update:
 
     Args:
         shared: the network in its mode, the images a client has, its local steps and rate.
-        bf16: compute activations and gradients in bf16 (see docs/gradient-matching.md for what that costs).
+        bf16: compute activations and gradients in bf16 (docs/speed.md says what that costs).
     """
     if shared.local_steps == 1 and stackable(shared.network):
         return Stacked(shared.network, shared.batch, bf16=bf16)

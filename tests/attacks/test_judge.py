@@ -161,3 +161,21 @@ def test_pairing_raises_the_chance_of_an_identification():
     assert alone == pytest.approx(1 / 100)
     together = chance(guesses, torch.tensor([0] * 4 + [1] * 4), labels, others, seed=0)
     assert alone < together < 0.2
+
+
+def test_a_client_counts_as_one_trial(truth):
+    """Four images of one client, all found: one hit of one trial, and no interval for a mean."""
+    right = truth.released.take(truth.victims)
+    guess = Reconstructions(right.float(), right.labels, torch.zeros(4, dtype=torch.long))
+    found = figures(judge_images(guess, replace(truth, batch=4)))
+    rate = found["source.identification.attack"]
+    assert (rate.value, rate.n) == (1, 1)
+    assert rate.low == pytest.approx(0.025)
+    assert found["trained.ssim.excess"].low is None
+
+
+def test_no_client_may_be_skipped(truth):
+    right = truth.released.take(truth.victims)
+    guess = Reconstructions(right.float()[2:], right.labels[2:], torch.tensor([2, 3]))
+    with pytest.raises(ValueError, match="skip none"):
+        judge_images(guess, truth)

@@ -133,7 +133,12 @@ def test_chunks_follow_the_batch(scenario, cpu):
 
 @pytest.mark.parametrize(
     ("bad", "why"),
-    [({"iterations": 0}, "must be >= 1"), ({"restarts": 0}, "must be >= 1"), ({"give_up": -1.0}, "must be >= 0")],
+    [
+        ({"iterations": 0}, "must be >= 1"),
+        ({"restarts": 0}, "must be >= 1"),
+        ({"give_up": -1.0}, "must be >= 0"),
+        ({"tv_weight": -1.0}, "tv_weight must be >= 0"),
+    ],
 )
 def test_bad_parameters(bad, why):
     with pytest.raises(ValueError, match=why):
@@ -150,6 +155,12 @@ def test_what_is_not_finite_is_said(scenario, cpu):
     broken = replace(shared, gradients=tuple(g * float("nan") for g in shared.gradients))
     with pytest.raises(FloatingPointError, match="not finite"):
         InvertingGradients(iterations=2).run(view_of(broken), seed=0, device=cpu)
+
+
+@pytest.mark.parametrize("iterations", [1, 3])
+def test_few_iterations_with_restarts(iterations, scenario, cpu):
+    attack = InvertingGradients(iterations=iterations, restarts=2, tv_weight=0.0)
+    assert len(attack.run(scenario.view(attack, "ig"), seed=0, device=cpu).pixels) == 6
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn.functional import cosine_similarity, cross_entropy
 
 from attacks.gradient.labels import infer_labels
-from attacks.gradient.objectives import cosine, euclidean
+from attacks.gradient.objectives import cosine, euclidean, relative
 from attacks.gradient.optimizers import LBFGS, Adam, step_decay, warm_cosine
 from attacks.gradient.priors import BatchNormPrior, group_consistency, magnitude, total_variation
 from attacks.view import SharedGradients
@@ -21,6 +21,7 @@ def flat(tensors):
 @pytest.mark.parametrize(
     ("objective", "plain"),
     [
+        (relative, lambda a, b: (flat(a) - flat(b)).square().sum(1) / flat(b).square().sum(1)),
         (euclidean, lambda a, b: (flat(a) - flat(b)).square().sum(1)),
         (cosine, lambda a, b: 1 - cosine_similarity(flat(a), flat(b))),
     ],
@@ -145,3 +146,21 @@ def test_labels_of_an_untrained_network(digits):
     shared = share_gradients(GradientClients(victims=16, batch=8), network, images, lambda g, seed: g, seed=0)
     assert infer_labels(shared).tolist() == images.labels.view(2, 8).sort(1).values.tolist()
     assert cross_entropy(network(images.float()), images.labels) > 2
+
+
+@pytest.mark.parametrize(
+    ("predicted", "labels"),
+    [([0.03] * 9 + [0.73], [0, 0, 0, 0]), ([0.055] * 9 + [0.505], [0, 0, 1, 1]), ([0.1] * 10, [0] * 12 + [3, 5, 5, 9])],
+)
+def test_certain_labels_come_before_shares(predicted, labels):
+    """No prediction is negative, so a bias row of -0.97 in a batch of 4 is at least 4 images."""
+    labels = torch.tensor([labels])
+    row = torch.tensor([predicted]) - torch.bincount(labels[0], minlength=10) / labels.shape[1]
+    shared = SharedGradients(
+        network=nn.Identity(),
+        gradients=(row[:, :, None] * torch.tensor([1.0, 2.0]), row),
+        image_shape=(3, 8, 8),
+        classes=10,
+        batch=labels.shape[1],
+    )
+    assert infer_labels(shared).tolist() == labels.tolist()
