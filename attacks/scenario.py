@@ -99,7 +99,7 @@ class Scenario:
         """What an attack's figures depend on: the state of the attacked network, in words."""
         recipe, rules = self.recipe, self.federation
         return {
-            "gradient": {"victim": self.clients.describe()},
+            "gradient": {"victim": self.clients.describe(self._build)},
             "memorization": {"victim": f"{self.network}, {recipe.steps} steps of {recipe.batch_size} images"},
             "gan": {
                 "victim": f"{rules.network}, {rules.clients} clients",

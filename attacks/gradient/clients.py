@@ -60,17 +60,24 @@ class GradientClients:
         if self.statistics_sent and self.mode == "eval":
             raise ValueError('statistics_sent needs mode = "train": in evaluation mode a client computes none')
 
-    def describe(self) -> str:
-        """Everything that a reconstruction depends on, as it stands on the row."""
-        update = "FedSGD gradient" if self.local_steps == 1 else f"FedAvg update of {self.local_steps} local steps"
+    def describe(self, fresh: Callable[[str, str, int], nn.Module]) -> str:
+        """What a reconstruction depends on most, as it stands on the row.
+
+        Args:
+            fresh: builds a network by name, purpose and number of classes.
+        """
+        layers = fresh(self.network, "gradient clients", 2).modules()
+        norms = any(isinstance(layer, nn.BatchNorm2d) for layer in layers)
+        sent = "sent" if self.statistics_sent else "not sent"
+        state = f"trained for {self.recipe.steps} steps" if self.state == "trained" else self.state.replace("-", " ")
+        update = f"FedAvg update of {self.local_steps} local steps at rate {self.learning_rate:g}"
         return ", ".join(
             [
                 self.network,
-                self.state.replace("-", " "),
+                state,
                 f"batch {self.batch}",
-                update,
-                f"batch norm in {self.mode} mode",
-                f"its statistics {'' if self.statistics_sent else 'not '}sent",
+                update if self.local_steps > 1 else "FedSGD gradient",
+                f"batch norm in {self.mode} mode, its statistics {sent}" if norms else "no batch norm",
                 f"labels {'known' if self.labels_known else 'inferred'}",
             ]
         )
