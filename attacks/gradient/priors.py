@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import pad
 
 from attacks.gradient.layers import Affine, split_norms
 from attacks.view import SharedGradients
@@ -14,9 +15,12 @@ Prior = Callable[[Tensor], Tensor]
 
 
 def total_variation(images: Tensor) -> Tensor:
-    """Anisotropic total variation: mean absolute horizontal plus mean absolute vertical difference."""
-    horizontal: Tensor = images.diff(dim=4).abs().mean((1, 2, 3, 4))
-    return horizontal + images.diff(dim=3).abs().mean((1, 2, 3, 4))
+    """Anisotropic total variation: mean absolute horizontal plus mean absolute vertical difference.
+
+    Beyond the right and lower edge lies mid-gray, as in breaching: on ResNet-20 that gains 0.15 dB (docs/speed.md).
+    """
+    horizontal: Tensor = pad(images, (0, 1, 0, 0)).diff(dim=4).abs().mean((1, 2, 3, 4))
+    return horizontal + pad(images, (0, 0, 0, 1)).diff(dim=3).abs().mean((1, 2, 3, 4))
 
 
 def magnitude(images: Tensor) -> Tensor:

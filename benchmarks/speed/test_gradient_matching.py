@@ -74,7 +74,7 @@ def peer(network, shared, iterations):
 
 
 @pytest.mark.benchmark(group="inverting the gradients of 32 images")
-@pytest.mark.parametrize(("name", "iterations"), [("resnet20", 300), ("breaching's ConvNet", 20)])
+@pytest.mark.parametrize(("name", "iterations"), [("resnet20", 200), ("breaching's ConvNet", 20)])
 def test_inverting_gradients(benchmark, name, iterations):
     pytest.importorskip("breaching", reason="pip install --no-deps breaching==0.1.2, and the extra [peers]")
     victims, network = images(), inner(name)

@@ -41,8 +41,8 @@ def test_closed_forms_are_what_autograd_finds(objective, plain):
 
 def test_priors_by_hand():
     images = torch.tensor([0.0, 1.0, 2.0, 5.0]).view(1, 1, 1, 2, 2)
-    # Horizontal: (1 + 3) / 2, vertical: (2 + 4) / 2; length: sqrt(1 + 4 + 25).
-    assert total_variation(images).tolist() == [5.0]
+    # To the right (1 + 1 + 3 + 5) / 4, down (2 + 4 + 2 + 5) / 4, beyond the edge 0; length: sqrt(1 + 4 + 25).
+    assert total_variation(images).tolist() == [5.75]
     assert magnitude(images).item() == pytest.approx(30**0.5)
     starts = torch.tensor([1.0, 3.0, 7.0, 7.0]).view(4, 1, 1, 1, 1)
     # Client 0's two restarts lie 1 from their mean, client 1's agree.
