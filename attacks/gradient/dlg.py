@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from attacks.gradient.matching import GradientMatching, Parts
-from attacks.gradient.objectives import relative
+from attacks.gradient.objectives import euclidean
 from attacks.gradient.optimizers import LBFGS
 from attacks.registry import attacks
 from attacks.view import SharedGradients
@@ -21,11 +21,11 @@ class DLG(GradientMatching):
     Args:
         history: of L-BFGS.
 
-    Differs from the paper: the distance is relative to the shared gradient's length; the best iterate by the objective
-    is kept; every client has an L-BFGS of its own, run side by side; one iteration here is one evaluation of the
-    gradient (the authors' code: 300 calls of up to 20).
+    Differs from the paper: the best iterate by the objective is kept; every client has an L-BFGS of its own, run side
+    by side; one iteration here is one evaluation of the gradient (the authors' code: 300 calls of up to 20).
     """
 
+    give_up: float = 0.5
     history: int = 100
 
     def __post_init__(self) -> None:
@@ -36,7 +36,7 @@ class DLG(GradientMatching):
     def parts(self, shared: SharedGradients) -> Parts:
         """Squared distance; L-BFGS over images and label logits, no box, no prior."""
         return Parts(
-            objective=relative,
+            objective=euclidean,
             optimizer=lambda unknowns: LBFGS(unknowns, history=self.history),
             box=False,
             search_labels=shared.labels is None,

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from attacks.gradient.matching import GradientMatching, Parts
-from attacks.gradient.objectives import relative
+from attacks.gradient.objectives import euclidean
 from attacks.gradient.optimizers import LBFGS
 from attacks.registry import attacks
 from attacks.view import SharedGradients
@@ -20,10 +20,10 @@ class IDLG(GradientMatching):
     Args:
         history: of L-BFGS.
 
-    Differs from the paper: the distance is relative to the shared gradient's length; batches of more
-    than one image, by the rule of :func:`attacks.gradient.labels.infer_labels`.
+    Differs from the paper: batches of more than one image, by the rule of :func:`attacks.gradient.labels.infer_labels`.
     """
 
+    give_up: float = 0.5
     history: int = 100
 
     def __post_init__(self) -> None:
@@ -33,4 +33,4 @@ class IDLG(GradientMatching):
 
     def parts(self, shared: SharedGradients) -> Parts:
         """Squared distance; L-BFGS over images only."""
-        return Parts(objective=relative, optimizer=lambda unknowns: LBFGS(unknowns, history=self.history), box=False)
+        return Parts(objective=euclidean, optimizer=lambda unknowns: LBFGS(unknowns, history=self.history), box=False)

@@ -67,7 +67,7 @@ class GradientMatching(Attack):
 
     iterations: int = 400
     restarts: int = 1
-    give_up: float = 0.5
+    give_up: float = 0.1
     bf16: bool = False
 
     family = "gradient"

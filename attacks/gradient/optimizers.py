@@ -120,7 +120,7 @@ class LBFGS:
     def _remember(self, move: Tensor, before: Tensor, after: Tensor) -> None:
         change = after - before
         product = (change * move).sum(1, keepdim=True)
-        usable = product > 1e-10  # elsewhere a row learns nothing from this step
+        usable = product > 1e-10  # torch's threshold; elsewhere a row learns nothing from this step
         self.curvature = torch.where(usable, product / change.square().sum(1, keepdim=True), self.curvature)
         self.steps.append(torch.where(usable, move, 0))
         self.changes.append(torch.where(usable, change, 0))
