@@ -103,10 +103,8 @@ def assign(pixels: Tensor, targets: Tensor, clients: Tensor) -> Tensor:
     return order
 
 
-def told_apart(
-    pixels: Tensor, right: Images, others: Images, *, seed: int, own: Tensor | None = None
-) -> tuple[list[int], float]:
-    """For each guess 1 if the right image is nearer than randomly drawn others of its class; and the mean chance.
+def told_apart(pixels: Tensor, right: Images, others: Images, *, seed: int, own: Tensor | None = None) -> list[int]:
+    """For each guess 1 if the right image is nearer than randomly drawn others of its class.
 
     Args:
         pixels: (R, C, H, W) guesses in [0, 1].
@@ -116,7 +114,7 @@ def told_apart(
         own: (R,) the position of the right image in `others`, where it is one of them.
     """
     rng = generator("identification", seed)
-    hits, chances = [], []
+    hits = []
     rounded = (pixels * 255).round().to(torch.uint8)
     for row, (guess, image, label) in enumerate(zip(rounded, right.pixels, right.labels, strict=True)):
         among = others.labels == label
@@ -126,8 +124,7 @@ def told_apart(
         drawn = pool[torch.randperm(len(pool), generator=rng)[:DISTRACTORS]]
         # The right image stands last: an exact tie (say, all candidates equal) counts as a miss.
         hits.append(int(nearest(guess[None], torch.cat([drawn, image[None]])).position.item() == len(drawn)))
-        chances.append(1 / (len(drawn) + 1))
-    return hits, sum(chances) / len(chances)
+    return hits
 
 
 def chance(pixels: Tensor, clients: Tensor, labels: Tensor, others: Images, *, seed: int) -> float:
@@ -151,5 +148,5 @@ def chance(pixels: Tensor, clients: Tensor, labels: Tensor, others: Images, *, s
         index = of_class(others, labels, seed=seed, purpose=f"chance {draw}")
         strangers = others.take(index)
         order = assign(pixels, strangers.float(), clients)
-        hits += told_apart(pixels[order], strangers, others, seed=seed + draw, own=index)[0]
+        hits += told_apart(pixels[order], strangers, others, seed=seed + draw, own=index)
     return sum(hits) / len(hits)

@@ -68,8 +68,8 @@ def likeness(
     else:
         scores = [lpips.lpips_distance(a, b).double().numpy() for a, b in comparisons]
         figures += _compared(f"{name}.lpips", scores, clients, "", lpips.variant(), truth.seed, alike=np.min)
-    hits, _ = told_apart(paired, right, others, seed=truth.seed)
-    plain, _ = told_apart(trivial, right, others, seed=truth.seed)
+    hits = told_apart(paired, right, others, seed=truth.seed)
+    plain = told_apart(trivial, right, others, seed=truth.seed)
     expected = chance(guess.pixels, clients, right.labels, others, seed=truth.seed)
     found, trite = (by_client(np.array(each, dtype=np.float64), clients) for each in (hits, plain))
     return figures + _identification(f"{name}.identification", found, trite, expected), absent

@@ -22,7 +22,7 @@ def keep_freed_memory() -> None:
     """Tell glibc to keep what is freed instead of handing it back to the system at once; elsewhere do nothing.
 
     Networks free and ask for the same megabytes at every step, and a page that comes fresh from the system costs more
-    than the arithmetic on it: gradient matching in float32 takes 1.7 times as long without (docs/speed.md).
+    than the arithmetic on it.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt is not None:

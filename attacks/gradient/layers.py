@@ -80,7 +80,7 @@ def _linear(layer: nn.Linear, inputs: Tensor, delta: Tensor, batch: int) -> tupl
 
 
 class _Forward(torch.autograd.Function):
-    """A convolution with fixed weights. Torch's own second derivative also computes the weights', at twice the cost."""
+    """A convolution with fixed weights. Torch's own second derivative also computes the weights'."""
 
     @staticmethod
     def forward(ctx: Any, inputs: Tensor, weight: Tensor, bias: Tensor | None, layer: nn.Conv2d) -> Tensor:

@@ -18,6 +18,7 @@ from attacks.gradient.updates import client_updates
 from attacks.registry import Attack
 from attacks.view import Access, Reconstructions, SharedGradients, View
 from synth.networks import MEAN, STD
+from synth.training import has_bf16
 from synth.types import generator
 
 LOW, HIGH = -MEAN / STD, (1 - MEAN) / STD
@@ -57,8 +58,8 @@ class GradientMatching(Attack):
         restarts: independent starts per client.
         give_up: give up a restart whose objective, at a quarter, half and three quarters of the iterations, exceeds
             the best of its client by this share; 0 never gives up.
-        bf16: compute gradients in bf16, where the hardware has it: two to three times as fast, for networks and
-            settings where the reconstruction is far from exact anyway.
+        bf16: compute gradients in bf16, where the hardware has it: 1.3 to 2 times as fast on two CPU cores
+            (docs/speed.md), for settings where the reconstruction is far from exact anyway.
 
     Raises:
         ValueError: a parameter out of range.
@@ -126,7 +127,7 @@ class _Search:
     ) -> None:
         self.attack, self.clients, self.rng = attack, clients, rng
         self.parts = attack.parts(shared)
-        self.update = client_updates(shared, bf16=attack.bf16)
+        self.update = client_updates(shared, bf16=attack.bf16 and has_bf16(start.device))
         self.priors = self.parts.priors(clients)
         self.images = (start.clamp(LOW, HIGH) if self.parts.box else start.clone()).requires_grad_()
         self.targets = one_hot(labels[clients], shared.classes).float()
@@ -198,8 +199,7 @@ class _Search:
 def chunk(shared: SharedGradients, restarts: int, device: torch.device) -> int:
     """How many clients to search for at once: as many as fit a quarter of the free memory, 32 images on a CPU.
 
-    A search holds about six copies of the parameters and ten of the activations, which one forward pass counts. On two
-    CPU cores larger batches were no faster: their tensors leave the cache (docs/speed.md).
+    A search holds about six copies of the parameters and ten of the activations, which one forward pass counts.
     """
     sizes: list[int] = []
     probe = copy.deepcopy(shared.network)  # a pass in training mode would change the running statistics

@@ -9,7 +9,7 @@ Objective = Callable[[Sequence[Tensor], Sequence[Tensor]], tuple[Tensor, list[Te
 """From own and shared updates, (J, *shape) per parameter, to the distance (J,) and its gradient in the own ones.
 
 Closed forms, because the parameters' tensors are by far the largest here, and automatic differentiation would walk
-them five times as often.
+them more often.
 """
 
 

@@ -17,7 +17,7 @@ Prior = Callable[[Tensor], Tensor]
 def total_variation(images: Tensor) -> Tensor:
     """Anisotropic total variation: mean absolute horizontal plus mean absolute vertical difference.
 
-    Beyond the right and lower edge lies mid-gray, as in breaching: on ResNet-20 that gains 0.15 dB (docs/speed.md).
+    Beyond the right and lower edge lies mid-gray, as in breaching.
     """
     horizontal: Tensor = pad(images, (0, 1, 0, 0)).diff(dim=4).abs().mean((1, 2, 3, 4))
     return horizontal + pad(images, (0, 0, 0, 1)).diff(dim=3).abs().mean((1, 2, 3, 4))
