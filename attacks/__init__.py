@@ -2,6 +2,16 @@
 
 from attacks.gan import hitaj
 from attacks.gradient import dlg, gradinversion, idlg, inverting_gradients
-from attacks.memorization import sign
+from attacks.memorization import capacity_abuse, correlated_value, lsb, sign
 
-__all__ = ["dlg", "gradinversion", "hitaj", "idlg", "inverting_gradients", "sign"]
+__all__ = [
+    "capacity_abuse",
+    "correlated_value",
+    "dlg",
+    "gradinversion",
+    "hitaj",
+    "idlg",
+    "inverting_gradients",
+    "lsb",
+    "sign",
+]

@@ -6,16 +6,17 @@ apart: did the attack work (against what the victims trained on), and did privac
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from attacks.candidates import MEASURES, Floats, class_means, of_class, other_victims, similarities, without
-from attacks.likeness import label_accuracy, likeness, means, measurement, pixel_error
-from attacks.truth import Truth, Verdict, in_order, paired, sources
+from attacks.likeness import bit_errors, label_accuracy, likeness, means, measurement, pixel_error
+from attacks.truth import Truth, Verdict, comparable, in_order, paired, sources
 from attacks.view import Reconstructions
 from metrics.image import VARIANTS
-from metrics.measurement import Measurement
+from metrics.measurement import Better, Measurement
 from metrics.neighbours import nearest
-from metrics.rates import exchange
+from metrics.rates import Interval, exchange
+from metrics.utility import accuracy, accuracy_cost
 from synth.training import predict
 from synth.types import Images
 
@@ -36,6 +37,7 @@ def judge_images(guess: Reconstructions, truth: Truth) -> Verdict:
     Raises:
         ValueError: more or fewer images of a client than it has.
     """
+    guess, truth = comparable(guess, truth)
     guess, position = in_order(guess, truth)
     assert guess.clients is not None
     victims, members, holdout = truth.released.take(position), truth.split.members, truth.split.holdout
@@ -52,6 +54,40 @@ def judge_images(guess: Reconstructions, truth: Truth) -> Verdict:
         *private_leak(labelled, truth),
     ]
     return Verdict(tuple(figures), absent | missing)
+
+
+def judge_memorization(guess: Reconstructions, truth: Truth, model: nn.Module, honest: nn.Module) -> Verdict:
+    """Grade training images read from a model, and what hiding them cost it.
+
+    Args:
+        guess: of the training images, as for :func:`judge_images`.
+        truth: what only the judge knows.
+        model: that was handed out.
+        honest: the same training, by the same seeds, without the attacker.
+
+    Returns:
+        What :func:`judge_images` returns; ``trained.bit-errors``; ``model.accuracy`` and ``honest.accuracy`` in % on
+        real test images, and ``model.cost``, their difference in points, paired over the images.
+    """
+    images = judge_images(guess, truth)
+    seen, known = comparable(guess, truth)
+    labelled, position = paired(seen, known)
+    errors = bit_errors(labelled, known.released.take(position))
+    test = truth.split.test
+    logits, reference = (predict(network, test.pixels, device=truth.device) for network in (model, honest))
+    figures = (
+        _points("model.accuracy", accuracy(logits, test.labels), len(test), "%", "higher"),
+        _points("honest.accuracy", accuracy(reference, test.labels), len(test), "%", "higher"),
+        _points("model.cost", accuracy_cost(logits, reference, test.labels), len(test), "points", "lower"),
+    )
+    return Verdict((*images.measurements, errors, *figures), images.absent)
+
+
+def _points(name: str, interval: Interval, n: int, unit: str, better: Better) -> Measurement:
+    value, low, high = (None if part is None else 100 * part for part in interval)
+    assert value is not None
+    variant = "on real test images" + (", paired with the honest training" if unit == "points" else ", Wilson")
+    return Measurement(name=name, value=value, low=low, high=high, n=n, unit=unit, better=better, variant=variant)
 
 
 def judge_class(guess: Reconstructions, control: Reconstructions, truth: Truth) -> Verdict:

@@ -159,3 +159,20 @@ def pixel_error(guess: Reconstructions, victims: Images) -> Measurement:
         better="higher",
         variant="mean absolute pixel error",
     )
+
+
+def bit_errors(guess: Reconstructions, victims: Images) -> Measurement:
+    """Share of the bits of the victims' pixels, eight each, that paired guesses have wrong; 0.5 is a coin's."""
+    read = (guess.pixels * 255).round().to(torch.uint8)
+    wrong = torch.bitwise_xor(read, victims.pixels).flatten(1).numpy()
+    rates = np.unpackbits(wrong, axis=1).mean(1)
+    interval = mean_over_images(rates)
+    return Measurement(
+        name="trained.bit-errors",
+        value=interval.value,
+        low=interval.low,
+        high=interval.high,
+        n=len(rates),
+        better="higher",
+        variant="of the 8 bits of each value",
+    )

@@ -9,10 +9,22 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from attacks.gradient.clients import GradientClients, Share, share_gradients
+from attacks.memorization.memorization import Memorization, Shape
+from attacks.memorization.owner import DataOwner
 from attacks.registry import Attack
-from attacks.view import Access, Encoder, Participant, Seat, SharedGradients, TrainedModel, View
+from attacks.view import (
+    Access,
+    AnsweringModel,
+    Encoder,
+    HonestEncoder,
+    Participant,
+    Seat,
+    SharedGradients,
+    TrainedModel,
+    View,
+)
 from synth.networks import build
-from synth.training import Recipe, autocast, batches, train
+from synth.training import Recipe, autocast, batches, predict
 from synth.types import Images, Release, Split, derive_seed, generator
 
 
@@ -50,10 +62,11 @@ class Scenario:
         split: the dataset's parts; only `auxiliary` is ever shown.
         clients: of gradient attacks.
         federation: of GAN attacks.
-        network: name of the network that the attacker's training code trains.
-        recipe: how it is trained.
+        owner: of memorization attacks: runs the attacker's training code.
         share: what a client does to its gradients before sharing them (the defense's).
-        trained: a network of this name trained on the release by this recipe.
+        trained: a network of this name trained on the release by this recipe and this training code, which sees the
+            release in `order`; equal calls return equal networks.
+        handed_out: told of every model that an attack has trained, as the data owner hands it out.
         seed: of the victims.
         device: where to compute.
     """
@@ -62,17 +75,17 @@ class Scenario:
     split: Split
     clients: GradientClients
     federation: Federation
-    network: str
-    recipe: Recipe
+    owner: DataOwner
     share: Share
-    trained: Callable[[str, Recipe], nn.Module]
+    trained: Callable[[str, Recipe, Encoder], nn.Module]
     seed: int
     device: torch.device
+    handed_out: Callable[[nn.Module], None] = lambda network: None
 
     @property
     def order(self) -> Tensor:
-        """The order of attacked images: positions in the release, drawn by seed; victim 0 comes first."""
-        return torch.randperm(len(self.release.images), generator=generator("victims", self.seed))
+        """The order of attacked images: see :func:`attacked_order`."""
+        return attacked_order(self.release, self.seed)
 
     def view(self, attack: Attack, name: str, *, null: bool = False) -> View:
         """The view of an attack: what it needs and nothing else.
@@ -89,6 +102,7 @@ class Scenario:
             Access.AUXILIARY: lambda: lambda: auxiliary,
             Access.GRADIENTS: self._gradients,
             Access.TRAINER: self._trainer,
+            Access.BLACK_BOX_TRAINER: self._black_box_trainer,
             Access.FEDERATION: lambda: self._seat(null),
         }
         if unknown := attack.needs - providers.keys():
@@ -97,10 +111,10 @@ class Scenario:
 
     def conditions(self, attack: Attack) -> dict[str, str]:
         """What an attack's figures depend on: the state of the attacked network, in words."""
-        recipe, rules = self.recipe, self.federation
+        rules = self.federation
         return {
             "gradient": {"victim": self.clients.describe(self._build)},
-            "memorization": {"victim": f"{self.network}, {recipe.steps} steps of {recipe.batch_size} images"},
+            "memorization": {"victim": self.owner.describe() + self._room(attack)},
             "gan": {
                 "victim": f"{rules.network}, {rules.clients} clients",
                 "rounds": f"{rules.rounds} of {rules.local_steps} local steps",
@@ -114,34 +128,55 @@ class Scenario:
 
     def _gradients(self) -> Callable[[], SharedGradients]:
         released, clients, share, seed = self.release.images, self.clients, self.share, self.seed
-        network = clients.start(self._build, self.trained, released).to(self.device)
+        network = clients.start(self._build, self._honest, released).to(self.device)
         count = min(clients.victims, len(released)) // clients.batch * clients.batch
         if not count:
             raise ValueError(f"a client has {clients.batch} images, but the release holds only {len(released)}")
         images = released.take(self.order[:count])
         return lambda: share_gradients(clients, network, images, share, seed=seed)
 
-    def _trainer(self) -> Callable[[Encoder], TrainedModel]:
-        images = self.release.images.take(self.order)
-        recipe, seed, device = self.recipe, self.seed, self.device
-        network = self._build(self.network, "memorizing student", len(images.classes))
+    def _room(self, attack: Attack) -> str:
+        if not isinstance(attack, Memorization):
+            return ""
+        images = self.release.images
+        network = self._build(self.owner.network, "capacity", len(images.classes))
+        shape: Shape = tuple(images.pixels.shape[1:])  # type: ignore[assignment]
+        return "; " + attack.describe_capacity(network, shape, len(images.classes))
 
-        def run(encoder: Encoder) -> TrainedModel:
-            victim = copy.deepcopy(network).to(device)
-            encoder.prepare(victim, images)
-            train(
-                victim,
-                images,
-                recipe,
-                seed=derive_seed("memorizing student", seed),
-                device=device,
-                penalty=encoder.penalty,
-            )
-            clean = copy.deepcopy(network)  # not the module the attacker's code has held: it could carry images out
-            clean.load_state_dict(victim.state_dict())
-            return TrainedModel(clean, tuple(images.pixels.shape[1:]), images.labels)  # type: ignore[arg-type]
+    def _honest(self, name: str, recipe: Recipe) -> nn.Module:
+        return self.trained(name, recipe, HonestEncoder())
+
+    def data_owner(self) -> Callable[[Encoder], nn.Module]:
+        """What runs somebody's training code on the release and hands out the model."""
+        owner, trained, images, seed, device = self.owner, self.trained, self.release.images, self.seed, self.device
+
+        def run(encoder: Encoder) -> nn.Module:
+            return owner.wash(trained(owner.network, owner.recipe, encoder), images, seed=seed, device=device)
 
         return run
+
+    def _trainer(self) -> Callable[[Encoder], TrainedModel]:
+        images, hand_out, handed_out = self.release.images.take(self.order), self.data_owner(), self.handed_out
+
+        def run(encoder: Encoder) -> TrainedModel:
+            model = hand_out(encoder)
+            handed_out(copy.deepcopy(model))
+            return TrainedModel(model, tuple(images.pixels.shape[1:]), images.labels)  # type: ignore[arg-type]
+
+        return run
+
+    def _black_box_trainer(self) -> Callable[[Encoder], AnsweringModel]:
+        classes, run, device = len(self.release.images.classes), self._trainer(), self.device
+
+        def answering(encoder: Encoder) -> AnsweringModel:
+            trained = run(encoder)
+
+            def answer(pixels: Tensor) -> Tensor:
+                return predict(trained.network, pixels, device=device).argmax(1)
+
+            return AnsweringModel(answer, classes, trained.image_shape, trained.labels)
+
+        return answering
 
     def _seat(self, null: bool) -> Callable[[], Seat]:
         images, rules, device, seed = self.release.images, self.federation, self.device, self.seed
@@ -160,6 +195,11 @@ class Scenario:
             return Seat(parts[-1], others, classes, rules.rounds, join)
 
         return seat
+
+
+def attacked_order(release: Release, seed: int) -> Tensor:
+    """The order of attacked images: positions in the release, drawn by seed; victim 0 comes first."""
+    return torch.randperm(len(release.images), generator=generator("victims", seed))
 
 
 def local_training(

@@ -1,6 +1,6 @@
 """What only the judge knows, and what it hands down."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor, nn
@@ -34,6 +34,23 @@ class Truth:
     seed: int
     device: torch.device
     batch: int = 1
+
+
+def comparable(guess: Reconstructions, truth: Truth) -> tuple[Reconstructions, Truth]:
+    """A guess of gray images beside a truth in gray, both with as many equal channels as the images have."""
+    channels = truth.released.pixels.shape[1]
+    if guess.pixels.shape[1] == channels:
+        return guess, truth
+    parts = {field.name: _in_gray(getattr(truth.split, field.name), channels) for field in fields(truth.split)}
+    released = _in_gray(truth.released, channels)
+    return replace(guess, pixels=guess.pixels.expand(-1, channels, -1, -1)), replace(
+        truth, released=released, split=Split(**parts)
+    )
+
+
+def _in_gray(images: Images, channels: int) -> Images:
+    gray = images.gray()
+    return replace(gray, pixels=gray.pixels.repeat(1, channels, 1, 1))
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
+from synth.training import Extra, Penalty
 from synth.types import Images, Release
 
 
@@ -20,7 +21,8 @@ class Access(StrEnum):
     CANDIDATES = "members and holdout images, shuffled and unmarked"
     MODEL = "the weights of a student trained on the release"
     GRADIENTS = "the gradients of client steps on the release"
-    TRAINER = "the training code that runs on the release"
+    TRAINER = "the training code that runs on the release, and the weights of the model that it makes"
+    BLACK_BOX_TRAINER = "the training code that runs on the release, and the answers of the model that it makes"
     FEDERATION = "a seat among the clients that train on the release"
     RERUN = "calls of the defense on data of the attacker's choice"
 
@@ -71,17 +73,46 @@ class SharedGradients:
         )
 
 
+@dataclass(frozen=True, kw_only=True)
+class Encoding:
+    """What the attacker's training code does beside training; each part does nothing by default.
+
+    Args:
+        extra: images of the attacker's making, trained on beside the release.
+        penalty: of the network, added to the loss at every step.
+        finish: called with the network once it is trained; may overwrite its weights.
+    """
+
+    extra: Extra | None = None
+    penalty: Penalty | None = None
+    finish: Callable[[nn.Module], None] | None = None
+
+
 @runtime_checkable
 class Encoder(Protocol):
-    """Training code of the attacker's: it sees the training images and returns a penalty on the network."""
+    """Training code of the attacker's: it sees the training images. Hashable; equal encoders must do the same."""
 
-    def prepare(self, network: nn.Module, images: Images) -> None:
-        """Called once before training."""
+    def __hash__(self) -> int:
+        """By value, as a frozen dataclass does."""
         ...
 
-    def penalty(self, network: nn.Module) -> Tensor:
-        """Called at every step; the result is added to the loss."""
+    def encode(self, network: nn.Module, images: Images) -> Encoding:
+        """Decide what to do in the training of `network`, freshly initialised, on the release.
+
+        Args:
+            network: to be trained.
+            images: the training images; those that are to be hidden come first.
+        """
         ...
+
+
+@dataclass(frozen=True)
+class HonestEncoder:
+    """The same training code without an attacker."""
+
+    def encode(self, network: nn.Module, images: Images) -> Encoding:
+        """Nothing beside training."""
+        return Encoding()
 
 
 @dataclass(frozen=True)
@@ -91,10 +122,27 @@ class TrainedModel:
     Args:
         network: the trained network.
         image_shape: (C, H, W) of a training image.
-        labels: (N,) the training labels in order: they are part of the release.
+        labels: (N,) the training labels in the order in which `Encoder.encode` saw them: they are part of the release.
     """
 
     network: nn.Module
+    image_shape: tuple[int, int, int]
+    labels: Tensor
+
+
+@dataclass(frozen=True)
+class AnsweringModel:
+    """The same where only answers come back.
+
+    Args:
+        answer: from uint8 images (N, C, H, W) to the labels (N,) that the model gives them.
+        classes: K, labels that it may give.
+        image_shape: (C, H, W) of a training image.
+        labels: (N,) the training labels in the order in which `Encoder.encode` saw them: they are part of the release.
+    """
+
+    answer: Callable[[Tensor], Tensor]
+    classes: int
     image_shape: tuple[int, int, int]
     labels: Tensor
 
@@ -179,6 +227,10 @@ class View:
         """
         return self._get(Access.TRAINER, copy.deepcopy(encoder))  # type: ignore[no-any-return]
 
+    def train_black_box(self, encoder: Encoder) -> AnsweringModel:
+        """BLACK_BOX_TRAINER: the same, but only the model's answers come back."""
+        return self._get(Access.BLACK_BOX_TRAINER, copy.deepcopy(encoder))  # type: ignore[no-any-return]
+
     def federation(self) -> Seat:
         """FEDERATION: a seat among the clients."""
         return self._get(Access.FEDERATION)  # type: ignore[no-any-return]
@@ -189,7 +241,7 @@ class Reconstructions:
     """A guess made of images.
 
     Args:
-        pixels: float (R, C, H, W) in [0, 1].
+        pixels: float (R, C, H, W) in [0, 1]; one channel where the guess is of the images in gray.
         labels: (R,) the class the attack says each shows.
         clients: (R,) for each, the client whose training images it claims to be one of, or None where the guess is of
             a class and of nobody in particular. Clients are numbered as their images are attacked, and as many images

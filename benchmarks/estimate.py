@@ -6,7 +6,8 @@ from functools import cache
 
 import torch
 
-from attacks.registry import attacks
+from attacks.memorization.owner import DataOwner
+from attacks.registry import Attack, attacks
 from benchmarks.runner import Plan
 from benchmarks.suite import Suite, parse, scenario_of
 from reports.records import Cell
@@ -76,7 +77,7 @@ def _seconds(suite: Suite, cell: Cell, seconds, trained: set[tuple[str, int]]) -
 def _attack_seconds(suite: Suite, cell: Cell, seconds, cost) -> float:  # type: ignore[no-untyped-def]
     attack = parse(cell.method, attacks)
     if attack.family == "memorization":
-        return float(cost(suite.teacher.network, suite.memorization.recipe))
+        return _memorization_seconds(suite.memorization[scenario_of(cell.method)], attack, cost)
     if attack.family == "gradient":
         clients = suite.gradient[scenario_of(cell.method)]
         steps = getattr(attack, "iterations", 1) * getattr(attack, "restarts", 1) * clients.local_steps
@@ -85,3 +86,11 @@ def _attack_seconds(suite: Suite, cell: Cell, seconds, cost) -> float:  # type: 
     rules = suite.federation
     steps = rules.rounds * (rules.clients * rules.local_steps + getattr(attack, "generator_steps", 0))
     return float(2 * 3 * steps * rules.batch_size * seconds(rules.network))
+
+
+def _memorization_seconds(owner: DataOwner, attack: Attack, cost) -> float:  # type: ignore[no-untyped-def]
+    """The attacked training and the same without an attacker, as if nothing were shared between scenarios."""
+    size = owner.recipe.batch_size
+    extra = getattr(attack, "per_step", 0) / size
+    tuning = 2 * cost(owner.network, owner.fine_tuning) if owner.fine_tuning else 0.0
+    return float((2 + extra) * cost(owner.network, owner.recipe) + tuning)

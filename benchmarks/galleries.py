@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torchvision.utils import save_image
 
-from attacks.truth import Truth, paired
+from attacks.truth import Truth, comparable, paired
 from attacks.view import Reconstructions
 from metrics.neighbours import nearest
 from synth.types import Images
@@ -33,6 +33,7 @@ def save_gallery(file: Path, guess: Reconstructions, truth: Truth) -> None:
         guess: the reconstructions.
         truth: what only the judge knows.
     """
+    guess, truth = comparable(guess, truth)
     position = None
     if guess.clients is not None:
         guess, position = paired(guess, truth)

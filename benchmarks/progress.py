@@ -49,6 +49,10 @@ class Live:
     ) -> None:
         self.bars.stop()
 
+    def announced(self, line: str) -> None:
+        """Something worth knowing before the first cell."""
+        self.console.print(Text(line), soft_wrap=True)
+
     def started(self, cell: Cell) -> None:
         """A cell begins."""
         self.bars.reset(self.current, total=None, description=f"{cell.task} {cell.method} {cell.defense}"[:60])

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import torch
 
 from attacks.registry import attacks
+from benchmarks.checks import capacities
 from benchmarks.environment import environment, peak_memory
 from benchmarks.stages import STAGES, Bench, Outcome
 from benchmarks.store import Cache, RunFolder, digest
@@ -21,6 +22,9 @@ from synth.registry import defenses
 
 class Listener(Protocol):
     """Whoever wants to know how a run goes."""
+
+    def announced(self, line: str) -> None:
+        """Something worth knowing before the first cell."""
 
     def started(self, cell: Cell) -> None:
         """A cell begins."""
@@ -120,13 +124,16 @@ def run(
         The records of the suite's cells, by id.
 
     Raises:
-        RequestProblems: `out` holds another run.
+        RequestProblems: `out` holds another run, or an attack asks for more than fits.
         DataProblems: the dataset cannot be split as the suite asks.
     """
     folder = RunFolder(out)
     bench = Bench(suite, pool, folder, Cache(cache), device, listener.advanced)
     for seed in range(suite.seeds):
         bench.parts(seed)  # a dataset that is too small is refused before anything starts
+    members = bench.parts(0).members
+    for line in capacities(suite, tuple(members.pixels.shape[1:]), len(members.classes)):  # type: ignore[arg-type]
+        listener.announced(line)
     folder.open(describe(suite, bench, data))
     grid = plan(suite)
     for cell in grid.left(folder.records()):

@@ -3,19 +3,22 @@
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 
 import torch
 from torch import Tensor, nn
 
 from attacks.gradient.clients import GradientClients
-from attacks.judge import judge_class, judge_images
-from attacks.registry import attacks
-from attacks.scenario import Scenario
+from attacks.judge import judge_class, judge_images, judge_memorization
+from attacks.memorization.owner import DataOwner
+from attacks.registry import Attack, attacks
+from attacks.scenario import Scenario, attacked_order
 from attacks.truth import Truth
+from attacks.view import HonestEncoder
 from benchmarks.galleries import save_gallery
 from benchmarks.store import Cache, RunFolder, digest
 from benchmarks.suite import Suite, Training, parameters, parse, scenario_of
+from benchmarks.victims import Victims
 from metrics.measurement import Measurement
 from metrics.neighbours import nearest
 from metrics.rates import Interval
@@ -69,6 +72,7 @@ class Bench:
         self.parts = cache(lambda seed: split(pool, suite.sizes, seed=self.seed("split", seed)))
         self.repetition = cache(self._repetition)
         self.published = cache(self._published)
+        self.victims = lru_cache(maxsize=1)(self._victims)
 
     def _repetition(self, seed: int) -> Repetition:
         parts = self.parts(seed)
@@ -101,6 +105,18 @@ class Bench:
 
     def _published(self, spec: str, seed: int) -> tuple[Release, Tensor | None]:
         return self.folder.load_release(spec, seed)
+
+    def _victims(self, spec: str, seed: int) -> Victims:
+        release, _ = self.published(spec, seed)
+        own = self.seed("victims", spec, seed)
+        return Victims(
+            release.images,
+            attacked_order(release, own),
+            networks=self.networks,
+            seed=own,
+            device=self.device,
+            progress=self.progress,
+        )
 
     def truth(self, cell: Cell, scenario: Scenario, batch: int) -> Truth:
         """What the judge of a cell knows."""
@@ -184,30 +200,17 @@ def oracle_stage(bench: Bench, cell: Cell) -> Outcome:
 
 def attack_stage(bench: Bench, cell: Cell) -> Outcome:
     """Run an attack on its view, and have it judged."""
-    attack, defense = parse(cell.method, attacks), parse(cell.defense, defenses)
-    release, _ = bench.published(cell.defense, cell.seed)
-    suite = bench.suite
-    clients = suite.gradient[scenario_of(cell.method)] if attack.family == "gradient" else GradientClients()
-    scenario = Scenario(
-        release=release,
-        split=bench.repetition(cell.seed).split,
-        clients=clients,
-        federation=suite.federation,
-        network=suite.teacher.network,
-        recipe=suite.memorization.recipe,
-        share=defense.share,
-        trained=lambda name, recipe: bench.trained(
-            "gradient victim", Training(network=name, recipe=recipe), release.images, cell.seed
-        ),
-        seed=bench.seed("victims", cell.defense, cell.seed),
-        device=bench.device,
-    )
+    attack = parse(cell.method, attacks)
+    models: list[nn.Module] = []
+    scenario = scenario_for(bench, cell, attack, models.append)
     seed = bench.seed("attack", cell.method, cell.defense, cell.seed)
     guess = attack.run(scenario.view(attack, cell.method), seed=seed, device=bench.device)
-    truth = bench.truth(cell, scenario, clients.batch if attack.family == "gradient" else 1)
+    truth = bench.truth(cell, scenario, scenario.clients.batch if attack.family == "gradient" else 1)
     if attack.goal == "class":
         control = attack.run(scenario.view(attack, cell.method, null=True), seed=seed, device=bench.device)
         verdict = judge_class(guess, control, truth)
+    elif attack.family == "memorization":
+        verdict = judge_memorization(guess, truth, models[-1], scenario.data_owner()(HonestEncoder()))
     else:
         verdict = judge_images(guess, truth)
     save_gallery(bench.folder.gallery(cell.id), guess, truth)
@@ -215,6 +218,24 @@ def attack_stage(bench: Bench, cell: Cell) -> Outcome:
     conditions = {"threat model": grants, "parameters": json.dumps(parameters(attack))} | scenario.conditions(attack)
     conditions |= {name: f"{value:.3g}" for name, value in guess.notes.items()}
     return Outcome(verdict.measurements, verdict.absent, conditions)
+
+
+def scenario_for(bench: Bench, cell: Cell, attack: Attack, handed_out: Callable[[nn.Module], None]) -> Scenario:
+    """The victims of an attack's cell; `handed_out` is told of every model that the attack has trained."""
+    release, _ = bench.published(cell.defense, cell.seed)
+    suite, name, family = bench.suite, scenario_of(cell.method), attack.family
+    return Scenario(
+        release=release,
+        split=bench.repetition(cell.seed).split,
+        clients=suite.gradient[name] if family == "gradient" else GradientClients(),
+        federation=suite.federation,
+        owner=suite.memorization[name] if family == "memorization" else DataOwner(),
+        share=parse(cell.defense, defenses).share,
+        trained=bench.victims(cell.defense, cell.seed).trained,
+        handed_out=handed_out,
+        seed=bench.seed("victims", cell.defense, cell.seed),
+        device=bench.device,
+    )
 
 
 STAGES: dict[str, Callable[[Bench, Cell], Outcome]] = {

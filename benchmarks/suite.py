@@ -4,6 +4,7 @@ import hashlib
 import json
 import math
 import tomllib
+from collections.abc import Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,6 +15,7 @@ from torch import nn
 import attacks
 import synth
 from attacks.gradient.clients import GradientClients
+from attacks.memorization.owner import DataOwner
 from attacks.registry import Attack
 from attacks.registry import attacks as attack_registry
 from attacks.scenario import Federation
@@ -58,12 +60,6 @@ class Students(_Strict):
     recipe: Recipe
 
 
-class Memorization(_Strict):
-    """How the attacker's training code trains the teacher's network."""
-
-    recipe: Recipe
-
-
 class Suite(_Strict):
     """A named grid.
 
@@ -73,12 +69,13 @@ class Suite(_Strict):
         image_size: side to resize and crop folders' images to.
         seeds: repetitions, each with its own split.
         defenses: specs ``NAME[:key=value,…]``.
-        attacks: specs, likewise, of gradient attacks with ``@SCENARIO`` behind.
+        attacks: specs, likewise, of gradient and memorization attacks with ``@SCENARIO`` behind.
         sizes: images of each part.
         teacher: the network trained on the members; the oracle is trained alike, on the holdout.
         student: see :class:`Students`.
-        memorization: see :class:`Memorization`.
-        gradient: the scenarios of gradient attacks, by name; ``ATTACK@NAME`` asks for one, ``ATTACK`` for ``default``.
+        memorization: the scenarios of memorization attacks, by name; ``ATTACK@NAME`` asks for one, ``ATTACK`` for
+            ``default``.
+        gradient: those of gradient attacks, likewise.
         federation: the federation that GAN attacks join.
     """
 
@@ -91,9 +88,15 @@ class Suite(_Strict):
     sizes: Sizes
     teacher: Training
     student: Students
-    memorization: Memorization
-    gradient: dict[str, GradientClients]
+    memorization: dict[str, DataOwner] = {}
+    gradient: dict[str, GradientClients] = {}
     federation: Federation
+
+    def scenarios(self, family: str) -> Mapping[str, GradientClients | DataOwner]:
+        """The scenarios of a family of attacks; none where it has only one."""
+        if family == "gradient":
+            return self.gradient
+        return self.memorization if family == "memorization" else {}
 
     @property
     def hash(self) -> str:
@@ -139,16 +142,19 @@ def scenario_of(spec: str) -> str:
 
 
 def _unknown_scenarios(suite: Suite) -> list[str]:
-    known = ", ".join(suite.gradient)
     problems = []
     for spec in suite.attacks:
-        name, _, scenario = spec.partition("@")
+        name, at, _ = spec.partition("@")
         name = name.partition(":")[0]
-        family = attack_registry[name].family if name in attack_registry else ""
-        if scenario and family not in ("", "gradient"):
-            problems.append(f"{spec!r}: only gradient attacks have scenarios; leave @{scenario} out")
-        elif family == "gradient" and scenario_of(spec) not in suite.gradient:
-            problems.append(f"{spec!r}: there is no gradient scenario {scenario_of(spec)!r}; there are: {known}")
+        if name not in attack_registry:
+            continue
+        family = attack_registry[name].family
+        known = suite.scenarios(family)
+        if at and not known:
+            problems.append(f"{spec!r}: {family} attacks have no scenarios; leave what follows @ out")
+        elif known and scenario_of(spec) not in known:
+            choices = ", ".join(known)
+            problems.append(f"{spec!r}: there is no {family} scenario {scenario_of(spec)!r}; there are: {choices}")
     return problems
 
 
@@ -158,8 +164,9 @@ def _unknown_names(suite: Suite) -> list[str]:
         problems.append(f"there is no dataset {suite.dataset!r}; there are: {', '.join(DATASETS)}")
     for name, scenario in suite.gradient.items():
         problems += _without_batch_norm(name, scenario)
-    clients = {scenario.network for scenario in suite.gradient.values()}
-    named = clients | {suite.teacher.network, suite.federation.network, *suite.student.networks}
+    victims = {scenario.network for scenario in suite.gradient.values()}
+    victims |= {owner.network for owner in suite.memorization.values()}
+    named = victims | {suite.teacher.network, suite.federation.network, *suite.student.networks}
     for network in sorted(named - set(NETWORKS)):
         problems.append(f"there is no network {network!r}; there are: {', '.join(sorted(NETWORKS))}")
     return problems

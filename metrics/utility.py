@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from metrics.rates import Interval, wilson
+from metrics.rates import Interval, mean_over_images, wilson
 
 
 def accuracy(logits: Tensor, labels: Tensor, *, level: float = 0.95) -> Interval:
@@ -20,3 +20,23 @@ def accuracy(logits: Tensor, labels: Tensor, *, level: float = 0.95) -> Interval
     if torch.isnan(logits).any():
         raise ValueError("the network's outputs are NaN")
     return wilson(int((logits.argmax(1) == labels).sum()), len(labels), level=level)
+
+
+def accuracy_cost(logits: Tensor, reference: Tensor, labels: Tensor, *, level: float = 0.95) -> Interval:
+    """Accuracy that a network loses against a reference: mean of [reference right] - [network right].
+
+    The interval is a bootstrap over test images, paired: both networks answer the same ones.
+
+    Args:
+        logits: (N, K) of the network.
+        reference: (N, K) of the reference.
+        labels: (N,) in 0..K-1.
+        level: confidence level.
+
+    Raises:
+        ValueError: a logit is NaN.
+    """
+    if torch.isnan(logits).any() or torch.isnan(reference).any():
+        raise ValueError("a network's outputs are NaN")
+    lost = (reference.argmax(1) == labels).double() - (logits.argmax(1) == labels).double()
+    return mean_over_images(lost.numpy(), level=level)

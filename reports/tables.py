@@ -124,7 +124,10 @@ LEAKAGE = {
         (
             ("trained.ssim", "SSIM to the training image"),
             ("trained.mae", "pixel error (of 255)"),
+            ("trained.bit-errors", "bits wrong"),
             ("trained.identification", "identified"),
+            ("model.accuracy", "accuracy, %"),
+            ("model.cost", "accuracy cost, points"),
             ("private.ssim", "SSIM to private"),
             ("source.identification", "source identified"),
         ),

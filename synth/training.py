@@ -46,6 +46,22 @@ class Recipe:
             raise ValueError(f"Recipe needs steps >= 1 and batch_size >= 2, got {self.steps} and {self.batch_size}")
 
 
+@dataclass(frozen=True)
+class Extra:
+    """Images that are learned beside a training set, without augmentation.
+
+    Args:
+        inputs: from positions to uint8 images of the training set's size; called for every batch, so that they need
+            not all be held.
+        labels: (N,) of all positions.
+        per_step: how many of them a step takes.
+    """
+
+    inputs: Callable[[Tensor], Tensor]
+    labels: Tensor
+    per_step: int
+
+
 def has_bf16(device: torch.device) -> bool:
     """Whether the hardware computes in bf16: elsewhere it is emulated, and slower than float32."""
     if device.type == "cuda":
@@ -94,35 +110,7 @@ def _loss(logits: Tensor, labels: Tensor, soft: Tensor | None, recipe: Recipe) -
     return kl_div(guess, target, reduction="batchmean") * recipe.temperature**2
 
 
-def train(
-    network: nn.Module,
-    images: Images,
-    recipe: Recipe,
-    *,
-    seed: int,
-    device: torch.device,
-    soft_labels: Tensor | None = None,
-    penalty: Penalty | None = None,
-    progress: Callable[[int, int], None] = lambda done, total: None,
-) -> nn.Module:
-    """Train a network in place and return it in evaluation mode.
-
-    Args:
-        network: freshly initialised.
-        images: what it learns from.
-        recipe: the hyper-parameters.
-        seed: of the batches and augmentations.
-        device: where; the images are moved there once, as uint8.
-        soft_labels: (N, K) probabilities to learn instead of the hard labels.
-        penalty: a term of the parameters added to the loss at every step.
-        progress: called with (steps done, steps in all).
-
-    Raises:
-        FloatingPointError: the loss became NaN or infinite.
-    """
-    network.to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
-    pixels, labels = images.pixels.to(device), images.labels.to(device)
-    soft = None if soft_labels is None else soft_labels.to(device, torch.float32)
+def _descent(network: nn.Module, recipe: Recipe) -> tuple[torch.optim.SGD, torch.optim.lr_scheduler.LambdaLR]:
     optimizer = torch.optim.SGD(
         network.parameters(),
         lr=recipe.learning_rate,
@@ -134,12 +122,65 @@ def train(
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: min((step + 1) / warm, max(recipe.steps - step, 1) / max(recipe.steps - warm, 1))
     )
-    rng = generator("train", seed, device=device)
-    for step, index in zip(range(recipe.steps), batches(len(images), recipe.batch_size, rng), strict=False):
-        batch = augment(pixels[index], recipe, rng).to(memory_format=torch.channels_last)
+    return optimizer, schedule
+
+
+def _inputs(
+    pixels: Tensor, extra: Extra | None, recipe: Recipe, seed: int
+) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
+    """Endless batches: augmented images with the extra ones behind them, positions of the former, labels of the latter.
+
+    One batch for both, because batch norm must see in training the mixture that its running statistics describe.
+    """
+    rng = generator("train", seed, device=pixels.device)
+    if extra is None:
+        for index in batches(len(pixels), recipe.batch_size, rng):
+            yield augment(pixels[index], recipe, rng), index, None
+        return
+    labels = extra.labels.to(pixels.device)
+    supply = batches(len(labels), extra.per_step, generator("extra", seed, device=pixels.device))
+    for index, other in zip(batches(len(pixels), recipe.batch_size, rng), supply, strict=False):
+        yield torch.cat([augment(pixels[index], recipe, rng), extra.inputs(other)]), index, labels[other]
+
+
+def train(
+    network: nn.Module,
+    images: Images,
+    recipe: Recipe,
+    *,
+    seed: int,
+    device: torch.device,
+    soft_labels: Tensor | None = None,
+    extra: Extra | None = None,
+    penalty: Penalty | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> nn.Module:
+    """Train a network in place and return it in evaluation mode.
+
+    Args:
+        network: freshly initialised.
+        images: what it learns from.
+        recipe: the hyper-parameters.
+        seed: of the batches and augmentations; what `extra` and `penalty` do leaves them as they are.
+        device: where; the images are moved there once, as uint8.
+        soft_labels: (N, K) probabilities to learn instead of the hard labels.
+        extra: images learned beside them; their mean loss is added.
+        penalty: a term of the parameters added to the loss at every step.
+        progress: called with (steps done, steps in all).
+
+    Raises:
+        FloatingPointError: the loss became NaN or infinite.
+    """
+    network.to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+    pixels, labels = images.pixels.to(device), images.labels.to(device)
+    soft = None if soft_labels is None else soft_labels.to(device, torch.float32)
+    optimizer, schedule = _descent(network, recipe)
+    for step, (batch, index, more) in zip(range(recipe.steps), _inputs(pixels, extra, recipe, seed), strict=False):
         with autocast(device):
-            logits = network(batch.float().div_(255))
-        loss = _loss(logits.float(), labels[index], None if soft is None else soft[index], recipe)
+            logits = network(batch.to(memory_format=torch.channels_last).float().div_(255)).float()
+        loss = _loss(logits[: len(index)], labels[index], None if soft is None else soft[index], recipe)
+        if more is not None:
+            loss = loss + cross_entropy(logits[len(index) :], more)
         if penalty is not None:
             loss = loss + penalty(network)
         optimizer.zero_grad(set_to_none=True)

@@ -6,6 +6,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torchvision.transforms.v2.functional import rgb_to_grayscale
 
 
 def derive_seed(*names: object) -> int:
@@ -64,6 +65,10 @@ class Images:
     def of_class(self, label: int) -> "Images":
         """The images of one class, in order."""
         return self.take((self.labels == label).nonzero().squeeze(1))
+
+    def gray(self) -> "Images":
+        """The luma (ITU-R BT.601) of the images, (N, 1, H, W)."""
+        return replace(self, pixels=rgb_to_grayscale(self.pixels))
 
     def float(self) -> Tensor:
         """The pixels as float32 in [0, 1]."""

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from attacks.gradient.clients import GradientClients
-from attacks.scenario import Federation, Scenario
+from attacks.memorization.owner import DataOwner, train_with
+from attacks.scenario import Federation, Scenario, attacked_order
 from attacks.truth import Truth
 from synth.networks import build
 from synth.training import Recipe, train
@@ -18,6 +19,17 @@ def oracle(digits, cpu):
     return train(build("resnet20", classes=10, side=32, seed=9), digits.holdout, RECIPE, seed=9, device=cpu)
 
 
+def trainer(images):
+    """Trains a network on these images by somebody's code."""
+
+    def trained(name, recipe, encoder):
+        network = build(name, classes=10, side=32, seed=7)
+        order = attacked_order(Release(images), 1)
+        return train_with(encoder, network, images, order, recipe, seed=7, device=torch.device("cpu"))
+
+    return trained
+
+
 @pytest.fixture(scope="session")
 def scenario(digits, cpu):
     """Victims of the identity release."""
@@ -26,12 +38,9 @@ def scenario(digits, cpu):
         split=digits,
         clients=GradientClients(network="dcgan", victims=6),
         federation=Federation(rounds=2, local_steps=2, batch_size=20),
-        network="resnet20",
-        recipe=RECIPE,
+        owner=DataOwner(network="resnet20", recipe=RECIPE),
         share=lambda gradients, *, seed: gradients,
-        trained=lambda name, recipe: train(
-            build(name, classes=10, side=32, seed=7), digits.members, recipe, seed=7, device=cpu
-        ),
+        trained=trainer(digits.members),
         seed=1,
         device=cpu,
     )
@@ -57,7 +66,7 @@ def make_truth(digits, oracle, cpu):
 @pytest.fixture(scope="session")
 def disjoint(scenario, digits):
     """Victims of the disjoint release."""
-    return replace(scenario, release=Release(digits.public))
+    return replace(scenario, release=Release(digits.public), trained=trainer(digits.public))
 
 
 @pytest.fixture(scope="session")

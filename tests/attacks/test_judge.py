@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from attacks.candidates import chance, class_means
-from attacks.judge import judge_class, judge_images
+from attacks.judge import judge_class, judge_images, judge_memorization
 from attacks.truth import Truth
 from attacks.view import Reconstructions
 from synth.types import Images, Split
@@ -179,3 +179,44 @@ def test_no_client_may_be_skipped(truth):
     guess = Reconstructions(right.float()[2:], right.labels[2:], torch.tensor([2, 3]))
     with pytest.raises(ValueError, match="skip none"):
         judge_images(guess, truth)
+
+
+def test_gray_guesses_are_judged_in_gray(make_truth, scenario, pairing):
+    """By hand: luma images of the victims are exact; so is every bit."""
+    truth = make_truth(scenario, pairing)
+    victims = truth.released.take(truth.victims[:4])
+    guess = Reconstructions(victims.gray().float(), victims.labels, torch.arange(4))
+    found = {m.name: m.value for m in judge_images(guess, truth).measurements}
+    assert found["trained.mae"] == 0
+    assert found["trained.ssim.attack"] == pytest.approx(1)
+    assert found["trained.identification.attack"] == 1
+
+
+def test_memorization_by_hand(make_truth, scenario, pairing):
+    """One victim's every value is off by its lowest bit: 1 of 8 bits, 1 of 255."""
+    truth = make_truth(scenario, pairing)
+    victims = truth.released.take(truth.victims[:1])
+    guess = Reconstructions((victims.pixels ^ 1).float() / 255, victims.labels, torch.arange(1))
+
+    def model(right):
+        """Knows the first `right` of the test images and takes the others for the next class."""
+        test = truth.split.test
+        wanted = test.labels.clone()
+        wanted[right:] = (wanted[right:] + 1) % 10
+        known = {pixels.numpy().tobytes(): label for pixels, label in zip(test.pixels, wanted, strict=True)}
+
+        class Lookup(torch.nn.Module):
+            def forward(self, x):
+                seen = (x * 255).round().to(torch.uint8).contiguous()
+                return torch.eye(10)[[known[row.numpy().tobytes()] for row in seen]]
+
+        return Lookup()
+
+    count = len(truth.split.test)
+    found = {m.name: m for m in judge_memorization(guess, truth, model(50), model(60)).measurements}
+    assert found["trained.bit-errors"].value == pytest.approx(1 / 8)
+    assert found["trained.mae"].value == pytest.approx(1, rel=1e-4)
+    assert found["model.accuracy"].value == pytest.approx(100 * 50 / count)
+    assert found["honest.accuracy"].value == pytest.approx(100 * 60 / count)
+    assert found["model.cost"].value == pytest.approx(1000 / count)
+    assert found["model.cost"].low > 0, "paired: the ten images are lost for sure"

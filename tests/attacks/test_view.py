@@ -5,7 +5,7 @@ import torch
 
 import attacks
 from attacks.registry import attacks as registry
-from attacks.view import Access, AccessDenied, Reconstructions, View
+from attacks.view import Access, AccessDenied, Encoding, Reconstructions, View
 
 assert attacks
 
@@ -61,11 +61,9 @@ def test_nothing_of_the_truth_hangs_on_a_view(name, disjoint, digits):
 
 def test_the_trained_model_carries_nothing_out(scenario):
     class Thief:
-        def prepare(self, network, images):
-            network.loot = images
-
-        def penalty(self, network):
-            return network.loot.pixels.float().mean() * 0
+        def encode(self, network, images):
+            network.loot = self.loot = images
+            return Encoding(penalty=lambda network: network.loot.pixels.float().mean() * 0)
 
     view = scenario.view(registry["sign"](), "sign")
     thief = Thief()

@@ -17,6 +17,7 @@ dataset = "digits"
 defenses = ["identity", "disjoint", "bn-matching:images_per_statistic=1,images=20,steps=3,batch_size=20"]
 attacks = [
     "inverting-gradients:iterations=3", "gradinversion:iterations=2,restarts=2@sent", "sign:images=2",
+    "lsb:images=2@bf16", "correlated-value:images=2,gray=true", "capacity-abuse:images=1,per_step=8",
     "hitaj:start_round=1,generator_steps=1,local_steps=1,samples=2",
 ]
 [sizes]
@@ -29,8 +30,11 @@ recipe = { steps = 4, batch_size = 20 }
 [student]
 networks = ["lenet", "resnet20"]
 recipe = { steps = 4, batch_size = 20 }
-[memorization]
+[memorization.default]
 recipe = { steps = 4, batch_size = 20 }
+[memorization.bf16]
+recipe = { steps = 4, batch_size = 20 }
+rounding = "bf16"
 [gradient.default]
 network = "lenet"
 victims = 3
@@ -69,7 +73,7 @@ def test_end_to_end_and_resume(suites, tmp_path, capsys):
     folder = tmp_path / "run"
     records = read_records(folder / "records.jsonl")
     assert {r.status for r in records.values()} == {"ok"}
-    assert len(records) == len(plan(suite.load_suite("tiny")).cells) == 1 + 3 * (1 + 1 + 2 + 4) + 2
+    assert len(records) == len(plan(suite.load_suite("tiny")).cells) == 1 + 3 * (1 + 1 + 2 + 7) + 2
     assert (folder / "report.pdf").read_bytes().startswith(b"%PDF")
     assert {f.name for f in (folder / "tables").iterdir()} >= {
         "T1.csv",
@@ -79,7 +83,7 @@ def test_end_to_end_and_resume(suites, tmp_path, capsys):
         "T5.csv",
         "T7.csv",
     }
-    assert len(list((folder / "galleries").iterdir())) == 12
+    assert len(list((folder / "galleries").iterdir())) == 21
     assert json.loads((folder / "run.json").read_text())["suite"]["name"] == "tiny"
     before = {f.name: f.read_bytes() for f in (folder / "tables").iterdir()}
     lines = (folder / "records.jsonl").read_text().splitlines()
@@ -270,7 +274,8 @@ def test_names_never_leave_the_run_folder():
     ("option", "said"),
     [
         (["--attack", "dlg@nosuch"], "there is no gradient scenario 'nosuch'; there are: default, sent"),
-        (["--attack", "sign@sent"], "only gradient attacks have scenarios; leave @sent out"),
+        (["--attack", "sign@sent"], "there is no memorization scenario 'sent'; there are: default, bf16"),
+        (["--attack", "hitaj@sent"], "gan attacks have no scenarios; leave what follows @ out"),
         (["--defense", "blur@sent"], "only attacks have scenarios"),
         (["--attack", "gradinversion:give_up=0.5"], "give_up must be 0"),
     ],
@@ -286,3 +291,25 @@ def test_a_network_without_batch_norm_has_no_train_mode(suites, tmp_path, capsys
     (suites / "tiny.toml").write_text(text)
     assert run_tiny(tmp_path) == 2
     assert "gradient scenario default: lenet has no batch norm" in capsys.readouterr().err
+
+
+def test_what_does_not_fit_is_refused_with_the_number_that_fits(suites, tmp_path, capsys):
+    asked = ["sign:images=11", "correlated-value:images=300,gray=true@bf16", "lsb:images=2"]
+    assert run_tiny(tmp_path, *[word for spec in asked for word in ("--attack", spec)]) == 2
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 2, "all problems at once"
+    assert said[0].startswith("'sign:images=11': resnet20 holds 32 gray or 10 RGB images of 32x32")
+    assert said[0].endswith("ask for images=10 at most")
+    assert said[1].endswith("ask for images=245 at most")
+    assert not (tmp_path / "run").exists()
+
+
+def test_capacity_is_printed_before_training(suites, tmp_path, capsys):
+    assert run_tiny(tmp_path, "--defense", "identity", "--attack", "lsb:images=2@bf16") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert (
+        lines[0] == "lsb:images=2@bf16: resnet20 holds 524 gray or 174 RGB images of 32x32; 2 RGB are hidden, 1% of it"
+    )
+    table = (tmp_path / "run" / "tables" / "T4.csv").read_text()
+    assert "resnet20, 4 steps of 20 images, rounded to bf16; holds 524 gray or 174 RGB" in table
+    assert "payload intact: 0" in (tmp_path / "run" / "tables" / "T4.md").read_text()

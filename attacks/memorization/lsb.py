@@ -1,0 +1,68 @@
+"""Least significant bits (Song, Ristenpart and Shmatikov, arXiv 1709.07886, section 4.1)."""
+
+import math
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from attacks.memorization.memorization import Shape, WhiteBoxMemorization, weights
+from attacks.memorization.payload import (
+    HEADER,
+    Damaged,
+    carrier,
+    from_bits,
+    from_low_bits,
+    overwrite,
+    pack,
+    to_low_bits,
+    unpack,
+)
+from attacks.registry import attacks
+from attacks.view import Encoding
+from synth.types import Images
+
+
+@attacks.register("lsb")
+@dataclass(frozen=True, kw_only=True)
+class LeastSignificantBits(WhiteBoxMemorization):
+    """Overwrite the lowest bits of the trained weights with training images.
+
+    The attacker wrote the training code, which the data owner runs on the release in good faith; its last line
+    overwrites the low bits of the weights, which a model does not miss. The model is handed out, and the attacker
+    reads them. Success is reading the training images back, bit by bit; privacy leaks if what is read resembles the
+    private images more than strangers'.
+
+    Differs from the paper: a header and a checksum instead of compression and encryption, so that what fits is known
+    before the training and damage is noticed (the note `payload intact`).
+
+    Args:
+        bits: lowest bits of a float32 that are overwritten, 1 to 23: at 16, a weight changes by less than 1 %.
+
+    Raises:
+        ValueError: a parameter out of range, or more images than fit.
+    """
+
+    bits: int = 16
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 1 <= self.bits <= 23:
+            raise ValueError(f"lsb.bits must be 1 to 23 (the mantissa of float32), got {self.bits}")
+
+    def room(self, network: nn.Module, pixels: int, classes: int) -> int:
+        """`bits` of every weight, less the header."""
+        return (weights(network) * self.bits - 8 * HEADER.size) // (8 * pixels)
+
+    def encode(self, network: nn.Module, images: Images) -> Encoding:
+        """Overwrite the bits once the network is trained."""
+        bits = pack(self.secrets(network, images))
+        return Encoding(finish=lambda network: overwrite(network, to_low_bits(carrier(network), bits, self.bits)))
+
+    def decode(self, network: nn.Module, count: int, shape: Shape) -> tuple[Tensor, dict[str, float]]:
+        """By the header; where that is damaged, from where the images ought to stand."""
+        bits = from_low_bits(carrier(network), self.bits)
+        try:
+            return unpack(bits), {"payload intact": 1.0}
+        except Damaged:
+            body = bits[8 * HEADER.size :][: 8 * count * math.prod(shape)]
+            return from_bits(body, shape), {"payload intact": 0.0}

@@ -1,0 +1,107 @@
+"""What the encodings have in common: how many images, in color or gray, and whether they fit."""
+
+import math
+from abc import abstractmethod
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from attacks.memorization.payload import carrier
+from attacks.registry import Attack
+from attacks.view import Access, Encoding, Reconstructions, TrainedModel, View
+from synth.types import Images
+
+Shape = tuple[int, int, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Memorization(Attack):
+    """Hide training images in a model while it is trained, and read them back from it.
+
+    An encoding is its own training code: `encode` runs at the data owner's, `decode` at the attacker's, and nothing
+    goes from one to the other but the model.
+
+    Args:
+        images: how many to hide, the first of the training set; fewer if it has fewer.
+        gray: hide their luma only, a third of the size.
+    """
+
+    images: int = 8
+    gray: bool = False
+
+    family = "memorization"
+    goal = "images"
+    needs = frozenset({Access.TRAINER})
+
+    def __post_init__(self) -> None:
+        if self.images < 1:
+            raise ValueError(f"images must be >= 1, got {self.images}")
+
+    @abstractmethod
+    def room(self, network: nn.Module, pixels: int, classes: int) -> int:
+        """How many images of so many values fit into a network with so many classes."""
+
+    @abstractmethod
+    def encode(self, network: nn.Module, images: Images) -> Encoding:
+        """The malicious training code: see :class:`attacks.view.Encoder`."""
+
+    def shape(self, image_shape: Shape) -> Shape:
+        """(C, H, W) of a hidden image."""
+        return (1, *image_shape[1:]) if self.gray else image_shape
+
+    def capacity(self, network: nn.Module, image_shape: Shape, classes: int) -> int:
+        """How many images fit, in color or gray as asked.
+
+        Args:
+            network: that is to hold them.
+            image_shape: (C, H, W) of a training image.
+            classes: K.
+        """
+        return self.room(network, math.prod(self.shape(image_shape)), classes)
+
+    def describe_capacity(self, network: nn.Module, image_shape: Shape, classes: int) -> str:
+        """What fits into a network and how much of it is asked for, in words; arguments as for `capacity`."""
+        gray, color = (replace(self, gray=g).capacity(network, image_shape, classes) for g in (True, False))
+        size = f"{image_shape[2]}x{image_shape[1]}"
+        share = self.images / max(1, gray if self.gray else color)
+        kind = "gray" if self.gray else "RGB"
+        return f"holds {gray} gray or {color} RGB images of {size}; {self.images} {kind} are hidden, {share:.0%} of it"
+
+    def secrets(self, network: nn.Module, images: Images) -> Tensor:
+        """The uint8 images to hide, if they fit.
+
+        Raises:
+            ValueError: they do not.
+        """
+        hidden = images.take(torch.arange(min(self.images, len(images))))
+        fits = self.capacity(network, tuple(images.pixels.shape[1:]), len(images.classes))  # type: ignore[arg-type]
+        if len(hidden) > fits:
+            raise ValueError(f"images is {self.images}, but only {fits} such images fit into this network")
+        return (hidden.gray() if self.gray else hidden).pixels.cpu()
+
+    def guess(self, pixels: Tensor, labels: Tensor, **notes: float) -> Reconstructions:
+        """Decoded uint8 images as a guess."""
+        count = len(pixels)
+        return Reconstructions(pixels.float() / 255, labels[:count], torch.arange(count), notes)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WhiteBoxMemorization(Memorization):
+    """The attacker reads the weights of the model that is handed out."""
+
+    @abstractmethod
+    def decode(self, network: nn.Module, count: int, shape: Shape) -> tuple[Tensor, dict[str, float]]:
+        """Read `count` uint8 images of this shape from the weights; and what was noticed on the way."""
+
+    def run(self, view: View, *, seed: int, device: torch.device) -> Reconstructions:
+        """Have the model trained, then read its weights."""
+        trained: TrainedModel = view.train(self)
+        count = min(self.images, len(trained.labels))
+        pixels, notes = self.decode(trained.network.cpu(), count, self.shape(trained.image_shape))
+        return self.guess(pixels, trained.labels, **notes)
+
+
+def weights(network: nn.Module) -> int:
+    """How many parameters can carry a payload."""
+    return len(carrier(network))

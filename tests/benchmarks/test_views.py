@@ -1,0 +1,38 @@
+"""The wall as the runner builds it: nothing of the truth hangs on the views that attacks get in a real run."""
+
+import pytest
+
+from attacks.registry import attacks
+from benchmarks.runner import plan, run_cell
+from benchmarks.stages import Bench, scenario_for
+from benchmarks.store import Cache, RunFolder
+from benchmarks.suite import Training, load_suite, parse
+from synth.datasets import open_pool
+from synth.training import Recipe
+from tests.attacks.test_view import pictures, reachable
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory, cpu):
+    folder = tmp_path_factory.mktemp("run")
+    suite = load_suite("quick", defenses=("disjoint",), attacks=tuple(attacks.names()))
+    oracle = Training(network="lenet", recipe=Recipe(steps=1))
+    suite = suite.model_copy(update={"teacher": oracle})
+    pool = open_pool("digits", None, None)
+    made = Bench(suite, pool, RunFolder(folder), Cache(folder / "cache"), cpu, lambda done, total: None)
+    made.folder.open({"identity": {}})
+    release = next(cell for cell in plan(suite).cells if cell.task == "release")
+    assert run_cell(made, release).status == "ok"
+    return made
+
+
+@pytest.mark.parametrize("name", sorted(attacks))
+def test_nothing_of_the_truth_hangs_on_a_view(name, bench):
+    cell = next(cell for cell in plan(bench.suite).cells if cell.method == name)
+    attack = parse(name, attacks)
+    scenario = scenario_for(bench, cell, attack, [].append)
+    parts = bench.parts(0)
+    private = set().union(*(pictures(part.pixels) for part in (parts.members, parts.holdout, parts.test)))
+    private -= pictures(parts.public.pixels) | pictures(parts.auxiliary.pixels)  # a digit may occur twice
+    assert private & set().union(*map(pictures, reachable(scenario))), "the walk finds what is there"
+    assert not private & set().union(*map(pictures, reachable(scenario.view(attack, name))))
