@@ -55,11 +55,13 @@ class Extra:
             not all be held.
         labels: (N,) of all positions.
         per_step: how many of them a step takes.
+        weight: of their mean loss.
     """
 
     inputs: Callable[[Tensor], Tensor]
     labels: Tensor
     per_step: int
+    weight: float = 1.0
 
 
 def has_bf16(device: torch.device) -> bool:
@@ -164,7 +166,7 @@ def train(
         seed: of the batches and augmentations; what `extra` and `penalty` do leaves them as they are.
         device: where; the images are moved there once, as uint8.
         soft_labels: (N, K) probabilities to learn instead of the hard labels.
-        extra: images learned beside them; their mean loss is added.
+        extra: images learned beside them; their mean loss is added with its weight.
         penalty: a term of the parameters added to the loss at every step.
         progress: called with (steps done, steps in all).
 
@@ -179,8 +181,8 @@ def train(
         with autocast(device):
             logits = network(batch.to(memory_format=torch.channels_last).float().div_(255)).float()
         loss = _loss(logits[: len(index)], labels[index], None if soft is None else soft[index], recipe)
-        if more is not None:
-            loss = loss + cross_entropy(logits[len(index) :], more)
+        if extra is not None and more is not None:
+            loss = loss + extra.weight * cross_entropy(logits[len(index) :], more)
         if penalty is not None:
             loss = loss + penalty(network)
         optimizer.zero_grad(set_to_none=True)

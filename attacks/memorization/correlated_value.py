@@ -84,7 +84,7 @@ class CorrelatedValue(WhiteBoxMemorization):
         ValueError: more images than fit.
     """
 
-    strength: float = 1.0
+    strength: float = 1.5
 
     def room(self, network: nn.Module, pixels: int, classes: int) -> int:
         """One value a weight, less the header's."""
