@@ -9,16 +9,17 @@ import torch
 from torch import Tensor, nn
 
 from attacks.candidates import MEASURES, Floats, class_means, of_class, other_victims, similarities, without
-from attacks.likeness import bit_errors, label_accuracy, likeness, means, measurement, pixel_error
+from attacks.likeness import bit_errors, label_accuracy, likeness, means, measurement
 from attacks.truth import Truth, Verdict, comparable, in_order, paired, sources
-from attacks.view import Reconstructions
+from attacks.view import Reconstructions, Scores
 from metrics.image import VARIANTS
 from metrics.measurement import Better, Measurement
+from metrics.membership import auc, auc_excess, tpr_at_fpr
 from metrics.neighbours import nearest
 from metrics.rates import Interval, exchange
 from metrics.utility import accuracy, accuracy_cost
 from synth.training import predict
-from synth.types import Images
+from synth.types import concatenate
 
 
 def judge_images(guess: Reconstructions, truth: Truth) -> Verdict:
@@ -48,7 +49,6 @@ def judge_images(guess: Reconstructions, truth: Truth) -> Verdict:
     labelled, _ = paired(guess, truth)
     figures = [
         *trained,
-        pixel_error(labelled, victims),
         label_accuracy(guess, victims),
         *source,
         *private_leak(labelled, truth),
@@ -56,23 +56,27 @@ def judge_images(guess: Reconstructions, truth: Truth) -> Verdict:
     return Verdict(tuple(figures), absent | missing)
 
 
-def judge_memorization(guess: Reconstructions, truth: Truth, model: nn.Module, honest: nn.Module) -> Verdict:
+def judge_memorization(
+    guess: Reconstructions, truth: Truth, *, model: nn.Module, honest: nn.Module, bits: bool
+) -> Verdict:
     """Grade training images read from a model, and what hiding them cost it.
 
     Args:
         guess: of the training images, as for :func:`judge_images`.
         truth: what only the judge knows.
         model: that was handed out.
-        honest: the same training, by the same seeds, without the attacker.
+        honest: the same training and washing, by the same seeds, without the attacker.
+        bits: whether bits were hidden, rather than values or labels.
 
     Returns:
-        What :func:`judge_images` returns; ``trained.bit-errors``; ``model.accuracy`` and ``honest.accuracy`` in % on
-        real test images, and ``model.cost``, their difference in points, paired over the images.
+        What :func:`judge_images` returns; ``trained.bit-errors``, where bits were hidden; ``model.accuracy`` and
+        ``honest.accuracy`` in % on real test images, and ``model.cost``, their difference in points. Its interval is
+        paired over the test images and knows nothing of how much two trainings differ anyway: that takes seeds.
     """
     images = judge_images(guess, truth)
     seen, known = comparable(guess, truth)
     labelled, position = paired(seen, known)
-    errors = bit_errors(labelled, known.released.take(position))
+    errors = (bit_errors(labelled, known.released.take(position)),) if bits else ()
     test = truth.split.test
     logits, reference = (predict(network, test.pixels, device=truth.device) for network in (model, honest))
     figures = (
@@ -80,13 +84,16 @@ def judge_memorization(guess: Reconstructions, truth: Truth, model: nn.Module, h
         _points("honest.accuracy", accuracy(reference, test.labels), len(test), "%", "higher"),
         _points("model.cost", accuracy_cost(logits, reference, test.labels), len(test), "points", "lower"),
     )
-    return Verdict((*images.measurements, errors, *figures), images.absent)
+    absent = {} if bits else {"trained.bit-errors": "the encoding stores values or labels, not bits"}
+    return Verdict((*images.measurements, *errors, *figures), images.absent | absent)
 
 
 def _points(name: str, interval: Interval, n: int, unit: str, better: Better) -> Measurement:
     value, low, high = (None if part is None else 100 * part for part in interval)
     assert value is not None
-    variant = "on real test images" + (", paired with the honest training" if unit == "points" else ", Wilson")
+    variant = "on real test images" + (
+        ", one pair of trainings, paired over images" if unit == "points" else ", Wilson"
+    )
     return Measurement(name=name, value=value, low=low, high=high, n=n, unit=unit, better=better, variant=variant)
 
 
@@ -114,6 +121,61 @@ def judge_class(guess: Reconstructions, control: Reconstructions, truth: Truth) 
     return Verdict(tuple(figures), {})
 
 
+LOW_FPR = {"tpr-at-1": 0.01, "tpr-at-0.1": 0.001}
+"""False positive rates at which the true one is reported, where there are candidates enough to resolve them."""
+
+
+def judge_members(guess: Scores, truth: Truth) -> Verdict:
+    """Grade membership scores.
+
+    Args:
+        guess: a score for each candidate.
+        truth: what only the judge knows, `candidates` among it.
+
+    Returns:
+        ``members.auc.*``: area under the ROC curve, with chance as control and, as baseline, the distance to the
+        nearest auxiliary image, which knows nothing of the release. ``members.tpr-at-1.*`` and
+        ``members.tpr-at-0.1.*``: true positive rate where 1 % and 0.1 % of these non-members are taken for members; the
+        control is that rate itself, with its exact interval, the excess is at least what lies between the two
+        intervals. Absent where the candidates are too few to resolve it.
+
+    Raises:
+        ValueError: not one score for each candidate.
+    """
+    assert truth.candidates is not None
+    if len(guess.values) != len(truth.candidates):
+        raise ValueError(f"a guess needs {len(truth.candidates)} scores, one a candidate, got {len(guess.values)}")
+    is_member = (truth.candidates < len(truth.split.members)).numpy()
+    scores = guess.values.double().numpy()
+    pool = concatenate(truth.split.members, truth.split.holdout).take(truth.candidates)
+    typical = -nearest(pool.pixels, truth.split.auxiliary.pixels).squared_distance.double().numpy()
+    chance = Interval(0.5, 0.5, 0.5)
+    figures = _parts("members.auc", auc(scores, is_member), chance, auc(typical, is_member), len(scores), "DeLong")
+    figures.append(
+        measurement("members.auc.excess", auc_excess(scores, is_member), len(scores), variant="Mann and Whitney")
+    )
+    absent = {}
+    for name, rate in LOW_FPR.items():
+        found, plain = (tpr_at_fpr(s, is_member, rate) for s in (scores, typical))
+        if found is None or plain is None:
+            others = int((~is_member).sum())
+            absent[f"members.{name}"] = f"{others} non-members resolve no false positive rate below {1 / others:.2g}"
+            continue
+        hit, alarm = found
+        figures += _parts(f"members.{name}", hit, alarm, plain.true, len(scores), "Clopper-Pearson")
+        assert None not in (hit.low, hit.high, alarm.low, alarm.high)
+        excess = Interval(hit.value - alarm.value, hit.low - alarm.high, hit.high - alarm.low)  # type: ignore[operator]
+        figures.append(measurement(f"members.{name}.excess", excess, len(scores), variant="between the intervals"))
+    return Verdict(tuple(figures), absent)
+
+
+def _parts(
+    name: str, attack: Interval, control: Interval, baseline: Interval, n: int, variant: str
+) -> list[Measurement]:
+    parts = {"attack": attack, "control": control, "baseline": baseline}
+    return [measurement(f"{name}.{part}", interval, n, variant=variant) for part, interval in parts.items()]
+
+
 def private_leak(guess: Reconstructions, truth: Truth) -> list[Measurement]:
     """Are the guesses nearer to members than to as many holdout images of the same class?
 
@@ -123,9 +185,7 @@ def private_leak(guess: Reconstructions, truth: Truth) -> list[Measurement]:
         attack - control, with an interval by exchanging who is called a member (:func:`metrics.rates.exchange`).
     """
     members, holdout = truth.split.members, truth.split.holdout
-    pool = Images(
-        torch.cat([members.pixels, holdout.pixels]), torch.cat([members.labels, holdout.labels]), members.classes
-    )
+    pool = concatenate(members, holdout)
     is_member = (torch.arange(len(pool)) < len(members)).numpy()
     trivial = class_means(truth.split.auxiliary)[guess.labels]
     figures: list[Measurement] = []

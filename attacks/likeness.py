@@ -45,7 +45,7 @@ def likeness(
         truth: what only the judge knows.
 
     Returns:
-        For SSIM, PSNR and LPIPS (absent, with the reason, where its weights are not here)
+        For SSIM, PSNR, mean absolute pixel error and LPIPS (absent, with the reason, where its weights are not here)
         ``<name>.<metric>.{attack,control,baseline,excess}`` and, of the most alike image, ``.best`` and
         ``.best-control``. ``<name>.identification.*``: how often the right image is nearer in pixel distance than
         others of its class; its control is the chance (:func:`attacks.candidates.chance`), its intervals are Clopper
@@ -62,6 +62,9 @@ def likeness(
     for kind, (metric, unit) in MEASURES.items():
         scores = [metric(a, b).double().numpy() for a, b in comparisons]
         figures += _compared(f"{name}.{kind}", scores, clients, unit, VARIANTS[kind], truth.seed)
+    errors = [255 * (a - b).abs().mean((1, 2, 3)).double().numpy() for a, b in comparisons]
+    note = "mean absolute pixel error"
+    figures += _compared(f"{name}.mae", errors, clients, "of 255", note, truth.seed, alike=np.min)
     absent = {}
     if (reason := lpips.unavailable()) is not None:
         absent[f"{name}.lpips"] = reason
@@ -145,22 +148,6 @@ def label_accuracy(guess: Reconstructions, victims: Images) -> Measurement:
     return measurement("labels.accuracy", wilson(right, len(victims)), len(victims), variant="Wilson")
 
 
-def pixel_error(guess: Reconstructions, victims: Images) -> Measurement:
-    """Mean absolute pixel error of paired guesses, on the scale 0..255."""
-    error = (guess.pixels - victims.float()).abs().mean((1, 2, 3)).double().numpy() * 255
-    interval = mean_over_images(error)
-    return Measurement(
-        name="trained.mae",
-        value=interval.value,
-        low=interval.low,
-        high=interval.high,
-        n=len(error),
-        unit="of 255",
-        better="higher",
-        variant="mean absolute pixel error",
-    )
-
-
 def bit_errors(guess: Reconstructions, victims: Images) -> Measurement:
     """Share of the bits of the victims' pixels, eight each, that paired guesses have wrong; 0.5 is a coin's."""
     read = (guess.pixels * 255).round().to(torch.uint8)
@@ -170,8 +157,8 @@ def bit_errors(guess: Reconstructions, victims: Images) -> Measurement:
     return Measurement(
         name="trained.bit-errors",
         value=interval.value,
-        low=interval.low,
-        high=interval.high,
+        low=None if interval.low is None else max(0.0, interval.low),
+        high=None if interval.high is None else min(1.0, interval.high),
         n=len(rates),
         better="higher",
         variant="of the 8 bits of each value",

@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 
 import torch
 
-from attacks.view import Access, Reconstructions, View
+from attacks.view import Access, Guess, View
 from synth.registry import Registry
 
 
@@ -17,15 +17,16 @@ class Attack(ABC):
     Subclasses are frozen, keyword-only dataclasses; their fields are their hyper-parameters, fixed beforehand.
     """
 
-    family: ClassVar[Literal["gradient", "memorization", "gan"]]
+    family: ClassVar[Literal["gradient", "memorization", "gan", "membership"]]
     """Decides the table."""
     needs: ClassVar[frozenset[Access]]
     """Its threat model."""
-    goal: ClassVar[Literal["images", "class"]]
-    """``images``: each reconstruction claims one victim. ``class``: they claim to show a class."""
+    goal: ClassVar[Literal["images", "class", "members"]]
+    """``images``: each reconstruction claims one victim. ``class``: they claim to show a class. ``members``: scores say
+    who is a member."""
 
     @abstractmethod
-    def run(self, view: View, *, seed: int, device: torch.device) -> Reconstructions:
+    def run(self, view: View, *, seed: int, device: torch.device) -> Guess:
         """Attack.
 
         Args:

@@ -1,6 +1,7 @@
 """The victims: who computes gradients, trains models and federates on a release, each behind an access of a view."""
 
 import copy
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -25,7 +26,7 @@ from attacks.view import (
 )
 from synth.networks import build
 from synth.training import Recipe, autocast, batches, predict
-from synth.types import Images, Release, Split, derive_seed, generator
+from synth.types import Images, Release, Split, concatenate, derive_seed, generator
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +84,12 @@ class Scenario:
     handed_out: Callable[[nn.Module], None] = lambda network: None
 
     @property
+    def candidate_order(self) -> Tensor:
+        """The order of candidates: positions in the members with the holdout behind them, drawn by seed."""
+        count = len(self.split.members) + len(self.split.holdout)
+        return torch.randperm(count, generator=generator("candidates", self.seed))
+
+    @property
     def order(self) -> Tensor:
         """The order of attacked images: see :func:`attacked_order`."""
         return attacked_order(self.release, self.seed)
@@ -100,6 +107,7 @@ class Scenario:
         providers: dict[Access, Callable[[], Callable[..., object]]] = {
             Access.RELEASE: lambda: lambda: published,
             Access.AUXILIARY: lambda: lambda: auxiliary,
+            Access.CANDIDATES: self._candidates,
             Access.GRADIENTS: self._gradients,
             Access.TRAINER: self._trainer,
             Access.BLACK_BOX_TRAINER: self._black_box_trainer,
@@ -119,6 +127,9 @@ class Scenario:
                 "victim": f"{rules.network}, {rules.clients} clients",
                 "rounds": f"{rules.rounds} of {rules.local_steps} local steps",
                 "control": "the other clients never train",
+            },
+            "membership": {
+                "victim": f"{len(self.split.members)} members among {len(self.split.holdout)} others",
             },
         }[attack.family]
 
@@ -156,12 +167,15 @@ class Scenario:
         return run
 
     def _trainer(self) -> Callable[[Encoder], TrainedModel]:
-        images, hand_out, handed_out = self.release.images.take(self.order), self.data_owner(), self.handed_out
+        images, hand_out, handed_out = self.release.images, self.data_owner(), self.handed_out
+        labels, runs = images.labels[self.order], itertools.count()
 
         def run(encoder: Encoder) -> TrainedModel:
+            if next(runs):
+                raise RuntimeError("the data owner runs an attacker's training code once")
             model = hand_out(encoder)
             handed_out(copy.deepcopy(model))
-            return TrainedModel(model, tuple(images.pixels.shape[1:]), images.labels)  # type: ignore[arg-type]
+            return TrainedModel(model, tuple(images.pixels.shape[1:]), labels)  # type: ignore[arg-type]
 
         return run
 
@@ -177,6 +191,11 @@ class Scenario:
             return AnsweringModel(answer, classes, trained.image_shape, trained.labels)
 
         return answering
+
+    def _candidates(self) -> Callable[[], Images]:
+        members, holdout = self.split.members, self.split.holdout
+        candidates = concatenate(members, holdout).take(self.candidate_order)
+        return lambda: candidates
 
     def _seat(self, null: bool) -> Callable[[], Seat]:
         images, rules, device, seed = self.release.images, self.federation, self.device, self.seed

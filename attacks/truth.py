@@ -1,6 +1,6 @@
 """What only the judge knows, and what it hands down."""
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +24,8 @@ class Truth:
         seed: of resampling.
         device: where the oracle runs.
         batch: images of a client.
+        candidates: (N,) positions in the members with the holdout behind them, in the order in which candidates were
+            shown; None where none were.
     """
 
     released: Images
@@ -34,6 +36,7 @@ class Truth:
     seed: int
     device: torch.device
     batch: int = 1
+    candidates: Tensor | None = None
 
 
 def comparable(guess: Reconstructions, truth: Truth) -> tuple[Reconstructions, Truth]:
@@ -41,11 +44,9 @@ def comparable(guess: Reconstructions, truth: Truth) -> tuple[Reconstructions, T
     channels = truth.released.pixels.shape[1]
     if guess.pixels.shape[1] == channels:
         return guess, truth
-    parts = {field.name: _in_gray(getattr(truth.split, field.name), channels) for field in fields(truth.split)}
-    released = _in_gray(truth.released, channels)
-    return replace(guess, pixels=guess.pixels.expand(-1, channels, -1, -1)), replace(
-        truth, released=released, split=Split(**parts)
-    )
+    parts = {name: _in_gray(getattr(truth.split, name), channels) for name in ("members", "holdout", "auxiliary")}
+    gray = replace(truth, released=_in_gray(truth.released, channels), split=replace(truth.split, **parts))
+    return replace(guess, pixels=guess.pixels.expand(-1, channels, -1, -1)), gray
 
 
 def _in_gray(images: Images, channels: int) -> Images:

@@ -223,7 +223,11 @@ class View:
     def train(self, encoder: Encoder) -> TrainedModel:
         """TRAINER: run the attacker's training code on the release; only the model comes back.
 
-        The code runs on a copy of `encoder`, so what it notes down about the images stays behind.
+        It runs once, on a copy of `encoder`, so what that notes down about the images stays behind. That is no sandbox:
+        code that shelves images on its class or in its module cheats, and proves nothing about a release.
+
+        Raises:
+            RuntimeError: it has run before.
         """
         return self._get(Access.TRAINER, copy.deepcopy(encoder))  # type: ignore[no-any-return]
 
@@ -259,3 +263,23 @@ class Reconstructions:
             raise ValueError(f"a guess needs (R, C, H, W) pixels and R labels, got {tuple(self.pixels.shape)}")
         if not torch.isfinite(self.pixels).all() or self.pixels.min() < 0 or self.pixels.max() > 1:
             raise ValueError("a guess's pixels must be finite and in [0, 1]")
+
+
+@dataclass(frozen=True)
+class Scores:
+    """A guess made of membership scores.
+
+    Args:
+        values: (N,) finite, one for each candidate in the order in which the view shows them; higher means member.
+        notes: what the attack observed about itself, by name; printed beside its figures, never judged.
+    """
+
+    values: Tensor
+    notes: dict[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.values.ndim != 1 or not torch.isfinite(self.values).all():
+            raise ValueError("a guess's scores must be finite, one for each candidate")
+
+
+Guess = Reconstructions | Scores

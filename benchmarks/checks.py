@@ -27,7 +27,10 @@ def capacities(suite: Suite, image_shape: Shape, classes: int) -> list[str]:
         fits = attack.capacity(network, image_shape, classes)
         text = attack.describe_capacity(network, image_shape, classes)
         if attack.images > fits:
-            problems.append(f"{spec!r}: {name} {text}; ask for images={fits} at most")
+            remedy = (
+                f"ask for images={fits} at most" if fits else "nothing fits; take a larger network or smaller images"
+            )
+            problems.append(f"{spec!r}: {name} {text}; {remedy}")
         lines.append(f"{spec}: {name} {text}")
     if problems:
         raise RequestProblems(problems)

@@ -12,14 +12,15 @@ from rich.text import Text
 from typer import TyperException
 
 from benchmarks import doctor as health
+from benchmarks.checks import capacities
 from benchmarks.environment import keep_freed_memory, pick_device
-from benchmarks.estimate import estimate
+from benchmarks.estimate import estimate, side_of
 from benchmarks.progress import Live
 from benchmarks.runner import Plan, plan
 from benchmarks.runner import run as run_suite
 from benchmarks.suite import RequestProblems, Suite, available, load_suite, parse
 from benchmarks.synthesize import synthesize as synthesize_release
-from reports.verdicts import Results
+from reports.verdicts import SILENT, Results
 from reports.write import ReportProblem, write_reports
 from synth.datasets import DATASETS, Pool, open_pool
 from synth.image_files import DataProblems
@@ -75,6 +76,8 @@ def run(
     chosen = load_suite(suite, dataset=dataset, defenses=defense, attacks=attack, seeds=seeds, image_size=image_size)
     where = pick_device(device)
     if dry_run:
+        for line in capacities(chosen, (3, side_of(chosen), side_of(chosen)), 10):
+            out_console.print(Text(line), soft_wrap=True)
         _show_plan(chosen, plan(chosen), where.type)
         return
     folder = out or Path("runs") / (f"{suite}-{dataset}" if dataset else suite)
@@ -107,7 +110,7 @@ def _show_summary(results: Results) -> None:
     table = Grid("defense", "attack", "worked", "members")
     for defense in results.defenses:
         for attack in results.attacks:
-            verdicts = (results.worked(defense, attack), results.verdict(defense, attack, "private"))
+            verdicts = (results.worked(defense, attack), results.leak(defense, attack))
             table.add_row(*map(Text, (defense, results.label(attack), *verdicts)))
     out_console.print(table)
     for attack in results.attacks:
@@ -115,7 +118,7 @@ def _show_summary(results: Results) -> None:
             control = results.control(attack, question)
             state = "validated" if control.validated else f"NOT VALIDATED: {control.why}"
             out_console.print(
-                Text(f"control of {results.label(attack)}, {'members' if question == 'private' else 'worked'}: {state}")
+                Text(f"control of {results.label(attack)}, {'members' if question in SILENT else 'worked'}: {state}")
             )
     for record in results.records:
         if record.status == "failed":

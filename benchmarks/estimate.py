@@ -33,14 +33,19 @@ def estimate(suite: Suite, grid: Plan, device: str) -> Iterator[tuple[Cell, floa
         device: ``cpu`` or ``cuda``.
     """
     seconds = cache(lambda network: _seconds_per_image(suite, network, torch.device(device)))
-    trained: set[tuple[str, int]] = set()
+    trained: set[tuple[object, ...]] = set()
     for cell in grid.cells:
         yield cell, _seconds(suite, cell, seconds, trained)
 
 
+def side_of(suite: Suite) -> int:
+    """Pixels a side of a suite's images, as far as that can be said without opening the dataset."""
+    return suite.image_size or SIDES.get(suite.dataset, 32)
+
+
 def _seconds_per_image(suite: Suite, network: str, device: torch.device) -> float:
     """Seconds that one image takes in one training step."""
-    side = suite.image_size or SIDES.get(suite.dataset, 32)
+    side = side_of(suite)
     rng = generator("estimate")
     pixels = torch.randint(0, 256, (PROBE, 3, side, side), generator=rng, dtype=torch.uint8)
     images = Images(pixels, torch.arange(PROBE) % 10, tuple(map(str, range(10))))
@@ -51,7 +56,7 @@ def _seconds_per_image(suite: Suite, network: str, device: torch.device) -> floa
     return (time.perf_counter() - start) / (2 * PROBE)
 
 
-def _seconds(suite: Suite, cell: Cell, seconds, trained: set[tuple[str, int]]) -> float:  # type: ignore[no-untyped-def]
+def _seconds(suite: Suite, cell: Cell, seconds, trained: set[tuple[object, ...]]) -> float:  # type: ignore[no-untyped-def]
     def cost(network: str, recipe: Recipe) -> float:
         return float(seconds(network)) * recipe.steps * recipe.batch_size
 
@@ -71,13 +76,17 @@ def _seconds(suite: Suite, cell: Cell, seconds, trained: set[tuple[str, int]]) -
         return cost(cell.method.split(":")[0], suite.student.recipe)
     if cell.task == "visual":
         return suite.sizes.members * 2e-3 + (suite.sizes.members / 1e4) ** 2 * 10
+    attack = parse(cell.method, attacks)
+    if attack.family == "memorization":
+        owner = suite.memorization[scenario_of(cell.method)]
+        return _memorization_seconds(owner, attack, cost, trained, (cell.defense, cell.seed))
     return _attack_seconds(suite, cell, seconds, cost)
 
 
 def _attack_seconds(suite: Suite, cell: Cell, seconds, cost) -> float:  # type: ignore[no-untyped-def]
     attack = parse(cell.method, attacks)
-    if attack.family == "memorization":
-        return _memorization_seconds(suite.memorization[scenario_of(cell.method)], attack, cost)
+    if attack.family == "membership":
+        return (suite.sizes.members / 1e4) ** 2 * 10
     if attack.family == "gradient":
         clients = suite.gradient[scenario_of(cell.method)]
         steps = getattr(attack, "iterations", 1) * getattr(attack, "restarts", 1) * clients.local_steps
@@ -88,9 +97,12 @@ def _attack_seconds(suite: Suite, cell: Cell, seconds, cost) -> float:  # type: 
     return float(2 * 3 * steps * rules.batch_size * seconds(rules.network))
 
 
-def _memorization_seconds(owner: DataOwner, attack: Attack, cost) -> float:  # type: ignore[no-untyped-def]
-    """The attacked training and the same without an attacker, as if nothing were shared between scenarios."""
-    size = owner.recipe.batch_size
-    extra = getattr(attack, "per_step", 0) / size
-    tuning = 2 * cost(owner.network, owner.fine_tuning) if owner.fine_tuning else 0.0
-    return float((2 + extra) * cost(owner.network, owner.recipe) + tuning)
+def _memorization_seconds(owner: DataOwner, attack: Attack, cost, trained, where) -> float:  # type: ignore[no-untyped-def]
+    """The attacked training and the same without an attacker, each once on a release, and the washing of both."""
+    total = 2 * cost(owner.network, owner.fine_tuning) if owner.fine_tuning else 0.0
+    extra = getattr(attack, "per_step", 0) / owner.recipe.batch_size
+    for code, passes in ((attack, 1 + extra), (None, 1)):
+        key = (*where, owner.network, str(owner.recipe), code)
+        total += 0.0 if key in trained else passes * cost(owner.network, owner.recipe)
+        trained.add(key)
+    return float(total)

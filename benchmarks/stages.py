@@ -9,12 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from attacks.gradient.clients import GradientClients
-from attacks.judge import judge_class, judge_images, judge_memorization
+from attacks.judge import judge_class, judge_images, judge_members, judge_memorization
 from attacks.memorization.owner import DataOwner
 from attacks.registry import Attack, attacks
 from attacks.scenario import Scenario, attacked_order
-from attacks.truth import Truth
-from attacks.view import HonestEncoder
+from attacks.truth import Truth, Verdict
+from attacks.view import HonestEncoder, Reconstructions, Scores
 from benchmarks.galleries import save_gallery
 from benchmarks.store import Cache, RunFolder, digest
 from benchmarks.suite import Suite, Training, parameters, parse, scenario_of
@@ -112,7 +112,6 @@ class Bench:
         return Victims(
             release.images,
             attacked_order(release, own),
-            networks=self.networks,
             seed=own,
             device=self.device,
             progress=self.progress,
@@ -125,6 +124,7 @@ class Bench:
         return Truth(
             released=release.images,
             victims=scenario.order,
+            candidates=scenario.candidate_order,
             batch=batch,
             source_index=source,
             split=repetition.split,
@@ -206,18 +206,33 @@ def attack_stage(bench: Bench, cell: Cell) -> Outcome:
     seed = bench.seed("attack", cell.method, cell.defense, cell.seed)
     guess = attack.run(scenario.view(attack, cell.method), seed=seed, device=bench.device)
     truth = bench.truth(cell, scenario, scenario.clients.batch if attack.family == "gradient" else 1)
-    if attack.goal == "class":
+    if isinstance(guess, Scores):
+        verdict = judge_members(guess, truth)
+    elif attack.goal == "class":
         control = attack.run(scenario.view(attack, cell.method, null=True), seed=seed, device=bench.device)
+        assert isinstance(control, Reconstructions)
         verdict = judge_class(guess, control, truth)
     elif attack.family == "memorization":
-        verdict = judge_memorization(guess, truth, models[-1], scenario.data_owner()(HonestEncoder()))
+        verdict = _memorization(guess, truth, attack, models, scenario)
     else:
         verdict = judge_images(guess, truth)
-    save_gallery(bench.folder.gallery(cell.id), guess, truth)
+    if isinstance(guess, Reconstructions):
+        save_gallery(bench.folder.gallery(cell.id), guess, truth)
     grants = ", ".join(sorted(access.name for access in attack.needs))
     conditions = {"threat model": grants, "parameters": json.dumps(parameters(attack))} | scenario.conditions(attack)
-    conditions |= {name: f"{value:.3g}" for name, value in guess.notes.items()}
+    conditions |= {f"noticed, {name}": f"{value:.3g}" for name, value in guess.notes.items()}
+    if unwashed := bench.suite.unwashed(cell.method):
+        conditions["power shown by"] = unwashed
     return Outcome(verdict.measurements, verdict.absent, conditions)
+
+
+def _memorization(
+    guess: Reconstructions, truth: Truth, attack: Attack, models: list[nn.Module], scenario: Scenario
+) -> Verdict:
+    if not models:
+        raise RuntimeError("the attack returned without having its model trained")
+    honest = scenario.data_owner()(HonestEncoder())
+    return judge_memorization(guess, truth, model=models[0], honest=honest, bits=getattr(attack, "stores_bits", False))
 
 
 def scenario_for(bench: Bench, cell: Cell, attack: Attack, handed_out: Callable[[nn.Module], None]) -> Scenario:

@@ -1,5 +1,6 @@
 """A run folder and the cache: where results lie, named by what they depend on."""
 
+import copy
 import hashlib
 import json
 import os
@@ -123,10 +124,12 @@ class Cache:
     def load(self, key: str, network: nn.Module) -> bool:
         """Load weights into a network; False where there are none, or they do not fit or are damaged."""
         file = self.root / f"{key}.safetensors"
+        trial = copy.deepcopy(network)  # a failing load leaves what it has read
         try:
-            network.load_state_dict(load_file(file))
+            trial.load_state_dict(load_file(file))
         except (FileNotFoundError, SafetensorError, RuntimeError):
             return False
+        network.load_state_dict(trial.state_dict())
         return True
 
     def save(self, key: str, network: nn.Module) -> None:

@@ -5,7 +5,7 @@ import json
 import math
 import tomllib
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -98,6 +98,16 @@ class Suite(_Strict):
             return self.gradient
         return self.memorization if family == "memorization" else {}
 
+    def unwashed(self, spec: str) -> str:
+        """The attack of this suite that differs from a memorization attack only in that nothing washes the model."""
+        owner = self.memorization.get(scenario_of(spec))
+        if owner is None or not owner.washes or family_of(spec) != "memorization":
+            return ""
+        plain = replace(owner, fine_tuning=None, pruning=0.0, rounding="none")
+        body = spec.partition("@")[0]
+        alike = [other for other in self.attacks if other.partition("@")[0] == body]
+        return next((other for other in alike if self.memorization.get(scenario_of(other)) == plain), "")
+
     @property
     def hash(self) -> str:
         """Hash of everything that bears on a cell's result; adding a defense, an attack or a seed keeps it."""
@@ -141,20 +151,22 @@ def scenario_of(spec: str) -> str:
     return spec.partition("@")[2] or "default"
 
 
+def family_of(spec: str) -> str:
+    """The family of the attack that a spec names, or nothing where there is none of this name."""
+    name = spec.partition("@")[0].partition(":")[0]
+    return attack_registry[name].family if name in attack_registry else ""
+
+
 def _unknown_scenarios(suite: Suite) -> list[str]:
     problems = []
     for spec in suite.attacks:
-        name, at, _ = spec.partition("@")
-        name = name.partition(":")[0]
-        if name not in attack_registry:
-            continue
-        family = attack_registry[name].family
-        known = suite.scenarios(family)
-        if at and not known:
-            problems.append(f"{spec!r}: {family} attacks have no scenarios; leave what follows @ out")
-        elif known and scenario_of(spec) not in known:
-            choices = ", ".join(known)
-            problems.append(f"{spec!r}: there is no {family} scenario {scenario_of(spec)!r}; there are: {choices}")
+        family, wanted = family_of(spec), scenario_of(spec)
+        if family not in ("gradient", "memorization"):
+            if family and "@" in spec:
+                problems.append(f"{spec!r}: {family} attacks have no scenarios; leave what follows @ out")
+        elif wanted not in suite.scenarios(family):
+            known = ", ".join(suite.scenarios(family)) or "none; take another suite"
+            problems.append(f"{spec!r}: suite {suite.name} has no {family} scenario {wanted!r}; those it has: {known}")
     return problems
 
 

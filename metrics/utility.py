@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from metrics.rates import Interval, mean_over_images, wilson
+from metrics.rates import Interval, clopper_pearson, mean_over_images, wilson
 
 
 def accuracy(logits: Tensor, labels: Tensor, *, level: float = 0.95) -> Interval:
@@ -25,7 +25,8 @@ def accuracy(logits: Tensor, labels: Tensor, *, level: float = 0.95) -> Interval
 def accuracy_cost(logits: Tensor, reference: Tensor, labels: Tensor, *, level: float = 0.95) -> Interval:
     """Accuracy that a network loses against a reference: mean of [reference right] - [network right].
 
-    The interval is a bootstrap over test images, paired: both networks answer the same ones.
+    The interval is a bootstrap over test images, paired: both networks answer the same ones. Where no answer
+    differs, it is what Clopper and Pearson's exact interval leaves possible either way.
 
     Args:
         logits: (N, K) of the network.
@@ -39,4 +40,8 @@ def accuracy_cost(logits: Tensor, reference: Tensor, labels: Tensor, *, level: f
     if torch.isnan(logits).any() or torch.isnan(reference).any():
         raise ValueError("a network's outputs are NaN")
     lost = (reference.argmax(1) == labels).double() - (logits.argmax(1) == labels).double()
+    if not lost.any():
+        possible = clopper_pearson(0, len(labels), level=level).high
+        assert possible is not None
+        return Interval(0.0, -possible, possible)
     return mean_over_images(lost.numpy(), level=level)

@@ -11,6 +11,7 @@ from metrics.measurement import Measurement
 from reports.verdicts import FIGURE, Results
 
 MARKERS = "os^DvP*X<>hp"
+EXCESS = {"private": "members leak: SSIM excess over strangers", "members": "members leak: AUC over chance"}
 
 
 def _bars(figure: Measurement) -> list[list[float]]:
@@ -36,9 +37,10 @@ def privacy_utility(results: Results, file: Path) -> None:
     for axis in axes.flat[len(results.attacks) :]:
         axis.set_visible(False)
     for axis, attack in zip(axes.flat, results.attacks, strict=False):
+        question = results.questions(attack)[-1]
         for index, defense in enumerate(results.defenses):
             x = results.figure(defense, "utility", student, "student.accuracy")
-            y = results.figure(defense, "attack", attack, FIGURE["private"])
+            y = results.figure(defense, "attack", attack, FIGURE[question])
             if y is None or (x is None and results.students):
                 continue
             axis.errorbar(
@@ -52,14 +54,13 @@ def privacy_utility(results: Results, file: Path) -> None:
                 linestyle="none",
                 label=_plain(defense),
             )
-        control = results.control(attack, "private")
+        control = results.control(attack, question)
         axis.axhline(0, color="0.6", linewidth=0.8)
         note = "" if control.validated else f"\nnot validated: {control.why}"
         axis.set_title(_plain(results.label(attack) + note), fontsize=9)
+        axis.set_ylabel(EXCESS[question], fontsize=8)
         axis.set_xlabel("test accuracy of a student (%)" if results.students else "release", fontsize=8)
         axis.tick_params(labelsize=7)
-    for line in axes:
-        line[0].set_ylabel("members leak: SSIM excess over strangers", fontsize=8)
     handles, labels = axes[0][0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="lower center", ncol=2, fontsize=7, frameon=False)
     rows = (len(labels) + 1) // 2

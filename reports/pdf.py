@@ -11,7 +11,7 @@ import typst
 from reports.figures import privacy_utility
 from reports.sentences import sentence
 from reports.tables import tables
-from reports.verdicts import Results
+from reports.verdicts import SILENT, Results
 
 
 def _galleries(results: Results, folder: Path) -> list[dict[str, str]]:
@@ -21,7 +21,7 @@ def _galleries(results: Results, folder: Path) -> list[dict[str, str]]:
         for defense in results.defenses:
             record = next(iter(results.of(defense, "attack", attack)), None)
             if record and (folder / "galleries" / f"{record.cell.id}.png").is_file():
-                verdict = results.verdict(defense, attack, "private")
+                verdict = results.leak(defense, attack)
                 found.append(
                     {
                         "file": f"galleries/{record.cell.id}.png",
@@ -39,7 +39,7 @@ def content(results: Results, run: dict[str, Any], folder: Path) -> dict[str, An
         for question in results.questions(attack):
             control = results.control(attack, question)
             state = "validated" if control.validated else f"not validated: {control.why}"
-            controls.append(f"{attack.split(':')[0]}, {'members leak' if question == 'private' else 'worked'}: {state}")
+            controls.append(f"{attack.split(':')[0]}, {'members leak' if question in SILENT else 'worked'}: {state}")
     failed = [
         f"{r.cell.defense} {r.cell.task} {r.cell.method} seed {r.cell.seed}: {r.reason.splitlines()[0]}"
         for r in results.records

@@ -1,7 +1,7 @@
 """One sentence per defense, for the first page."""
 
 from reports.tables import show
-from reports.verdicts import Results
+from reports.verdicts import SILENT, Results
 
 
 def sentence(results: Results, defense: str) -> str:
@@ -19,9 +19,11 @@ def sentence(results: Results, defense: str) -> str:
 
 
 def _finding(results: Results, defense: str, attack: str) -> str:
-    first, _ = results.questions(attack)
+    first = results.questions(attack)[0]
     yes = "shows what the class looks like" if first == "class" else "works"
     worked = {"yes": yes, "no": "does not work"}.get(results.worked(defense, attack), "cannot be judged")
-    members = results.verdict(defense, attack, "private")
+    members = results.leak(defense, attack)
     found = {"leaks": "gives members away", "no leak found": "finds no leak of members"}
+    if first in SILENT:
+        return found.get(members, f"says nothing on members ({members})")
     return f"{worked} and {found.get(members, f'says nothing on members ({members})')}"

@@ -7,17 +7,28 @@ from typing import Literal
 from metrics.measurement import Measurement
 from reports.records import Record, pool
 
-Question = Literal["trained", "class", "private"]
+Question = Literal["trained", "class", "private", "members"]
 
 FIGURE: dict[Question, str] = {
     "trained": "trained.ssim.excess",
     "class": "class.oracle.excess",
     "private": "private.ssim.excess",
+    "members": "members.auc.excess",
 }
-"""The figure that answers each question, fixed beforehand."""
+"""The figure that answers each question, fixed beforehand; ``members`` is ``private`` asked of scores, not images."""
 
-SECOND: dict[Question, str] = {"private": "source.identification.excess"}
-"""Either figure alone makes members leak: the first sees resemblance to members at large, the second the pairing."""
+SECOND: dict[Question, str] = {"private": "source.identification.excess", "members": "members.tpr-at-1.excess"}
+"""Either figure alone makes members leak: the first sees resemblance to members at large, or how well members are told
+apart on average; the second the pairing, or the few members that are given away for sure."""
+
+SILENT: frozenset[Question] = frozenset({"private", "members"})
+"""The questions that must be answered with no on `disjoint`."""
+
+FAMILY: dict[str, tuple[Question, ...]] = {
+    "gan": ("class", "private"),
+    "membership": ("members",),
+}
+"""The questions that a family of attacks answers: did it work (where that is another question), and do members leak."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +76,8 @@ class Results:
         found = [record.get(name) for record in self.of(defense, task, method)]
         if len(found) < self.seeds or not all(found):
             return None
-        return pool((m for m in found if m), over_seeds=task == "utility")
+        trained = task == "utility" or name.startswith(("model.", "honest."))
+        return pool((m for m in found if m), over_seeds=trained)
 
     def missing(self, defense: str, task: str, method: str, name: str = "") -> str:
         """Why a figure is not there: ``failed``, ``n/a: why`` or ``n/a``."""
@@ -83,12 +95,27 @@ class Results:
         """The spec of the defense of this name (a control), or None."""
         return next((spec for spec in self.defenses if spec.split(":")[0] == name), None)
 
+    def unwashed(self, attack: str) -> str:
+        """The attack that shows this one's power: itself, or the same against a model that nobody has washed.
+
+        What is done to a model before it is handed out is under test like a defense; were the attack to succeed in
+        spite of it, a countermeasure that works would look like an attack that does not.
+        """
+        return next(
+            (
+                r.conditions["power shown by"]
+                for r in self.records
+                if r.cell.method == attack and "power shown by" in r.conditions
+            ),
+            attack,
+        )
+
     def control(self, attack: str, question: Question) -> Control:
         """Did the attack succeed on `identity` and, where members are concerned, find nothing on `disjoint`?"""
-        power = self._found(self.named("identity"), attack, question)
+        power = self._found(self.named("identity"), self.unwashed(attack), question)
         silence = None
         problems = []
-        if question == "private":
+        if question in SILENT:
             disjoint = self.named("disjoint")
             loud = self._found(disjoint, attack, question)
             silence = None if loud is None else not loud
@@ -99,9 +126,9 @@ class Results:
             problems.append("identity not measured")
         elif not power:
             problems.append("no power shown on identity")
-        if question == "private" and silence is None:
+        if question in SILENT and silence is None:
             problems.append("disjoint not measured")
-        elif question == "private" and not silence:
+        elif question in SILENT and not silence:
             problems.append("false alarm on disjoint")
         return Control(power, silence, ", ".join(problems))
 
@@ -119,9 +146,9 @@ class Results:
         """The family of an attack, which decides its table; every attack's record carries it."""
         return next((r.conditions["family"] for r in self.records if r.cell.method == attack and r.conditions), "")
 
-    def questions(self, attack: str) -> tuple[Question, Question]:
-        """The two questions an attack answers: did it work, and do members leak."""
-        return ("class", "private") if self.family(attack) == "gan" else ("trained", "private")
+    def questions(self, attack: str) -> tuple[Question, ...]:
+        """The questions an attack answers: the last is whether members leak."""
+        return FAMILY.get(self.family(attack), ("trained", "private"))
 
     def _found(self, defense: str | None, attack: str, question: Question) -> bool | None:
         if defense is None:
@@ -133,8 +160,11 @@ class Results:
         return any(self._above_zero(defense, attack, name) for name in names)
 
     def worked(self, defense: str, attack: str) -> str:
-        """Whether the attack got what its victim trained on: ``yes``, ``no``, or why that is not known."""
-        answer = self.verdict(defense, attack, self.questions(attack)[0])
+        """Whether the attack got what its victim trained on: ``yes``, ``no``, why that is not known, or ``-``."""
+        first, *more = self.questions(attack)
+        if not more:
+            return "-"
+        answer = self.verdict(defense, attack, first)
         return {"leaks": "yes", "no leak found": "no"}.get(answer, answer)
 
     def _above_zero(self, defense: str, attack: str, name: str) -> bool:
@@ -142,6 +172,10 @@ class Results:
         figure = self.figure(defense, "attack", attack, name)
         each = [record.get(name) for record in self.of(defense, "attack", attack)]
         return bool(figure and figure.low is not None and figure.low > 0 and all(m and m.value > 0 for m in each))
+
+    def leak(self, defense: str, attack: str) -> str:
+        """The verdict on members."""
+        return self.verdict(defense, attack, self.questions(attack)[-1])
 
     def verdict(self, defense: str, attack: str, question: Question) -> str:
         """``leaks``, ``no leak found``, ``not validated: why``, ``failed`` or ``n/a``; never ``safe``."""

@@ -3,9 +3,10 @@
 import json
 from pathlib import Path
 
+from reports.formats import to_csv, to_latex, to_markdown
 from reports.pdf import write_pdf
 from reports.records import read_records
-from reports.tables import tables, to_csv, to_latex, to_markdown
+from reports.tables import tables
 from reports.verdicts import Results
 
 

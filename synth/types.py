@@ -75,6 +75,12 @@ class Images:
         return self.pixels.float() / 255
 
 
+def concatenate(*parts: Images) -> Images:
+    """Images of the same classes, one part behind the other."""
+    pixels, labels = torch.cat([part.pixels for part in parts]), torch.cat([part.labels for part in parts])
+    return Images(pixels, labels, parts[0].classes)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Split:
     """The disjoint parts of a dataset, by seed.

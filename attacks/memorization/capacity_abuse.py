@@ -64,9 +64,9 @@ class CapacityAbuse(Memorization):
     """Teach the model, beside its task, labels of synthetic inputs that spell training images.
 
     The attacker wrote the training code, which the data owner runs on the release in good faith; it trains on
-    synthetic inputs as well, two for each pixel, whose labels sum to the pixel's value. Only the answers of the trained
-    model can be had: the attacker makes the same inputs again and asks for their labels. Success is reading the
-    training images back; privacy leaks if what is read resembles the private images more than strangers'.
+    synthetic inputs as well, two for each pixel, whose labels sum to the pixel's level, one of sixteen. Only answers of
+    the trained model can be had: the attacker makes the same inputs again and asks for their labels. Success is
+    reading the training images back; privacy leaks if what is read resembles the private images more than strangers'.
 
     Differs from the paper: with K < 9 classes a pixel has 2 K - 1 levels instead of sixteen; synthetic inputs
     are smooth in the pixel's position (:class:`SyntheticInputs`) instead of blank but for one pixel, which a network
@@ -74,7 +74,7 @@ class CapacityAbuse(Memorization):
     has a weight: at 1 the accuracy cost was 4 points whatever was hidden, at 0.3 it was 2.
 
     Args:
-        per_step: synthetic inputs in each step; every label has to be seen some fifteen times.
+        per_step: synthetic inputs in each step; every label has to be seen some ten times.
         strength: weight of their loss, where that of the images is 1. Larger hides more surely and costs more
             accuracy.
 
@@ -96,7 +96,7 @@ class CapacityAbuse(Memorization):
 
     def room(self, network: nn.Module, pixels: int, classes: int) -> int:
         """One label a weight, two labels a value: a bound by counting, which a short training does not reach."""
-        return weights(network) // (2 * pixels)
+        return 0 if classes < 2 else weights(network) // (2 * pixels)
 
     def encode(self, network: nn.Module, images: Images) -> Encoding:
         """Synthetic inputs beside the training set."""

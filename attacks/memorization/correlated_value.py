@@ -23,15 +23,19 @@ def header(count: int) -> Tensor:
     return torch.randint(0, 256, (count,), generator=generator("correlated-value header")).float()
 
 
-def slots(values: int) -> Tensor:
-    """Which of the weights carry the header, as a mask over as many weights as `values` images' values take."""
-    length = values + -(-values // (PERIOD - 1))
+def taken(values: int) -> int:
+    """How many weights it takes to hide so many values, the header's included."""
+    return values + -(-values // (PERIOD - 1))
+
+
+def slots(length: int) -> Tensor:
+    """Which of so many weights carry the header."""
     return torch.arange(length) % PERIOD == 0
 
 
 def interleave(values: Tensor) -> Tensor:
     """A header value before every fifteen values of the images."""
-    known = slots(len(values))
+    known = slots(taken(len(values)))
     signal = torch.empty(len(known))
     signal[known], signal[~known] = header(int(known.sum())), values.float()
     return signal
@@ -51,7 +55,7 @@ def read(theta: Tensor, tensors: Tensor) -> Tensor:
         theta: (n,) the weights that carry header and images.
         tensors: (n,) the tensor that each lies in; those with too few header values use the line through all of them.
     """
-    known = torch.arange(len(theta)) % PERIOD == 0
+    known = slots(len(theta))
     truth = header(int(known.sum()))
     slope, intercept = line(theta[known], truth)
     values = slope * theta + intercept
@@ -81,7 +85,7 @@ class CorrelatedValue(WhiteBoxMemorization):
         strength: lambda of the correlation term: larger hides more surely and costs more accuracy.
 
     Raises:
-        ValueError: more images than fit.
+        ValueError: a negative strength, or more images than fit.
     """
 
     strength: float = 1.5
@@ -105,6 +109,6 @@ class CorrelatedValue(WhiteBoxMemorization):
 
     def decode(self, network: nn.Module, count: int, shape: Shape) -> tuple[Tensor, dict[str, float]]:
         """By the lines through the header."""
-        length = len(slots(count * math.prod(shape)))
+        length = taken(count * math.prod(shape))
         values = read(carrier(network)[:length].detach(), tensor_of(network)[:length])
         return values.round().clamp(0, 255).to(torch.uint8).view(count, *shape), {}

@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 
 from attacks.memorization.memorization import Shape, WhiteBoxMemorization, weights
@@ -36,33 +37,44 @@ class LeastSignificantBits(WhiteBoxMemorization):
     before the training and damage is noticed (the note `payload intact`).
 
     Args:
-        bits: lowest bits of a float32 that are overwritten, 1 to 23: at 16, a weight changes by less than 1 %.
+        bits: of a float32's mantissa that are overwritten: at 16, a weight changes by less than 1 %.
+        skip: lowest bits that are cleared and not used: whoever expects rounding to bfloat16 gives up 16.
 
     Raises:
         ValueError: a parameter out of range, or more images than fit.
     """
 
     bits: int = 16
+    skip: int = 0
+
+    stores_bits = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 1 <= self.bits <= 23:
-            raise ValueError(f"lsb.bits must be 1 to 23 (the mantissa of float32), got {self.bits}")
+        if self.bits < 1 or self.skip < 0 or self.bits + self.skip > 23:
+            raise ValueError(
+                f"lsb.bits must be >= 1 and lsb.skip >= 0, together at most 23 (the mantissa of float32), "
+                f"got {self.bits} and {self.skip}"
+            )
 
     def room(self, network: nn.Module, pixels: int, classes: int) -> int:
         """`bits` of every weight, less the header."""
-        return (weights(network) * self.bits - 8 * HEADER.size) // (8 * pixels)
+        return max(0, weights(network) * self.bits - 8 * HEADER.size) // (8 * pixels)
 
     def encode(self, network: nn.Module, images: Images) -> Encoding:
         """Overwrite the bits once the network is trained."""
         bits = pack(self.secrets(network, images))
-        return Encoding(finish=lambda network: overwrite(network, to_low_bits(carrier(network), bits, self.bits)))
+        return Encoding(
+            finish=lambda network: overwrite(network, to_low_bits(carrier(network), bits, self.bits, self.skip))
+        )
 
     def decode(self, network: nn.Module, count: int, shape: Shape) -> tuple[Tensor, dict[str, float]]:
-        """By the header; where that is damaged, from where the images ought to stand."""
-        bits = from_low_bits(carrier(network), self.bits)
+        """From where the images ought to stand; the header says whether they are what was hidden."""
+        length = 8 * (HEADER.size + count * math.prod(shape))
+        bits = from_low_bits(carrier(network)[: -(-length // self.bits)], self.bits, self.skip)
+        body = from_bits(bits[8 * HEADER.size : length], shape)
         try:
-            return unpack(bits), {"payload intact": 1.0}
+            intact = torch.equal(unpack(bits), body)
         except Damaged:
-            body = bits[8 * HEADER.size :][: 8 * count * math.prod(shape)]
-            return from_bits(body, shape), {"payload intact": 0.0}
+            intact = False
+        return body, {"payload intact": float(intact)}

@@ -3,11 +3,12 @@
 import math
 from abc import abstractmethod
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from attacks.memorization.payload import carrier
+from attacks.memorization.payload import carriers
 from attacks.registry import Attack
 from attacks.view import Access, Encoding, Reconstructions, TrainedModel, View
 from synth.types import Images
@@ -33,10 +34,14 @@ class Memorization(Attack):
     family = "memorization"
     goal = "images"
     needs = frozenset({Access.TRAINER})
+    stores_bits: ClassVar[bool] = False
+    """Whether a value's bits are hidden one by one, so that it makes sense to count the wrong ones."""
 
     def __post_init__(self) -> None:
         if self.images < 1:
             raise ValueError(f"images must be >= 1, got {self.images}")
+        if getattr(self, "strength", 0) < 0:
+            raise ValueError(f"strength must be >= 0, got {getattr(self, 'strength', 0)}")
 
     @abstractmethod
     def room(self, network: nn.Module, pixels: int, classes: int) -> int:
@@ -66,7 +71,7 @@ class Memorization(Attack):
         size = f"{image_shape[2]}x{image_shape[1]}"
         share = self.images / max(1, gray if self.gray else color)
         kind = "gray" if self.gray else "RGB"
-        return f"holds {gray} gray or {color} RGB images of {size}; {self.images} {kind} are hidden, {share:.0%} of it"
+        return f"holds {gray} gray or {color} RGB images of {size}; {self.images} {kind} asked for, {share:.0%} of it"
 
     def secrets(self, network: nn.Module, images: Images) -> Tensor:
         """The uint8 images to hide, if they fit.
@@ -104,4 +109,4 @@ class WhiteBoxMemorization(Memorization):
 
 def weights(network: nn.Module) -> int:
     """How many parameters can carry a payload."""
-    return len(carrier(network))
+    return sum(parameter.numel() for parameter in carriers(network))

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 from torch.nn.utils import prune
 
+from attacks.memorization.payload import carriers
 from attacks.view import Encoder
 from synth.training import Recipe, train
 from synth.types import Images, derive_seed
@@ -40,6 +41,11 @@ class DataOwner:
     def __post_init__(self) -> None:
         if not 0 <= self.pruning < 1:
             raise ValueError(f"pruning must be in [0, 1), got {self.pruning}")
+
+    @property
+    def washes(self) -> bool:
+        """Whether anything is done to the model."""
+        return self.fine_tuning is not None or self.pruning > 0 or self.rounding != "none"
 
     def describe(self) -> str:
         """What a reconstruction depends on, as it stands on the row."""
@@ -127,7 +133,7 @@ def round_to_bf16(network: nn.Module) -> None:
 @torch.no_grad()
 def round_to_int8(network: nn.Module) -> None:
     """Round every weight tensor to 255 levels an output channel, symmetric about 0; biases and norms stay."""
-    for weight in (parameter for parameter in network.parameters() if parameter.ndim > 1):
+    for weight in carriers(network):
         scale = weight.abs().flatten(1).amax(1).clamp_min(1e-12) / 127
         zero = torch.zeros_like(scale, dtype=torch.int32)
         weight.copy_(torch.fake_quantize_per_channel_affine(weight.contiguous(), scale, zero, 0, -127, 127))

@@ -1,4 +1,4 @@
-"""Images as bits, and bits as they hide in weights or labels; every function here has its inverse beside it.
+"""Images as bits, and bits as they hide in weights or labels; what writes has what reads beside it.
 
 Layouts are those of Song, Ristenpart and Shmatikov (arXiv 1709.07886): parameters in their order, pixels channel by
 channel and row by row, the most significant bit first.
@@ -20,22 +20,27 @@ class Damaged(ValueError):
     """Packed images that are not, or no longer, what was packed."""
 
 
+def carriers(network: nn.Module) -> list[nn.Parameter]:
+    """The tensors that carry a payload: every parameter of more than one dimension, in order."""
+    return [parameter for parameter in network.parameters() if parameter.ndim > 1]
+
+
 def carrier(network: nn.Module) -> Tensor:
-    """The parameters that carry a payload: every tensor of more than one dimension, flattened, in order."""
-    return torch.cat([parameter.flatten() for parameter in network.parameters() if parameter.ndim > 1])
+    """All of them, flattened, as one vector."""
+    return torch.cat([parameter.flatten() for parameter in carriers(network)])
 
 
 @torch.no_grad()
 def overwrite(network: nn.Module, values: Tensor) -> None:
     """Write what :func:`carrier` reads."""
-    tensors = [parameter for parameter in network.parameters() if parameter.ndim > 1]
+    tensors = carriers(network)
     for tensor, part in zip(tensors, values.split([t.numel() for t in tensors]), strict=True):
         tensor.copy_(part.view(tensor.shape))
 
 
 def tensor_of(network: nn.Module) -> Tensor:
     """For each carrying parameter the number of the tensor that it lies in."""
-    sizes = torch.tensor([parameter.numel() for parameter in network.parameters() if parameter.ndim > 1])
+    sizes = torch.tensor([parameter.numel() for parameter in carriers(network)])
     return torch.arange(len(sizes)).repeat_interleave(sizes)
 
 
@@ -55,8 +60,9 @@ def to_signs(pixels: Tensor) -> Tensor:
 
 
 def from_signs(values: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """The images (N, C, H, W) in the signs of 8 N C H W values; 0 counts as a 1 bit."""
-    return from_bits((values >= 0).to(torch.uint8), shape)
+    """The images (N, C, H, W) in the signs of 8 N C H W values; a 0 is no sign, and counts as half a bit."""
+    bits = (values.detach().cpu().sign().view(-1, 8) + 1) / 2
+    return (bits @ 2.0 ** torch.arange(7, -1, -1)).round().to(torch.uint8).view(-1, *shape)
 
 
 def pack(pixels: Tensor) -> Tensor:
@@ -77,13 +83,15 @@ def unpack(bits: Tensor) -> Tensor:
         raise Damaged("there are no packed images here")
     _, count, channels, height, width, checksum = HEADER.unpack_from(packed)
     body = packed[HEADER.size :][: count * channels * height * width]
-    if len(body) < count * channels * height * width or zlib.crc32(body) != checksum:
+    if not body or len(body) < count * channels * height * width or zlib.crc32(body) != checksum:
         raise Damaged("the packed images are damaged")
     return torch.frombuffer(bytearray(body), dtype=torch.uint8).view(count, channels, height, width)
 
 
-def to_low_bits(values: Tensor, bits: Tensor, width: int) -> Tensor:
-    """float32 values whose `width` lowest bits are replaced by `bits`, as many values as it takes.
+def to_low_bits(values: Tensor, bits: Tensor, width: int, skip: int = 0) -> Tensor:
+    """float32 values of which `width` bits above the `skip` lowest are replaced by `bits`, as many values as it takes.
+
+    What is skipped is cleared, so that rounding it away does not carry into the payload.
 
     Raises:
         ValueError: more bits than the values hold.
@@ -93,14 +101,14 @@ def to_low_bits(values: Tensor, bits: Tensor, width: int) -> Tensor:
     filled = torch.nn.functional.pad(bits.int(), (0, -len(bits) % width)).view(-1, width)
     payload = (filled << torch.arange(width - 1, -1, -1)).sum(1, dtype=torch.int32)
     raw = values.detach().cpu().float().clone().view(torch.int32)
-    raw[: len(payload)] = (raw[: len(payload)] & ~((1 << width) - 1)) | payload
+    raw[: len(payload)] = (raw[: len(payload)] & ~((1 << (width + skip)) - 1)) | (payload << skip)
     return raw.view(torch.float32)
 
 
-def from_low_bits(values: Tensor, width: int) -> Tensor:
-    """All bits that stand in the `width` lowest of float32 values, as uint8."""
+def from_low_bits(values: Tensor, width: int, skip: int = 0) -> Tensor:
+    """All bits that stand there, as uint8."""
     raw = values.detach().cpu().float().contiguous().view(torch.int32)
-    return ((raw[:, None] >> torch.arange(width - 1, -1, -1)) & 1).to(torch.uint8).flatten()
+    return ((raw[:, None] >> torch.arange(skip + width - 1, skip - 1, -1)) & 1).to(torch.uint8).flatten()
 
 
 def levels(classes: int) -> int:

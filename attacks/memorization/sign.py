@@ -23,15 +23,17 @@ class Sign(WhiteBoxMemorization):
     is read resembles the private images more than strangers'.
 
     Args:
-        strength: lambda of the penalty, which over a training of T steps at learning rate r and momentum 0.9 can move
-            a weight by about 10 r T lambda / (bits hidden): that must exceed the weights' size. Larger hides more
-            surely and costs more accuracy.
+        strength: lambda of the penalty, which over a training of T steps at momentum 0.9 can move
+            a weight by about 5 r T lambda / (bits hidden), where r is the peak rate of a recipe that rises to it and
+            falls: that must exceed the weights' size. Larger hides more surely and costs more accuracy.
 
     Raises:
-        ValueError: more images than fit.
+        ValueError: a negative strength, or more images than fit.
     """
 
     strength: float = 200.0
+
+    stores_bits = True
 
     def room(self, network: nn.Module, pixels: int, classes: int) -> int:
         """One bit of every weight."""
@@ -47,5 +49,5 @@ class Sign(WhiteBoxMemorization):
         return Encoding(penalty=penalty)
 
     def decode(self, network: nn.Module, count: int, shape: Shape) -> tuple[Tensor, dict[str, float]]:
-        """The signs of as many weights as there are bits."""
+        """The signs of as many weights as there are bits; a pruned weight says nothing of its bit."""
         return from_signs(carrier(network)[: 8 * count * math.prod(shape)], shape), {}

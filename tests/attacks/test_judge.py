@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from attacks.candidates import chance, class_means
-from attacks.judge import judge_class, judge_images, judge_memorization
+from attacks.judge import judge_class, judge_images, judge_members, judge_memorization
 from attacks.truth import Truth
-from attacks.view import Reconstructions
+from attacks.view import Reconstructions, Scores
 from synth.types import Images, Split
 
 
@@ -52,7 +52,7 @@ def test_a_perfect_reconstruction(truth):
     order = truth.victims
     guess = Reconstructions(truth.released.float()[order], truth.released.labels[order], torch.arange(4))
     found = figures(judge_images(guess, truth))
-    assert found["trained.mae"].value == 0
+    assert found["trained.mae.attack"].value == 0
     assert found["trained.psnr.attack"].value == pytest.approx(80, abs=1e-3)
     assert found["labels.accuracy"].value == 1
     assert found["trained.identification.attack"].value == 1
@@ -69,7 +69,7 @@ def test_guessing_strangers_is_no_leak(truth):
     guess = Reconstructions(strangers.float()[truth.victims], strangers.labels[truth.victims], torch.arange(4))
     found = figures(judge_images(guess, truth))
     assert found["private.psnr.excess"].value == pytest.approx(-(80 - 22.11), abs=0.01)
-    assert found["trained.mae"].value == pytest.approx(20)
+    assert found["trained.mae.attack"].value == pytest.approx(20)
     assert found["source.identification.attack"].value == 0
 
 
@@ -79,7 +79,7 @@ def test_victims_are_found_in_the_order_of_the_attack(truth):
         truth.released.float()[truth.victims], truth.released.labels[truth.victims], torch.tensor([1, 0, 2, 3])
     )
     found = figures(judge_images(guess, truth))
-    assert found["trained.mae"].value == pytest.approx(2 * 200 / 4)
+    assert found["trained.mae.attack"].value == pytest.approx(2 * 200 / 4)
     assert found["labels.accuracy"].value == 0.5
 
 
@@ -130,12 +130,12 @@ def test_a_clients_images_are_paired_once_for_the_least_error(truth):
     swapped = torch.tensor([1, 0, 3, 2])
     guess = Reconstructions(right.float()[swapped], right.labels[swapped], torch.tensor([0, 0, 1, 1]))
     found = figures(judge_images(guess, batched))
-    assert found["trained.mae"].value == 0
+    assert found["trained.mae.attack"].value == 0
     assert found["labels.accuracy"].value == 1
     assert found["trained.ssim.best"].value == pytest.approx(1)
     assert found["source.psnr.attack"].value == pytest.approx(80, abs=1e-3)
     across = Reconstructions(right.float().flip(0), right.labels.flip(0), torch.tensor([0, 0, 1, 1]))
-    assert figures(judge_images(across, batched))["trained.mae"].value > 0
+    assert figures(judge_images(across, batched))["trained.mae.attack"].value > 0
 
 
 def test_repeated_labels_count_as_often_as_they_are_there(truth):
@@ -187,7 +187,7 @@ def test_gray_guesses_are_judged_in_gray(make_truth, scenario, pairing):
     victims = truth.released.take(truth.victims[:4])
     guess = Reconstructions(victims.gray().float(), victims.labels, torch.arange(4))
     found = {m.name: m.value for m in judge_images(guess, truth).measurements}
-    assert found["trained.mae"] == 0
+    assert found["trained.mae.attack"] == 0
     assert found["trained.ssim.attack"] == pytest.approx(1)
     assert found["trained.identification.attack"] == 1
 
@@ -213,10 +213,56 @@ def test_memorization_by_hand(make_truth, scenario, pairing):
         return Lookup()
 
     count = len(truth.split.test)
-    found = {m.name: m for m in judge_memorization(guess, truth, model(50), model(60)).measurements}
+    found = {
+        m.name: m for m in judge_memorization(guess, truth, model=model(50), honest=model(60), bits=True).measurements
+    }
     assert found["trained.bit-errors"].value == pytest.approx(1 / 8)
-    assert found["trained.mae"].value == pytest.approx(1, rel=1e-4)
+    assert found["trained.mae.attack"].value == pytest.approx(1, rel=1e-4)
     assert found["model.accuracy"].value == pytest.approx(100 * 50 / count)
     assert found["honest.accuracy"].value == pytest.approx(100 * 60 / count)
     assert found["model.cost"].value == pytest.approx(1000 / count)
     assert found["model.cost"].low > 0, "paired: the ten images are lost for sure"
+    same = judge_memorization(guess, truth, model=model(50), honest=model(50), bits=False)
+    found = {m.name: m for m in same.measurements}
+    assert found["model.cost"].value == 0
+    assert found["model.cost"].high > 100 / count, "no difference on 200 images is not no difference"
+    assert "trained.bit-errors" not in found
+    assert "trained.bit-errors" in same.absent
+
+
+def test_membership_by_hand(truth):
+    """Candidates 4 members and 4 others: three members score above all others, one below all."""
+    order = torch.tensor([4, 0, 5, 1, 6, 2, 7, 3])
+    shown = replace(truth, candidates=order)
+    values = torch.tensor([0.1, 0.9, 0.2, 0.8, 0.3, 0.7, 0.4, 0.0])
+    verdict = judge_members(Scores(values), shown)
+    found = {m.name: m for m in verdict.measurements}
+    assert found["members.auc.attack"].value == pytest.approx(12 / 16)
+    assert found["members.auc.control"].value == 0.5
+    assert found["members.auc.excess"].value == pytest.approx(0.25)
+    assert found["members.auc.excess"].low < 0, "eight candidates prove nothing"
+    assert verdict.absent["members.tpr-at-1"] == "4 non-members resolve no false positive rate below 0.25"
+    assert not [name for name in found if "tpr" in name], "nothing below what can be resolved is printed"
+    with pytest.raises(ValueError, match="needs 8 scores, one a candidate, got 7"):
+        judge_members(Scores(values[:7]), shown)
+
+
+def test_tpr_at_one_percent_by_hand(truth):
+    """Of 100 others one may score above the threshold; 60 of 100 members do."""
+    members, holdout = flat([0] * 100, [0] * 100), flat([255] * 100, [0] * 100)
+    shown = replace(truth, split=replace(truth.split, members=members, holdout=holdout), candidates=torch.arange(200))
+    values = torch.cat([torch.full((60,), 2.0), torch.zeros(40), torch.tensor([3.0]), torch.ones(99)])
+    found = {m.name: m for m in judge_members(Scores(values), shown).measurements}
+    assert found["members.tpr-at-1.attack"].value == 0.6
+    assert found["members.tpr-at-1.control"].value == 0.01
+    excess = found["members.tpr-at-1.excess"]
+    assert excess.value == pytest.approx(0.59)
+    assert excess.low == pytest.approx(found["members.tpr-at-1.attack"].low - found["members.tpr-at-1.control"].high), (
+        "no member is claimed that the threshold's own uncertainty could explain"
+    )
+
+
+@pytest.mark.parametrize("values", [torch.tensor([1.0, float("nan")]), torch.ones(2, 2)])
+def test_bad_scores_are_refused(values):
+    with pytest.raises(ValueError, match="finite, one for each candidate"):
+        Scores(values)

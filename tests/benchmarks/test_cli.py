@@ -10,6 +10,7 @@ from PIL import Image
 from benchmarks import cli, suite
 from benchmarks.runner import plan
 from reports.records import read_records
+from reports.verdicts import Results
 
 TINY = """
 name = "tiny"
@@ -17,7 +18,7 @@ dataset = "digits"
 defenses = ["identity", "disjoint", "bn-matching:images_per_statistic=1,images=20,steps=3,batch_size=20"]
 attacks = [
     "inverting-gradients:iterations=3", "gradinversion:iterations=2,restarts=2@sent", "sign:images=2",
-    "lsb:images=2@bf16", "correlated-value:images=2,gray=true", "capacity-abuse:images=1,per_step=8",
+    "gan-leaks", "lsb:images=2@bf16", "correlated-value:images=2,gray=true", "capacity-abuse:images=1,per_step=8",
     "hitaj:start_round=1,generator_steps=1,local_steps=1,samples=2",
 ]
 [sizes]
@@ -73,7 +74,7 @@ def test_end_to_end_and_resume(suites, tmp_path, capsys):
     folder = tmp_path / "run"
     records = read_records(folder / "records.jsonl")
     assert {r.status for r in records.values()} == {"ok"}
-    assert len(records) == len(plan(suite.load_suite("tiny")).cells) == 1 + 3 * (1 + 1 + 2 + 7) + 2
+    assert len(records) == len(plan(suite.load_suite("tiny")).cells) == 1 + 3 * (1 + 1 + 2 + 8) + 2
     assert (folder / "report.pdf").read_bytes().startswith(b"%PDF")
     assert {f.name for f in (folder / "tables").iterdir()} >= {
         "T1.csv",
@@ -81,6 +82,7 @@ def test_end_to_end_and_resume(suites, tmp_path, capsys):
         "T3.tex",
         "T4.csv",
         "T5.csv",
+        "T6.csv",
         "T7.csv",
     }
     assert len(list((folder / "galleries").iterdir())) == 21
@@ -259,6 +261,10 @@ def test_a_damaged_cache_entry_is_recomputed(tmp_path):
     assert all(torch.equal(a, b) for a, b in zip(network.parameters(), twin.parameters(), strict=True))
     (tmp_path / "k.safetensors").write_bytes(b"half")
     assert not cache.load("k", twin)
+    other = build("lenet", classes=3, side=32, seed=2)  # another architecture under the same name: it fits in part
+    cache.save("k", other)
+    assert not cache.load("k", twin)
+    assert all(torch.equal(a, b) for a, b in zip(network.parameters(), twin.parameters(), strict=True))
 
 
 def test_names_never_leave_the_run_folder():
@@ -273,8 +279,8 @@ def test_names_never_leave_the_run_folder():
 @pytest.mark.parametrize(
     ("option", "said"),
     [
-        (["--attack", "dlg@nosuch"], "there is no gradient scenario 'nosuch'; there are: default, sent"),
-        (["--attack", "sign@sent"], "there is no memorization scenario 'sent'; there are: default, bf16"),
+        (["--attack", "dlg@nosuch"], "suite tiny has no gradient scenario 'nosuch'; those it has: default, sent"),
+        (["--attack", "sign@sent"], "suite tiny has no memorization scenario 'sent'; those it has: default, bf16"),
         (["--attack", "hitaj@sent"], "gan attacks have no scenarios; leave what follows @ out"),
         (["--defense", "blur@sent"], "only attacks have scenarios"),
         (["--attack", "gradinversion:give_up=0.5"], "give_up must be 0"),
@@ -308,8 +314,38 @@ def test_capacity_is_printed_before_training(suites, tmp_path, capsys):
     assert run_tiny(tmp_path, "--defense", "identity", "--attack", "lsb:images=2@bf16") == 0
     lines = capsys.readouterr().out.splitlines()
     assert (
-        lines[0] == "lsb:images=2@bf16: resnet20 holds 524 gray or 174 RGB images of 32x32; 2 RGB are hidden, 1% of it"
+        lines[0] == "lsb:images=2@bf16: resnet20 holds 524 gray or 174 RGB images of 32x32; 2 RGB asked for, 1% of it"
     )
     table = (tmp_path / "run" / "tables" / "T4.csv").read_text()
     assert "resnet20, 4 steps of 20 images, rounded to bf16; holds 524 gray or 174 RGB" in table
     assert "payload intact: 0" in (tmp_path / "run" / "tables" / "T4.md").read_text()
+
+
+@pytest.mark.parametrize("name", suite.available())
+@pytest.mark.parametrize("attack", ["sign:images=1", "dlg", "hitaj", "gan-leaks"])
+def test_every_suite_takes_or_refuses_every_family(name, attack):
+    try:
+        chosen = suite.load_suite(name, defenses=("identity",), attacks=(attack,))
+    except suite.RequestProblems as refused:
+        assert refused.problems[0].endswith("scenario 'default'; those it has: none; take another suite")
+    else:
+        assert suite.family_of(attack) in ("gan", "membership") or chosen.scenarios(suite.family_of(attack))
+        assert plan(chosen).cells
+
+
+def test_a_dry_run_refuses_what_does_not_fit(suites, capsys):
+    assert call("run", "tiny", "--attack", "sign:images=11", "--dry-run", "--device", "cpu") == 2
+    assert "ask for images=10 at most" in capsys.readouterr().err
+    assert call("run", "tiny", "--attack", "sign", "--image-size", "224", "--dry-run", "--device", "cpu") == 2
+    assert "nothing fits; take a larger network or smaller images" in capsys.readouterr().err
+
+
+def test_a_washed_model_has_its_power_shown_unwashed(suites, tmp_path, capsys):
+    attacks = ["--attack", "lsb:images=4", "--attack", "lsb:images=4@bf16"]
+    assert run_tiny(tmp_path, "--defense", "identity", "--defense", "disjoint", *attacks) == 0
+    out = capsys.readouterr().out
+    assert "control of lsb@bf16, worked: validated" in out
+    records = read_records(tmp_path / "run" / "records.jsonl").values()
+    results = Results(records)
+    assert results.worked("identity", "lsb:images=4") == "yes"
+    assert results.worked("identity", "lsb:images=4@bf16") == "no", "rounding works, and is not called a broken attack"

@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given, settings
 
 from metrics.measurement import Measurement
+from reports.formats import to_csv, to_latex, to_markdown
 from reports.pdf import content, write_pdf
 from reports.records import Cell, Record
 from reports.sentences import sentence
-from reports.tables import Table, show, tables, to_csv, to_latex, to_markdown
+from reports.tables import Table, show, tables
 from reports.verdicts import Results
 
 

@@ -44,6 +44,18 @@ def test_training_learns_and_is_deterministic(digits, cpu):
     assert (logits[0].argmax(1) == digits.test.labels).float().mean() > 0.6
 
 
+@pytest.mark.parametrize("name", ["mobilenet-v2", "vgg11-bn"])
+def test_dropout_is_seeded_and_leaves_the_global_generator(name, digits, cpu):
+    found = []
+    for state in (1, 2):
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(state)
+            network = build(name, classes=10, side=32, seed=0)
+            train(network, digits.members, Recipe(steps=2, batch_size=8), seed=5, device=cpu)
+            found.append(torch.cat([p.flatten() for p in network.parameters()]))
+    assert torch.equal(*found)
+
+
 def test_soft_labels_are_learnt(digits, cpu):
     soft = torch.full((len(digits.members), 10), 0.01)
     soft[torch.arange(len(soft)), (digits.members.labels + 1) % 10] = 0.91

@@ -23,6 +23,8 @@ def test_bits_by_hand():
     assert torch.equal(payload.from_signs(weights, (1, 1, 2)), pixels)
     weights[0] = -0.2  # one flipped bit, the most significant of the first pixel
     assert payload.from_signs(weights, (1, 1, 2)).flatten().tolist() == [42, 15]
+    weights[0] = 0  # pruned: half of 128
+    assert payload.from_signs(weights, (1, 1, 2)).flatten().tolist() == [106, 15]
 
 
 @given(BYTES)
@@ -50,14 +52,17 @@ def test_too_few_bits_are_damage(length):
         payload.unpack(payload.pack(image(range(12)))[:length])
 
 
-@given(st.lists(st.integers(0, 1), min_size=1, max_size=60), st.integers(1, 23))
+@given(st.lists(st.integers(0, 1), min_size=1, max_size=60), st.integers(1, 23), st.integers(0, 22))
 @law
-def test_low_bits_round_trip_and_leave_the_rest(bits, width):
+def test_low_bits_round_trip_and_leave_the_rest(bits, width, skip):
+    skip = min(skip, 23 - width)
     values = torch.randn(60, generator=torch.Generator().manual_seed(1))
     bits = torch.tensor(bits, dtype=torch.uint8)
-    written = payload.to_low_bits(values, bits, width)
-    assert torch.equal(payload.from_low_bits(written, width)[: len(bits)], bits)
-    assert ((written - values).abs() <= values.abs() * 2.0 ** (width - 23)).all(), "sign, exponent and high bits stay"
+    written = payload.to_low_bits(values, bits, width, skip)
+    assert torch.equal(payload.from_low_bits(written, width, skip)[: len(bits)], bits)
+    reach = 2.0 ** (skip + width - 23)
+    assert ((written - values).abs() <= values.abs() * reach).all(), "sign, exponent and high bits stay"
+    assert not (written.view(torch.int32)[: -(-len(bits) // width)] & ((1 << skip) - 1)).any(), "nothing to round up"
     used = -(-len(bits) // width)
     assert torch.equal(written[used:], values[used:])
 
