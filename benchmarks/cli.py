@@ -63,7 +63,9 @@ def run(
     data: Data = None,
     dataset: Annotated[str | None, typer.Option(help="Another dataset than the suite's.")] = None,
     defense: Annotated[list[str] | None, typer.Option(help="NAME[:key=value,…]; repeat; replaces the suite's.")] = None,
-    attack: Annotated[list[str] | None, typer.Option(help="NAME[:key=value,…]; repeat; replaces the suite's.")] = None,
+    attack: Annotated[
+        list[str] | None, typer.Option(help="NAME[:key=value,…][@SCENARIO]; repeat; replaces the suite's.")
+    ] = None,
     seeds: Annotated[int | None, typer.Option(help="Repetitions.")] = None,
     image_size: ImageSize = None,
     device: Device = "auto",

@@ -26,4 +26,6 @@ def _finding(results: Results, defense: str, attack: str) -> str:
     found = {"leaks": "gives members away", "no leak found": "finds no leak of members"}
     if first in SILENT:
         return found.get(members, f"says nothing on members ({members})")
+    if results.unwashed(attack) != attack:
+        worked += " (without adapting to what was done to the model)"
     return f"{worked} and {found.get(members, f'says nothing on members ({members})')}"

@@ -188,3 +188,45 @@ def test_a_run_with_failures_and_gaps_renders(tmp_path):
     run = {"suite": {"name": "s", "dataset": "d"}}
     assert "boom" in " ".join(content(Results(records), run, tmp_path)["failed"])
     assert write_pdf(Results(records), run, tmp_path).is_file()
+
+
+def members(defense, auc, tpr, method="gan-leaks"):
+    figures = []
+    for name, value in (("auc", auc), ("tpr-at-1", tpr)):
+        figures += [figure(f"members.{name}.{part}", 0.5, 0.4, 0.6) for part in ("attack", "control", "baseline")]
+        figures.append(figure(f"members.{name}.excess", value, value - 0.1, value + 0.1))
+    return record(defense, "attack", method, figures, conditions={"family": "membership", "victim": "4 among 4"})
+
+
+def test_membership_answers_one_question():
+    records = [members("identity", 0.5, 0.9), members("disjoint", 0.0, 0.0), members("noise", 0.0, 0.3)]
+    records.append(members("blur", 0.01, 0.02))
+    results = Results(records)
+    assert results.questions("gan-leaks") == ("members",)
+    assert [results.leak(d, "gan-leaks") for d in results.defenses] == [
+        "leaks",
+        "no leak found",
+        "leaks",  # the few who are given away for sure count, though on average nobody is
+        "no leak found",
+    ]
+    assert results.worked("noise", "gan-leaks") == "-"
+    table = next(t for t in tables(results) if t.name == "T6")
+    assert [row[-2:] for row in table.rows][2] == ("-", "leaks")
+    assert "gan-leaks gives members away" in sentence(results, "noise")
+    loud = Results([members("identity", 0.5, 0.9), members("disjoint", 0.3, 0.0)])
+    assert loud.leak("identity", "gan-leaks") == "not validated: false alarm on disjoint"
+
+
+def washed(defense, trained, private):
+    made = attack(defense, trained, private, method="sign@bf16")
+    return replace(made, conditions=made.conditions | {"power shown by": "sign:images=8"})
+
+
+def test_a_washing_that_works_is_not_a_broken_attack():
+    records = [*good_run(), washed("identity", 0.0, 0.0), washed("disjoint", 0.0, 0.0)]
+    results = Results(records)
+    assert results.worked("identity", "sign@bf16") == "no"
+    assert results.leak("identity", "sign@bf16") == "no leak found"
+    assert "sign@bf16 does not work (without adapting" in sentence(results, "identity")
+    without = Results([washed("identity", 0.0, 0.0), washed("disjoint", 0.0, 0.0)])
+    assert without.leak("identity", "sign@bf16").startswith("not validated"), "nobody has shown that it works at all"
