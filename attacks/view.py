@@ -97,10 +97,10 @@ class Encoder(Protocol):
         ...
 
     def encode(self, network: nn.Module, images: Images) -> Encoding:
-        """Decide what to do in the training of `network`, freshly initialised, on the release.
+        """Decide what to do in the training of a network on the release.
 
         Args:
-            network: to be trained.
+            network: freshly initialised; a copy, to be looked at.
             images: the training images; those that are to be hidden come first.
         """
         ...

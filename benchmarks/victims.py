@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from attacks.memorization.owner import train_with
-from attacks.view import Encoder
+from attacks.view import Encoder, HonestEncoder
 from synth.networks import build
 from synth.training import Recipe
 from synth.types import Images, derive_seed
@@ -39,7 +39,7 @@ class Victims:
     ) -> None:
         self.images, self.order = images, order
         self.seed, self.device, self.progress = seed, device, progress
-        self.trained = lru_cache(maxsize=4)(self._trained)
+        self.trained = lru_cache(maxsize=4, typed=True)(self._trained)
 
     def _trained(self, name: str, recipe: Recipe, encoder: Encoder) -> nn.Module:
         classes, seed = len(self.images.classes), derive_seed("victim", "init", self.seed)
@@ -52,5 +52,6 @@ class Victims:
             recipe,
             seed=derive_seed("victim", self.seed),
             device=self.device,
+            honest=None if type(encoder) is HonestEncoder else lambda: self.trained(name, recipe, HonestEncoder()),
             progress=self.progress,
         )

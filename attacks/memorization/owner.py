@@ -86,9 +86,12 @@ def train_with(
     *,
     seed: int,
     device: torch.device,
+    honest: Callable[[], nn.Module] | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> nn.Module:
     """Run the attacker's training code, and return a network that carries nothing but parameters and buffers.
+
+    Code that neither penalises nor adds images trains like honest code, and acts on what that has trained.
 
     Args:
         encoder: the code.
@@ -98,12 +101,16 @@ def train_with(
         recipe: how the network is trained.
         seed: of the training.
         device: where to compute.
+        honest: the same training by honest code, where it may be had already.
         progress: called with (steps done, steps in all).
     """
-    victim = copy.deepcopy(network).to(device)
-    encoding = encoder.encode(victim, images.take(order))
+    encoding = encoder.encode(copy.deepcopy(network).to(device), images.take(order))
     extra, penalty = encoding.extra, encoding.penalty
-    train(victim, images, recipe, seed=seed, device=device, extra=extra, penalty=penalty, progress=progress)
+    if honest is not None and extra is None and penalty is None:
+        victim = copy.deepcopy(honest())
+    else:
+        victim = copy.deepcopy(network)
+        train(victim, images, recipe, seed=seed, device=device, extra=extra, penalty=penalty, progress=progress)
     if encoding.finish is not None:
         encoding.finish(victim)
     clean = copy.deepcopy(network)  # not the module that the attacker's code has held: it could carry images out

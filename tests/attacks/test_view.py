@@ -76,8 +76,12 @@ def test_nothing_of_the_truth_hangs_on_a_view(name, disjoint, digits):
 def test_the_trained_model_carries_nothing_out(scenario):
     class Thief:
         def encode(self, network, images):
-            network.loot = self.loot = images
-            return Encoding(penalty=lambda network: network.loot.pixels.float().mean() * 0)
+            self.loot = images
+            return Encoding(penalty=self.shelve)
+
+        def shelve(self, network):
+            network.loot = self.loot
+            return next(network.parameters()).sum() * 0
 
     view = scenario.view(registry["sign"](), "sign")
     thief = Thief()
