@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from attacks.candidates import MEASURES, Floats, class_means, of_class, other_victims, similarities, without
+from attacks.class_likeness import class_likeness
 from attacks.likeness import bit_errors, label_accuracy, likeness, means, measurement
 from attacks.truth import Truth, Verdict, comparable, in_order, paired, sources
 from attacks.view import Reconstructions, Scores
@@ -108,8 +109,8 @@ def judge_class(guess: Reconstructions, control: Reconstructions, truth: Truth) 
     Returns:
         ``class.oracle``: share that the oracle takes for the class; ``trained.class``: share whose nearest released
         image is of the class; baseline of both: one over the number of classes. Intervals are bootstrapped over the
-        attacked classes, since images of one generator are not independent. ``private.*``: do *members* leak, see
-        :func:`private_leak`.
+        attacked classes, since images of one generator are not independent. ``class.frechet`` and so on: see
+        :func:`attacks.class_likeness.class_likeness`. ``private.*``: do *members* leak, see :func:`private_leak`.
     """
     figures: list[Measurement] = []
     uninformed = 1 / len(truth.released.classes)
@@ -117,8 +118,8 @@ def judge_class(guess: Reconstructions, control: Reconstructions, truth: Truth) 
         hit, miss = (_per_class(g, rate(g, truth)) for g in (guess, control))
         note = "bootstrap over attacked classes; control: the other clients never train; baseline: 1 / classes"
         figures += means(name, hit, miss, np.full(len(hit), uninformed), "", note, truth.seed)
-    figures += private_leak(guess, truth)
-    return Verdict(tuple(figures), {})
+    alike, absent = class_likeness(guess, control, truth)
+    return Verdict((*figures, *alike, *private_leak(guess, truth)), absent)
 
 
 LOW_FPR = {"tpr-at-1": 0.01, "tpr-at-0.1": 0.001}

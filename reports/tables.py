@@ -139,6 +139,10 @@ LEAKAGE = {
         (
             ("class.oracle", "oracle accuracy"),
             ("trained.class", "nearest released of the class"),
+            ("class.precision", "precision"),
+            ("class.recall", "recall"),
+            ("class.frechet", "Fréchet distance to members / holdout / another class"),
+            ("class.kernel", "kernel distance, likewise"),
             ("private.ssim", "SSIM to private"),
         ),
     ),

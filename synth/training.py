@@ -214,3 +214,15 @@ def predict(network: nn.Module, pixels: Tensor, *, device: torch.device, chunk: 
         with autocast(device):
             parts.append(network(batch).float().cpu())
     return torch.cat(parts)
+
+
+def penultimate(network: nn.Module, pixels: Tensor, *, device: torch.device) -> Tensor:
+    """What a network in evaluation mode feeds its last linear layer, (N, D) on the CPU, for uint8 (N, C, H, W)."""
+    seen: list[Tensor] = []
+    last = [layer for layer in network.modules() if isinstance(layer, nn.Linear)][-1]
+    hook = last.register_forward_pre_hook(lambda layer, inputs: seen.append(inputs[0].float().cpu()))
+    try:
+        predict(network, pixels, device=device)
+    finally:
+        hook.remove()
+    return torch.cat(seen)

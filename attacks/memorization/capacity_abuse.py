@@ -47,7 +47,7 @@ class SyntheticInputs:
         channels, *size = self.image_shape
         place = index // 2
         plane = place // (height * width) * 2 + index % 2
-        row, column = place // width % height / (height - 1), place % width / (width - 1)
+        row, column = place // width % height / max(1, height - 1), place % width / max(1, width - 1)
         waves = [wave(math.pi * f * at) for f in OCTAVES for at in (row, column) for wave in (torch.sin, torch.cos)]
         features = torch.stack([row - 0.5, column - 0.5, *waves], 1)
         rng = generator("capacity abuse")
