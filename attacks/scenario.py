@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 
+from attacks.gan.federation import Federation, HonestClient, federate
 from attacks.gradient.clients import GradientClients, Share, share_gradients
 from attacks.memorization.memorization import Memorization, Shape
 from attacks.memorization.owner import DataOwner
@@ -25,33 +25,12 @@ from attacks.view import (
     View,
 )
 from synth.networks import build
-from synth.training import Recipe, autocast, batches, predict
+from synth.training import Recipe, predict
 from synth.types import Images, Release, Split, concatenate, derive_seed, generator
 
 
-@dataclass(frozen=True, kw_only=True)
-class Federation:
-    """Clients that train together by federated averaging (arXiv 1602.05629), the classes dealt out among them.
-
-    Args:
-        network: name of the shared network; it gets one extra output.
-        clients: how many, the attacker (the last) among them.
-        rounds: communication rounds.
-        local_steps: SGD steps of a client in a round.
-        batch_size: of a local step.
-        learning_rate: of local SGD with momentum 0.9.
-    """
-
-    network: str = "dcgan"
-    clients: int = 2
-    rounds: int = 30
-    local_steps: int = 8
-    batch_size: int = 64
-    learning_rate: float = 0.02
-
-    def __post_init__(self) -> None:
-        if self.clients < 2:
-            raise ValueError(f"a federation needs at least 2 clients, got {self.clients}")
+def idle(network: nn.Module) -> None:
+    """Nobody looks."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +47,7 @@ class Scenario:
         trained: a network of this name trained on the release by this recipe and this training code, which sees the
             release in `order`; equal calls return equal networks.
         handed_out: told of every model that an attack has trained, as the data owner hands it out.
+        watch: shown a federation's model after every round, unless it is the control's.
         seed: of the victims.
         device: where to compute.
     """
@@ -81,7 +61,8 @@ class Scenario:
     trained: Callable[[str, Recipe, Encoder], nn.Module]
     seed: int
     device: torch.device
-    handed_out: Callable[[nn.Module], None] = lambda network: None
+    handed_out: Callable[[nn.Module], None] = idle
+    watch: Callable[[nn.Module], None] = idle
 
     @property
     def candidate_order(self) -> Tensor:
@@ -119,15 +100,10 @@ class Scenario:
 
     def conditions(self, attack: Attack) -> dict[str, str]:
         """What an attack's figures depend on: the state of the attacked network, in words."""
-        rules = self.federation
         return {
             "gradient": {"victim": self.clients.describe(self._build)},
             "memorization": {"victim": self.owner.describe() + self._room(attack)},
-            "gan": {
-                "victim": f"{rules.network}, {rules.clients} clients",
-                "rounds": f"{rules.rounds} of {rules.local_steps} local steps",
-                "control": "the other clients never train",
-            },
+            "gan": self.federation.describe(),
             "membership": {
                 "victim": f"{len(self.split.members)} members among {len(self.split.holdout)} others",
             },
@@ -197,81 +173,43 @@ class Scenario:
         candidates = concatenate(members, holdout).take(self.candidate_order)
         return lambda: candidates
 
+    def _parts(self) -> list[Images]:
+        """Each client's images: the classes are dealt out."""
+        images = self.release.images
+        dealt = torch.arange(len(images.classes)).tensor_split(self.federation.clients)
+        return [images.take(torch.isin(images.labels, labels).nonzero().squeeze(1)) for labels in dealt]
+
+    def _join(self, *, honest: bool) -> Callable[[Participant], nn.Module]:
+        parts, rules, device, seed, watch = self._parts(), self.federation, self.device, self.seed, self.watch
+        shared = self._build(rules.network, "federation", len(self.release.images.classes) + 1)
+
+        def join(participant: Participant) -> nn.Module:
+            fresh = copy.deepcopy(shared)
+            return federate(
+                fresh,
+                parts,
+                participant,
+                rules,
+                honest=honest,
+                seed=seed,
+                device=device,
+                watch=watch if honest else idle,
+            )
+
+        return join
+
     def _seat(self, null: bool) -> Callable[[], Seat]:
-        images, rules, device, seed = self.release.images, self.federation, self.device, self.seed
-        classes = len(images.classes)
-        shared = self._build(rules.network, "federation", classes + 1)
-        dealt = torch.arange(classes).tensor_split(rules.clients)
-        parts = [images.take(torch.isin(images.labels, labels).nonzero().squeeze(1)) for labels in dealt]
-        others = tuple(label for labels in dealt[:-1] for label in labels.tolist())
+        parts, rules, join = self._parts(), self.federation, self._join(honest=not null)
+        classes = len(self.release.images.classes)
+        others = tuple(range(classes))[: -len(torch.arange(classes).tensor_split(rules.clients)[-1])]
+        return lambda: Seat(parts[-1], others, classes, rules.rounds, join)
 
-        def seat() -> Seat:
-            def join(participant: Participant) -> nn.Module:
-                return federate(
-                    copy.deepcopy(shared), parts, participant, rules, honest=not null, seed=seed, device=device
-                )
-
-            return Seat(parts[-1], others, classes, rules.rounds, join)
-
-        return seat
+    def honest_federation(self) -> nn.Module:
+        """The shared model where the attacker is a client like the others."""
+        client = HonestClient(self._parts()[-1], self.federation, seed=self.seed, device=self.device)
+        return self._join(honest=True)(client)
 
 
 def attacked_order(release: Release, seed: int) -> Tensor:
     """The order of attacked images: positions in the release, drawn by seed; victim 0 comes first."""
     return torch.randperm(len(release.images), generator=generator("victims", seed))
-
-
-def local_training(
-    network: nn.Module, images: Images, rules: Federation, *, rng: torch.Generator, device: torch.device
-) -> nn.Module:
-    """A client's round: a few steps of SGD on its own images, in place."""
-    network.to(device).train()
-    pixels, labels = images.pixels.to(device), images.labels.to(device)
-    optimizer = torch.optim.SGD(network.parameters(), lr=rules.learning_rate, momentum=0.9)
-    for _, index in zip(range(rules.local_steps), batches(len(images), rules.batch_size, rng), strict=False):
-        with autocast(device):
-            logits = network(pixels[index].float().div_(255))
-        optimizer.zero_grad(set_to_none=True)
-        cross_entropy(logits.float(), labels[index]).backward()
-        optimizer.step()
-    return network.eval()
-
-
-def federate(
-    shared: nn.Module,
-    parts: list[Images],
-    participant: Participant,
-    rules: Federation,
-    *,
-    honest: bool,
-    seed: int,
-    device: torch.device,
-) -> nn.Module:
-    """Play all rounds of a federation and return the final shared model.
-
-    Args:
-        shared: the initial model.
-        parts: each client's images; the last client is the participant.
-        participant: the attacker.
-        rules: the federation's constants.
-        honest: whether the other clients train; in the control they send back what they got.
-        seed: of the clients' batches.
-        device: where to compute.
-    """
-    shared = shared.to(device)
-    weights = torch.tensor([len(part) for part in parts], dtype=torch.float32)
-    weights = weights / weights.sum()
-    streams = [generator("client", seed, client, device=device) for client in range(len(parts) - 1)]
-    for round_index in range(rules.rounds):
-        uploads = []
-        for part, rng in zip(parts[:-1], streams, strict=True):
-            model = copy.deepcopy(shared)
-            uploads.append(local_training(model, part, rules, rng=rng, device=device) if honest else model)
-        uploads.append(participant.local_round(copy.deepcopy(shared).eval(), round_index))
-        with torch.no_grad():
-            for target, *sent in zip(
-                shared.state_dict().values(), *(u.state_dict().values() for u in uploads), strict=True
-            ):
-                average = sum(w * s.float() for w, s in zip(weights, sent, strict=True))
-                target.copy_(average)
-    return shared.eval()

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cache, lru_cache
 
 import torch
@@ -12,7 +12,7 @@ from attacks.gradient.clients import GradientClients
 from attacks.judge import judge_class, judge_images, judge_members, judge_memorization
 from attacks.memorization.owner import DataOwner
 from attacks.registry import Attack, attacks
-from attacks.scenario import Scenario, attacked_order
+from attacks.scenario import Scenario, attacked_order, idle
 from attacks.truth import Truth, Verdict
 from attacks.view import HonestEncoder, Reconstructions, Scores
 from benchmarks.galleries import save_gallery
@@ -202,9 +202,11 @@ def attack_stage(bench: Bench, cell: Cell) -> Outcome:
     """Run an attack on its view, and have it judged."""
     attack = parse(cell.method, attacks)
     models: list[nn.Module] = []
-    scenario = scenario_for(bench, cell, attack, models.append)
+    rounds: list[nn.Module] = []
+    scenario = scenario_for(bench, cell, attack, handed_out=models.append, watch=rounds.append)
     seed = bench.seed("attack", cell.method, cell.defense, cell.seed)
     guess = attack.run(scenario.view(attack, cell.method), seed=seed, device=bench.device)
+    conditions: dict[str, str] = {}
     truth = bench.truth(cell, scenario, scenario.clients.batch if attack.family == "gradient" else 1)
     if isinstance(guess, Scores):
         verdict = judge_members(guess, truth)
@@ -212,6 +214,7 @@ def attack_stage(bench: Bench, cell: Cell) -> Outcome:
         control = attack.run(scenario.view(attack, cell.method, null=True), seed=seed, device=bench.device)
         assert isinstance(control, Reconstructions)
         verdict = judge_class(guess, control, truth)
+        conditions = _shared_model(bench, cell, scenario, rounds)
     elif attack.family == "memorization":
         verdict = _memorization(guess, truth, attack, models, scenario)
     else:
@@ -219,7 +222,7 @@ def attack_stage(bench: Bench, cell: Cell) -> Outcome:
     if isinstance(guess, Reconstructions):
         save_gallery(bench.folder.gallery(cell.id), guess, truth)
     grants = ", ".join(sorted(access.name for access in attack.needs))
-    conditions = {"threat model": grants, "parameters": json.dumps(parameters(attack))} | scenario.conditions(attack)
+    conditions |= {"threat model": grants, "parameters": json.dumps(parameters(attack))} | scenario.conditions(attack)
     conditions |= {f"noticed, {name}": f"{value:.3g}" for name, value in guess.notes.items()}
     if unwashed := bench.suite.unwashed(cell.method):
         conditions["power shown by"] = unwashed
@@ -235,8 +238,31 @@ def _memorization(
     return judge_memorization(guess, truth, model=models[0], honest=honest, bits=getattr(attack, "stores_bits", False))
 
 
-def scenario_for(bench: Bench, cell: Cell, attack: Attack, handed_out: Callable[[nn.Module], None]) -> Scenario:
-    """The victims of an attack's cell; `handed_out` is told of every model that the attack has trained."""
+def _shared_model(bench: Bench, cell: Cell, scenario: Scenario, attacked: list[nn.Module]) -> dict[str, str]:
+    """The shared model's test accuracy over the rounds, with the attacker and with an honest client in its seat."""
+    honest: list[nn.Module] = []
+    replace(scenario, watch=honest.append).honest_federation()
+    test = bench.repetition(cell.seed).split.test
+
+    def percent(network: nn.Module) -> str:
+        right = predict(network, test.pixels, device=bench.device).argmax(1) == test.labels
+        return f"{100 * right.double().mean().item():.0f}"
+
+    return {
+        f"shared model's accuracy by round, {who}": " ".join(map(percent, rounds))
+        for who, rounds in (("with the attacker", attacked), ("without", honest))
+    }
+
+
+def scenario_for(
+    bench: Bench,
+    cell: Cell,
+    attack: Attack,
+    *,
+    handed_out: Callable[[nn.Module], None] = idle,
+    watch: Callable[[nn.Module], None] = idle,
+) -> Scenario:
+    """The victims of an attack's cell; see :class:`attacks.scenario.Scenario` for the two listeners."""
     release, _ = bench.published(cell.defense, cell.seed)
     suite, name, family = bench.suite, scenario_of(cell.method), attack.family
     return Scenario(
@@ -248,6 +274,7 @@ def scenario_for(bench: Bench, cell: Cell, attack: Attack, handed_out: Callable[
         share=parse(cell.defense, defenses).share,
         trained=bench.victims(cell.defense, cell.seed).trained,
         handed_out=handed_out,
+        watch=watch,
         seed=bench.seed("victims", cell.defense, cell.seed),
         device=bench.device,
     )

@@ -14,11 +14,11 @@ from torch import nn
 
 import attacks
 import synth
+from attacks.gan.federation import Federation
 from attacks.gradient.clients import GradientClients
 from attacks.memorization.owner import DataOwner
 from attacks.registry import Attack
 from attacks.registry import attacks as attack_registry
-from attacks.scenario import Federation
 from synth.datasets import DATASETS, Sizes
 from synth.networks import NETWORKS, build
 from synth.registry import Registry

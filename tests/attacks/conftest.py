@@ -3,9 +3,10 @@ from dataclasses import replace
 import pytest
 import torch
 
+from attacks.gan.federation import Federation
 from attacks.gradient.clients import GradientClients
 from attacks.memorization.owner import DataOwner, train_with
-from attacks.scenario import Federation, Scenario, attacked_order
+from attacks.scenario import Scenario, attacked_order
 from attacks.truth import Truth
 from synth.networks import build
 from synth.training import Recipe, train

@@ -4,9 +4,9 @@ from dataclasses import replace
 import pytest
 import torch
 
+from attacks.gan.federation import Federation, federate
 from attacks.gan.hitaj import Hitaj
 from attacks.judge import judge_class
-from attacks.scenario import Federation, federate
 from synth.networks import build
 from synth.types import Images
 

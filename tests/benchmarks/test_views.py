@@ -30,7 +30,7 @@ def bench(tmp_path_factory, cpu):
 def test_nothing_of_the_truth_hangs_on_a_view(name, bench):
     cell = next(cell for cell in plan(bench.suite).cells if cell.method == name)
     attack = parse(name, attacks)
-    scenario = scenario_for(bench, cell, attack, [].append)
+    scenario = scenario_for(bench, cell, attack, handed_out=[].append)
     parts = bench.parts(0)
     private = set().union(*(pictures(part.pixels) for part in (parts.members, parts.holdout, parts.test)))
     private -= pictures(parts.public.pixels) | pictures(parts.auxiliary.pixels)  # a digit may occur twice
