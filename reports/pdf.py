@@ -25,7 +25,7 @@ def _galleries(results: Results, folder: Path) -> list[dict[str, str]]:
                 found.append(
                     {
                         "file": f"galleries/{record.cell.id}.png",
-                        "title": f"{attack.split(':')[0]} against {defense}",
+                        "title": f"{results.label(attack)} against {defense}",
                         "verdict": f"worked: {results.worked(defense, attack)}; members: {verdict}",
                     }
                 )
@@ -39,7 +39,7 @@ def content(results: Results, run: dict[str, Any], folder: Path) -> dict[str, An
         for question in results.questions(attack):
             control = results.control(attack, question)
             state = "validated" if control.validated else f"not validated: {control.why}"
-            controls.append(f"{attack.split(':')[0]}, {'members leak' if question in SILENT else 'worked'}: {state}")
+            controls.append(f"{results.label(attack)}, {'members leak' if question in SILENT else 'worked'}: {state}")
     failed = [
         f"{r.cell.defense} {r.cell.task} {r.cell.method} seed {r.cell.seed}: {r.reason.splitlines()[0]}"
         for r in results.records
@@ -47,6 +47,7 @@ def content(results: Results, run: dict[str, Any], folder: Path) -> dict[str, An
     ]
     return {
         "title": f"leakbench: {run['suite']['name']} on {run['suite']['dataset']}",
+        "panels": len(results.attacks),
         "sentences": [sentence(results, defense) for defense in results.defenses],
         "controls": controls,
         "failed": failed,

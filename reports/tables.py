@@ -180,14 +180,19 @@ MEMORIZATION_NOTES = (
 def _three_parts(results: Results, defense: str, attack: str, name: str) -> str:
     if name.endswith(".best"):
         pair = [results.figure(defense, "attack", attack, part) for part in (name, f"{name}-control")]
-        return " / ".join(show(part, results.missing(defense, "attack", attack, name)) for part in pair)
+        return " / ".join(show(part, _short(results.missing(defense, "attack", attack, name))) for part in pair)
     parts = [results.figure(defense, "attack", attack, f"{name}.{part}") for part in ("attack", "control", "baseline")]
     if parts[0] is None:
         single = results.figure(defense, "attack", attack, name)
-        return show(single, results.missing(defense, "attack", attack, name))
+        return show(single, _short(results.missing(defense, "attack", attack, name)))
     excess = results.figure(defense, "attack", attack, f"{name}.excess")
     decimals = digits(excess) if excess else None
     return " / ".join(show(part, interval=False, decimals=decimals) for part in parts) + f"; {show(excess)}"
+
+
+def _short(missing: str) -> str:
+    """The word without the reason, which stands once among the notes."""
+    return "n/a" if missing.startswith("n/a") else missing
 
 
 def _victim(results: Results, defense: str, attack: str) -> str:
@@ -203,6 +208,7 @@ def _victim(results: Results, defense: str, attack: str) -> str:
 
 def _leakage(results: Results, kind: str) -> Table:
     name, title, figures = LEAKAGE[kind]
+    reasons: dict[str, None] = {}
     rows, notes = [], [*LEAKAGE_NOTES, *(MEMORIZATION_NOTES if kind == "memorization" else ())]
     for attack in (a for a in results.attacks if results.family(a) == kind):
         for defense in results.defenses:
@@ -213,7 +219,8 @@ def _leakage(results: Results, kind: str) -> Table:
         if records:
             shown = {k: v for k, v in records[0].conditions.items() if k != "victim" and not k.startswith("noticed, ")}
             notes.append(f"{attack}: " + "; ".join(f"{k}: {v}" for k, v in shown.items()) + ".")
-            notes += [f"{figure}: not applicable: {why}." for figure, why in records[0].absent.items()]
+            reasons |= {f"{figure}: not applicable: {why}.": None for figure, why in records[0].absent.items()}
+    notes += list(reasons)
     heads = ("Defense", "Attack", "Victim", *(head for _, head in figures), "worked", "members leak")
     return Table(name, title, heads, tuple(rows), tuple(notes))
 
@@ -246,5 +253,7 @@ def _cost(results: Results) -> Table:
 
 
 def tables(results: Results) -> list[Table]:
-    """T1 to T7 of a run."""
-    return [_utility(results), _visual(results), *(_leakage(results, kind) for kind in LEAKAGE), _cost(results)]
+    """T1 to T7 of a run, those that have anything to say."""
+    utility = [_utility(results)] if results.students else []
+    leakage = [table for table in (_leakage(results, kind) for kind in LEAKAGE) if table.rows]
+    return [*utility, _visual(results), *leakage, _cost(results)]
