@@ -95,7 +95,7 @@ def _visual(results: Results) -> Table:
         rows.append(
             (
                 defense,
-                *(show(cell, why.split(":")[0], interval=False) for cell, why in zip(cells, missing, strict=True)),
+                *(show(cell, _short(why), interval=False) for cell, why in zip(cells, missing, strict=True)),
             )
         )
     heads = ("Defense", *(head for _, head in VISUAL))

@@ -7,66 +7,10 @@ import pytest
 import torch
 from PIL import Image
 
-from benchmarks import cli, suite
+from benchmarks import suite
 from benchmarks.runner import plan
 from reports.records import read_records
-from reports.verdicts import Results
-
-TINY = """
-name = "tiny"
-dataset = "digits"
-defenses = ["identity", "disjoint", "bn-matching:images_per_statistic=1,images=20,steps=3,batch_size=20"]
-attacks = [
-    "inverting-gradients:iterations=3", "gradinversion:iterations=2,restarts=2@sent", "sign:images=2",
-    "gan-leaks", "lsb:images=2@bf16", "correlated-value:images=2,gray=true", "capacity-abuse:images=1,per_step=8",
-    "hitaj:start_round=1,generator_steps=1,local_steps=1,samples=2",
-]
-[sizes]
-members = 60
-auxiliary = 40
-test = 60
-[teacher]
-network = "resnet20"
-recipe = { steps = 4, batch_size = 20 }
-[student]
-networks = ["lenet", "resnet20"]
-recipe = { steps = 4, batch_size = 20 }
-[memorization.default]
-recipe = { steps = 4, batch_size = 20 }
-[memorization.bf16]
-recipe = { steps = 4, batch_size = 20 }
-rounding = "bf16"
-[gradient.default]
-network = "lenet"
-victims = 3
-[gradient.sent]
-network = "resnet20"
-victims = 2
-batch = 2
-mode = "train"
-statistics_sent = true
-[federation]
-rounds = 2
-local_steps = 1
-batch_size = 10
-"""
-
-
-@pytest.fixture
-def suites(tmp_path, monkeypatch):
-    folder = tmp_path / "suites"
-    shutil.copytree(suite.FOLDER, folder)
-    (folder / "tiny.toml").write_text(TINY)
-    monkeypatch.setattr(suite, "FOLDER", folder)
-    return folder
-
-
-def call(*arguments):
-    return cli.guarded(lambda: cli.app(list(map(str, arguments)), standalone_mode=False))
-
-
-def run_tiny(tmp_path, *more, out="run"):
-    return call("run", "tiny", "--out", tmp_path / out, "--cache", tmp_path / "cache", "--device", "cpu", *more)
+from tests.benchmarks.conftest import call, run_tiny
 
 
 def test_end_to_end_and_resume(suites, tmp_path, capsys):
@@ -274,78 +218,3 @@ def test_names_never_leave_the_run_folder():
         assert "/" not in slug(spec)
         assert slug(spec) not in ("", ".", "..")
         assert len(slug(spec)) < 80
-
-
-@pytest.mark.parametrize(
-    ("option", "said"),
-    [
-        (["--attack", "dlg@nosuch"], "suite tiny has no gradient scenario 'nosuch'; those it has: default, sent"),
-        (["--attack", "sign@sent"], "suite tiny has no memorization scenario 'sent'; those it has: default, bf16"),
-        (["--attack", "hitaj@sent"], "gan attacks have no scenarios; leave what follows @ out"),
-        (["--defense", "blur@sent"], "only attacks have scenarios"),
-        (["--attack", "gradinversion:give_up=0.5"], "give_up must be 0"),
-    ],
-)
-def test_scenarios_that_make_no_sense_are_said(option, said, suites, tmp_path, capsys):
-    assert run_tiny(tmp_path, *option) == 2
-    assert said in capsys.readouterr().err
-    assert not (tmp_path / "run").exists()
-
-
-def test_a_network_without_batch_norm_has_no_train_mode(suites, tmp_path, capsys):
-    text = TINY.replace('network = "lenet"\nvictims = 3', 'network = "lenet"\nvictims = 3\nmode = "train"')
-    (suites / "tiny.toml").write_text(text)
-    assert run_tiny(tmp_path) == 2
-    assert "gradient scenario default: lenet has no batch norm" in capsys.readouterr().err
-
-
-def test_what_does_not_fit_is_refused_with_the_number_that_fits(suites, tmp_path, capsys):
-    asked = ["sign:images=11", "correlated-value:images=300,gray=true@bf16", "lsb:images=2"]
-    assert run_tiny(tmp_path, *[word for spec in asked for word in ("--attack", spec)]) == 2
-    said = capsys.readouterr().err.splitlines()
-    assert len(said) == 2, "all problems at once"
-    assert said[0].startswith("'sign:images=11': resnet20 holds 32 gray or 10 RGB images of 32x32")
-    assert said[0].endswith("ask for images=10 at most")
-    assert said[1].endswith("ask for images=245 at most")
-    assert not (tmp_path / "run").exists()
-
-
-def test_capacity_is_printed_before_training(suites, tmp_path, capsys):
-    assert run_tiny(tmp_path, "--defense", "identity", "--attack", "lsb:images=2@bf16") == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert (
-        lines[0] == "lsb:images=2@bf16: resnet20 holds 524 gray or 174 RGB images of 32x32; 2 RGB asked for, 1% of it"
-    )
-    table = (tmp_path / "run" / "tables" / "T4.csv").read_text()
-    assert "resnet20, 4 steps of 20 images, rounded to bf16; holds 524 gray or 174 RGB" in table
-    assert "payload intact: 0" in (tmp_path / "run" / "tables" / "T4.md").read_text()
-
-
-@pytest.mark.parametrize("name", suite.available())
-@pytest.mark.parametrize(("attack", "family"), [("sign:images=1", "memorization"), ("dlg", "gradient")])
-def test_every_suite_takes_or_refuses_a_family_with_scenarios(name, attack, family):
-    has = "default" in suite.load_suite(name).scenarios(family)
-    if has:
-        assert plan(suite.load_suite(name, defenses=("identity",), attacks=(attack,))).cells
-        return
-    with pytest.raises(suite.RequestProblems, match="scenario 'default'; those it has: none; take another suite"):
-        suite.load_suite(name, attacks=(attack,))
-
-
-def test_a_dry_run_refuses_what_does_not_fit(suites, capsys, monkeypatch):
-    monkeypatch.setattr("benchmarks.estimate._seconds_per_image", lambda suite, network, device: 1e-3)
-    assert call("run", "tiny", "--attack", "sign:images=11", "--dry-run", "--device", "cpu") == 2
-    assert "ask for images=10 at most" in capsys.readouterr().err
-    assert call("run", "tiny", "--attack", "sign", "--image-size", "224", "--dry-run", "--device", "cpu") == 2
-    assert "nothing fits; take a larger network or smaller images" in capsys.readouterr().err
-
-
-def test_a_washed_model_has_its_power_shown_unwashed(suites, tmp_path, capsys):
-    attacks = ["--attack", "lsb:images=4", "--attack", "lsb:images=4@bf16"]
-    assert run_tiny(tmp_path, "--defense", "identity", "--defense", "disjoint", *attacks) == 0
-    out = capsys.readouterr().out
-    assert "control of lsb@bf16, worked: validated" in out
-    records = read_records(tmp_path / "run" / "records.jsonl").values()
-    results = Results(records)
-    assert results.worked("identity", "lsb:images=4") == "yes"
-    assert results.worked("identity", "lsb:images=4@bf16") == "no", "rounding works, and is not called a broken attack"

@@ -1,0 +1,63 @@
+"""A tiny suite on the embedded digits, and the command line in this process."""
+
+import shutil
+
+import pytest
+
+from benchmarks import cli, suite
+
+TINY = """
+name = "tiny"
+dataset = "digits"
+defenses = ["identity", "disjoint", "bn-matching:images_per_statistic=1,images=20,steps=3,batch_size=20"]
+attacks = [
+    "inverting-gradients:iterations=3", "gradinversion:iterations=2,restarts=2@sent", "sign:images=2",
+    "gan-leaks", "lsb:images=2@bf16", "correlated-value:images=2,gray=true", "capacity-abuse:images=1,per_step=8",
+    "hitaj:start_round=1,generator_steps=1,local_steps=1,samples=2",
+]
+[sizes]
+members = 60
+auxiliary = 40
+test = 60
+[teacher]
+network = "resnet20"
+recipe = { steps = 4, batch_size = 20 }
+[student]
+networks = ["lenet", "resnet20"]
+recipe = { steps = 4, batch_size = 20 }
+[memorization.default]
+recipe = { steps = 4, batch_size = 20 }
+[memorization.bf16]
+recipe = { steps = 4, batch_size = 20 }
+rounding = "bf16"
+[gradient.default]
+network = "lenet"
+victims = 3
+[gradient.sent]
+network = "resnet20"
+victims = 2
+batch = 2
+mode = "train"
+statistics_sent = true
+[federation]
+rounds = 2
+local_steps = 1
+batch_size = 10
+"""
+
+
+@pytest.fixture
+def suites(tmp_path, monkeypatch):
+    folder = tmp_path / "suites"
+    shutil.copytree(suite.FOLDER, folder)
+    (folder / "tiny.toml").write_text(TINY)
+    monkeypatch.setattr(suite, "FOLDER", folder)
+    return folder
+
+
+def call(*arguments):
+    return cli.guarded(lambda: cli.app(list(map(str, arguments)), standalone_mode=False))
+
+
+def run_tiny(tmp_path, *more, out="run"):
+    return call("run", "tiny", "--out", tmp_path / out, "--cache", tmp_path / "cache", "--device", "cpu", *more)
