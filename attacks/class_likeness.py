@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from attacks.candidates import Floats
+from attacks.guess import Reconstructions
 from attacks.likeness import means
 from attacks.truth import Truth
-from attacks.view import Reconstructions
 from metrics.features import Features, frechet_distance, kernel_distance, precision_recall
 from metrics.measurement import Measurement
 from synth.training import penultimate
@@ -53,7 +53,7 @@ def class_likeness(
         figures += means(f"class.{name}", *_columns(rows), "", note, truth.seed)
     rates = [[precision_recall(x, strangers[c], NEIGHBOURS) for x in (made[c], empty[c], others[c])] for c in labels]
     for index, name in enumerate(("precision", "recall")):
-        note = "in the oracle's features, against the class's holdout images; control: the other clients never train"
+        note = "in the oracle's features, against the class's holdout images; control: nothing to learn from"
         figures += means(f"class.{name}", *_columns([[p[index] for p in row] for row in rates]), "", note, truth.seed)
     return figures, {}
 

@@ -10,14 +10,15 @@ from torch import Tensor, nn
 
 from attacks.candidates import MEASURES, Floats, class_means, of_class, other_victims, similarities, without
 from attacks.class_likeness import class_likeness
+from attacks.guess import Reconstructions, Scores
 from attacks.likeness import bit_errors, label_accuracy, likeness, means, measurement
+from attacks.linkage import linkage
+from attacks.scores import scores
 from attacks.truth import Truth, Verdict, comparable, in_order, paired, sources
-from attacks.view import Reconstructions, Scores
 from metrics.image import VARIANTS
 from metrics.measurement import Better, Measurement
-from metrics.membership import auc, auc_excess, tpr_at_fpr
 from metrics.neighbours import nearest
-from metrics.rates import Interval, exchange
+from metrics.rates import Interval, exchange, mean_over_images
 from metrics.utility import accuracy, accuracy_cost
 from synth.training import predict
 from synth.types import concatenate
@@ -108,73 +109,43 @@ def judge_class(guess: Reconstructions, control: Reconstructions, truth: Truth) 
 
     Returns:
         ``class.oracle``: share that the oracle takes for the class; ``trained.class``: share whose nearest released
-        image is of the class; baseline of both: one over the number of classes. Intervals are bootstrapped over the
-        attacked classes, since images of one generator are not independent. ``class.frechet`` and so on: see
+        image is of the class; baseline of both: one over the number of classes. Intervals are over the attacked
+        classes, since images of one generator are not independent. The excess is over the larger of control and
+        baseline, taken as a number: a generator that has learned nothing shows some class or other, and whether that
+        is an attacked one says little, but varies much. ``class.frechet`` and so on: see
         :func:`attacks.class_likeness.class_likeness`. ``private.*``: do *members* leak, see :func:`private_leak`.
     """
     figures: list[Measurement] = []
     uninformed = 1 / len(truth.released.classes)
     for name, rate in (("class.oracle", _oracle_rate), ("trained.class", _released_rate)):
         hit, miss = (_per_class(g, rate(g, truth)) for g in (guess, control))
-        note = "bootstrap over attacked classes; control: the other clients never train; baseline: 1 / classes"
-        figures += means(name, hit, miss, np.full(len(hit), uninformed), "", note, truth.seed)
+        note = "over attacked classes; control: nothing to learn from; baseline: 1 / classes"
+        figures += means(name, hit, miss, np.full(len(hit), uninformed), "", note, truth.seed)[:3]
+        excess = mean_over_images(hit - max(miss.mean(), uninformed), seed=truth.seed % 2**32)
+        figures.append(measurement(f"{name}.excess", excess, len(hit), variant=f"{note}; over the larger of the two"))
     alike, absent = class_likeness(guess, control, truth)
     return Verdict((*figures, *alike, *private_leak(guess, truth)), absent)
 
 
-LOW_FPR = {"tpr-at-1": 0.01, "tpr-at-0.1": 0.001}
-"""False positive rates at which the true one is reported, where there are candidates enough to resolve them."""
-
-
 def judge_members(guess: Scores, truth: Truth) -> Verdict:
-    """Grade membership scores.
+    """Grade membership scores and links.
 
     Args:
         guess: a score for each candidate.
         truth: what only the judge knows, `candidates` among it.
 
     Returns:
-        ``members.auc.*``: area under the ROC curve, with chance as control and, as baseline, the distance to the
-        nearest auxiliary image, which knows nothing of the release. ``members.tpr-at-1.*`` and
-        ``members.tpr-at-0.1.*``: true positive rate where 1 % and 0.1 % of these non-members are taken for members; the
-        control is that rate itself, with its exact interval, the excess is at least what lies between the two
-        intervals. Absent where the candidates are too few to resolve it.
+        ``members.*``: see :func:`attacks.scores.scores`; ``linkage.*``, where the guess has links: see
+        :func:`attacks.linkage.linkage`.
 
     Raises:
         ValueError: not one score for each candidate.
     """
-    assert truth.candidates is not None
-    if len(guess.values) != len(truth.candidates):
-        raise ValueError(f"a guess needs {len(truth.candidates)} scores, one a candidate, got {len(guess.values)}")
-    is_member = (truth.candidates < len(truth.split.members)).numpy()
-    scores = guess.values.double().numpy()
-    pool = concatenate(truth.split.members, truth.split.holdout).take(truth.candidates)
-    typical = -nearest(pool.pixels, truth.split.auxiliary.pixels).squared_distance.double().numpy()
-    chance = Interval(0.5, 0.5, 0.5)
-    figures = _parts("members.auc", auc(scores, is_member), chance, auc(typical, is_member), len(scores), "DeLong")
-    figures.append(
-        measurement("members.auc.excess", auc_excess(scores, is_member), len(scores), variant="Mann and Whitney")
-    )
-    absent = {}
-    for name, rate in LOW_FPR.items():
-        found, plain = (tpr_at_fpr(s, is_member, rate) for s in (scores, typical))
-        if found is None or plain is None:
-            others = int((~is_member).sum())
-            absent[f"members.{name}"] = f"{others} non-members resolve no false positive rate below {1 / others:.2g}"
-            continue
-        hit, alarm = found
-        figures += _parts(f"members.{name}", hit, alarm, plain.true, len(scores), "Clopper-Pearson")
-        assert None not in (hit.low, hit.high, alarm.low, alarm.high)
-        excess = Interval(hit.value - alarm.value, hit.low - alarm.high, hit.high - alarm.low)  # type: ignore[operator]
-        figures.append(measurement(f"members.{name}.excess", excess, len(scores), variant="between the intervals"))
-    return Verdict(tuple(figures), absent)
-
-
-def _parts(
-    name: str, attack: Interval, control: Interval, baseline: Interval, n: int, variant: str
-) -> list[Measurement]:
-    parts = {"attack": attack, "control": control, "baseline": baseline}
-    return [measurement(f"{name}.{part}", interval, n, variant=variant) for part, interval in parts.items()]
+    figures, absent = scores(guess, truth)
+    if guess.links is None:
+        return Verdict(tuple(figures), absent)
+    linked, missing = linkage(guess.links, truth)
+    return Verdict((*figures, *linked), absent | missing)
 
 
 def private_leak(guess: Reconstructions, truth: Truth) -> list[Measurement]:

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from attacks.candidates import MEASURES, Floats, assign, chance, class_means, told_apart
+from attacks.guess import Reconstructions
 from attacks.truth import Truth
-from attacks.view import Reconstructions
 from metrics import lpips
 from metrics.image import VARIANTS
 from metrics.measurement import Measurement
@@ -17,7 +17,9 @@ from metrics.rates import Interval, clopper_pearson, mean_over_images, wilson
 from synth.types import Images
 
 
-def measurement(name: str, interval: Interval, n: int, *, unit: str = "", variant: str = "") -> Measurement:
+def measurement(
+    name: str, interval: Interval, n: int, *, unit: str = "", variant: str = "", level: float = 0.95
+) -> Measurement:
     """A leakage figure: lower is better for the data owner."""
     return Measurement(
         name=name,
@@ -28,6 +30,7 @@ def measurement(name: str, interval: Interval, n: int, *, unit: str = "", varian
         unit=unit,
         better="lower",
         variant=variant,
+        level=level,
     )
 
 

@@ -6,7 +6,8 @@ from typing import ClassVar, Literal
 
 import torch
 
-from attacks.view import Access, Guess, View
+from attacks.guess import Guess
+from attacks.view import Access, View
 from synth.registry import Registry
 
 

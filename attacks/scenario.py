@@ -3,7 +3,8 @@
 import copy
 import itertools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,15 +19,19 @@ from attacks.view import (
     AnsweringModel,
     Encoder,
     HonestEncoder,
+    Learner,
     Participant,
     Seat,
     SharedGradients,
+    StudentModel,
     TrainedModel,
     View,
 )
 from synth.networks import build
 from synth.training import Recipe, predict
 from synth.types import Images, Release, Split, concatenate, derive_seed, generator
+
+Rerun = Callable[[Images, nn.Module | None, Images, int], Release]
 
 
 def idle(network: nn.Module) -> None:
@@ -59,8 +64,12 @@ class Scenario:
     owner: DataOwner
     share: Share
     trained: Callable[[str, Recipe, Encoder], nn.Module]
+    learned: Callable[[Learner], Any]
     seed: int
     device: torch.device
+    rerun: Rerun
+    student: StudentModel | None = None
+    teacher: nn.Module | None = None
     handed_out: Callable[[nn.Module], None] = idle
     watch: Callable[[nn.Module], None] = idle
 
@@ -81,14 +90,18 @@ class Scenario:
         Args:
             attack: whose threat model counts.
             name: its name, for messages.
-            null: the control: a federation whose other clients never train.
+            null: the control: a student that never was trained, a federation whose other clients never train.
         """
-        release, auxiliary = self.release, self.split.auxiliary
-        published = Release(release.images, soft_labels=release.soft_labels)
+        release = self.release
+        published = replace(release, source_index=None)
+        teacher, rerun = self.teacher, self.rerun
         providers: dict[Access, Callable[[], Callable[..., object]]] = {
             Access.RELEASE: lambda: lambda: published,
-            Access.AUXILIARY: lambda: lambda: auxiliary,
+            Access.AUXILIARY: self._auxiliary,
             Access.CANDIDATES: self._candidates,
+            Access.MODEL: lambda: self._model(null),
+            Access.TEACHER: lambda: lambda: teacher,
+            Access.RERUN: lambda: rerun,
             Access.GRADIENTS: self._gradients,
             Access.TRAINER: self._trainer,
             Access.BLACK_BOX_TRAINER: self._black_box_trainer,
@@ -100,14 +113,19 @@ class Scenario:
 
     def conditions(self, attack: Attack) -> dict[str, str]:
         """What an attack's figures depend on: the state of the attacked network, in words."""
-        return {
-            "gradient": {"victim": self.clients.describe(self._build)},
-            "memorization": {"victim": self.owner.describe() + self._room(attack)},
-            "gan": self.federation.describe(),
-            "membership": {
-                "victim": f"{len(self.split.members)} members among {len(self.split.holdout)} others",
-            },
-        }[attack.family]
+        if attack.family == "gradient":
+            return {"victim": self.clients.describe(self._build)}
+        if attack.family == "memorization":
+            return {"victim": self.owner.describe() + self._room(attack)}
+        if attack.family == "gan":
+            return self._show_classes(attack)
+        return {"victim": f"{len(self.split.members)} members among {len(self.split.holdout)} others"}
+
+    def _show_classes(self, attack: Attack) -> dict[str, str]:
+        if Access.FEDERATION in attack.needs:
+            return self.federation.describe()
+        assert self.student is not None
+        return {"victim": f"{self.student.name}, a student of the release", "control": "an untrained student"}
 
     def _build(self, name: str, purpose: str, classes: int) -> nn.Module:
         images = self.release.images
@@ -167,6 +185,19 @@ class Scenario:
             return AnsweringModel(answer, classes, trained.image_shape, trained.labels)
 
         return answering
+
+    def _auxiliary(self) -> Callable[..., Any]:
+        auxiliary, learned = self.split.auxiliary, self.learned
+        return lambda learner=None: auxiliary if learner is None else learned(learner)
+
+    def _model(self, null: bool) -> Callable[[], StudentModel]:
+        student = self.student
+        if student is None:
+            raise ValueError("an attack needs the weights of a student, but none was trained")
+        if null:
+            untrained = self._build(student.name, "untrained student", len(self.release.images.classes))
+            student = replace(student, network=untrained.to(self.device).eval())
+        return lambda: student
 
     def _candidates(self) -> Callable[[], Images]:
         members, holdout = self.split.members, self.split.holdout

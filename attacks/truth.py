@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from attacks.candidates import assign, of_class
-from attacks.view import Reconstructions
+from attacks.guess import Reconstructions
 from metrics.measurement import Measurement
 from synth.types import Images, Split
 
@@ -18,7 +18,8 @@ class Truth:
     Args:
         released: the release as the victims trained on it.
         victims: (V,) positions in the release of the attacked images, in the attack's order, client after client.
-        source_index: (N,) the member behind each released image, where there is exactly one.
+        source_index: (N,) the member behind each released image, where there is exactly one, or (N, k) where several
+            stand behind each.
         split: members, holdout and auxiliary.
         oracle: a classifier trained on holdout images, which no attack sees.
         seed: of resampling.
@@ -67,7 +68,7 @@ def sources(position: Tensor, truth: Truth) -> Tensor:
 
     Standing in at random makes `disjoint` a control for figures that need a source.
     """
-    if truth.source_index is not None:
+    if truth.source_index is not None and truth.source_index.ndim == 1:
         return truth.source_index[position]
     labels = truth.released.labels[position]
     return of_class(truth.split.members, labels, seed=truth.seed, purpose="stand-in")

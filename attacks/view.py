@@ -9,7 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from synth.training import Extra, Penalty
+from synth.training import Extra, Penalty, Recipe
 from synth.types import Images, Release
 
 
@@ -24,6 +24,7 @@ class Access(StrEnum):
     TRAINER = "the training code that runs on the release, and the weights of the model that it makes"
     BLACK_BOX_TRAINER = "the training code that runs on the release, and the answers of the model that it makes"
     FEDERATION = "a seat among the clients that train on the release"
+    TEACHER = "the network that the defense read, published beside the release"
     RERUN = "calls of the defense on data of the attacker's choice"
 
 
@@ -147,6 +148,34 @@ class AnsweringModel:
     labels: Tensor
 
 
+@dataclass(frozen=True)
+class StudentModel:
+    """A student of the release, and what its publisher tells of it.
+
+    Args:
+        network: the trained network.
+        name: of its architecture, for :func:`synth.networks.build`.
+        recipe: by which it was trained.
+    """
+
+    network: nn.Module
+    name: str
+    recipe: Recipe
+
+
+@runtime_checkable
+class Learner(Protocol):
+    """What an attacker learns from its own images alone. Hashable; equal learners must do the same."""
+
+    def __hash__(self) -> int:
+        """By value, as a frozen dataclass does."""
+        ...
+
+    def learn(self, images: Images, *, seed: int, device: torch.device) -> Any:
+        """Learn from these images; everything random derives from the seed."""
+        ...
+
+
 @runtime_checkable
 class Participant(Protocol):
     """A client of a federation: it gets the shared model every round and returns what it uploads."""
@@ -208,13 +237,25 @@ class View:
         """AUXILIARY: the attacker's own images."""
         return copy.deepcopy(self._get(Access.AUXILIARY))  # type: ignore[no-any-return]
 
+    def learned(self, learner: Learner) -> Any:
+        """AUXILIARY: what the learner makes of the attacker's own images; equal learners are run once a seed."""
+        return copy.deepcopy(self._get(Access.AUXILIARY, learner))
+
     def candidates(self) -> Images:
         """CANDIDATES: members and holdout images, shuffled and unmarked."""
         return copy.deepcopy(self._get(Access.CANDIDATES))  # type: ignore[no-any-return]
 
-    def model(self) -> nn.Module:
+    def model(self) -> StudentModel:
         """MODEL: a student trained on the release."""
         return copy.deepcopy(self._get(Access.MODEL))  # type: ignore[no-any-return]
+
+    def teacher(self) -> nn.Module:
+        """TEACHER: the network that the defense read; of a defense without one, a network trained on the release."""
+        return copy.deepcopy(self._get(Access.TEACHER))  # type: ignore[no-any-return]
+
+    def rerun(self, members: Images, *, teacher: nn.Module | None, public: Images, seed: int) -> Release:
+        """RERUN: what the defense makes of the attacker's own images, with who stands behind each released one."""
+        return self._get(Access.RERUN, members, teacher, public, seed)  # type: ignore[no-any-return]
 
     def gradients(self) -> SharedGradients:
         """GRADIENTS: what clients shared of their steps on the release."""
@@ -238,48 +279,3 @@ class View:
     def federation(self) -> Seat:
         """FEDERATION: a seat among the clients."""
         return self._get(Access.FEDERATION)  # type: ignore[no-any-return]
-
-
-@dataclass(frozen=True)
-class Reconstructions:
-    """A guess made of images.
-
-    Args:
-        pixels: float (R, C, H, W) in [0, 1]; one channel where the guess is of the images in gray.
-        labels: (R,) the class the attack says each shows.
-        clients: (R,) for each, the client whose training images it claims to be one of, or None where the guess is of
-            a class and of nobody in particular. Clients are numbered as their images are attacked, and as many images
-            are claimed of a client as it has.
-        notes: what the attack observed about itself, by name; printed beside its figures, never judged.
-    """
-
-    pixels: Tensor
-    labels: Tensor
-    clients: Tensor | None = None
-    notes: dict[str, float] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        if self.pixels.ndim != 4 or len(self.labels) != len(self.pixels):
-            raise ValueError(f"a guess needs (R, C, H, W) pixels and R labels, got {tuple(self.pixels.shape)}")
-        if not torch.isfinite(self.pixels).all() or self.pixels.min() < 0 or self.pixels.max() > 1:
-            raise ValueError("a guess's pixels must be finite and in [0, 1]")
-
-
-@dataclass(frozen=True)
-class Scores:
-    """A guess made of membership scores.
-
-    Args:
-        values: (N,) finite, one for each candidate in the order in which the view shows them; higher means member.
-        notes: what the attack observed about itself, by name; printed beside its figures, never judged.
-    """
-
-    values: Tensor
-    notes: dict[str, float] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        if self.values.ndim != 1 or not torch.isfinite(self.values).all():
-            raise ValueError("a guess's scores must be finite, one for each candidate")
-
-
-Guess = Reconstructions | Scores

@@ -8,6 +8,7 @@ import torch
 
 from attacks.memorization.owner import DataOwner
 from attacks.registry import Attack, attacks
+from attacks.view import Access
 from benchmarks.runner import Plan
 from benchmarks.suite import Suite, parse, scenario_of
 from reports.records import Cell
@@ -80,21 +81,47 @@ def _seconds(suite: Suite, cell: Cell, seconds, trained: set[tuple[object, ...]]
     if attack.family == "memorization":
         owner = suite.memorization[scenario_of(cell.method)]
         return _memorization_seconds(owner, attack, cost, trained, (cell.defense, cell.seed))
-    return _attack_seconds(suite, cell, seconds, cost)
+    return _attack_seconds(suite, cell, seconds, cost, trained)
 
 
-def _attack_seconds(suite: Suite, cell: Cell, seconds, cost) -> float:  # type: ignore[no-untyped-def]
+def _attack_seconds(suite: Suite, cell: Cell, seconds, cost, trained) -> float:  # type: ignore[no-untyped-def]
     attack = parse(cell.method, attacks)
     if attack.family == "membership":
-        return (suite.sizes.members / 1e4) ** 2 * 10
+        return _membership_seconds(suite, cell, attack, seconds, trained)
     if attack.family == "gradient":
         clients = suite.gradient[scenario_of(cell.method)]
         steps = getattr(attack, "iterations", 1) * getattr(attack, "restarts", 1) * clients.local_steps
         trained = 0.0 if clients.state == "untrained" else cost(clients.network, clients.recipe)
         return float(4 * steps * clients.victims * seconds(clients.network) + trained)
+    if Access.MODEL in attack.needs:
+        return float(_inversion_passes(attack, trained) * seconds(suite.student.networks[0]))
     rules = suite.federation
     steps = rules.rounds * (rules.clients * rules.local_steps + getattr(attack, "generator_steps", 0))
     return float(2 * 3 * steps * rules.batch_size * seconds(rules.network))
+
+
+def _inversion_passes(attack: Attack, trained: set[tuple[object, ...]]) -> float:
+    """Images that pass through networks: the prior's, once, and those of the search and of its control."""
+    key = ("prior", getattr(attack, "prior_steps", 0))
+    prior = 0.0 if key in trained else 1.5 * 32 * key[1]
+    trained.add(key)
+    return float(prior + 2 * 10 * getattr(attack, "samples", 0) * getattr(attack, "iterations", 0) / 2)
+
+
+def _membership_seconds(suite: Suite, cell: Cell, attack: Attack, seconds, trained) -> float:  # type: ignore[no-untyped-def]
+    """Comparing everybody; where the defense is run again, its teacher, once a seed or a release, and its steps."""
+    compared = (suite.sizes.members / 1e4) ** 2 * 10
+    if Access.RERUN not in attack.needs:
+        return compared
+    published = Access.TEACHER in attack.needs
+    network = suite.teacher.network if published else getattr(attack, "network", suite.teacher.network)
+    recipe = suite.teacher.recipe
+    steps = recipe.steps if published else getattr(attack, "teacher_steps", recipe.steps)
+    key = ("teacher of linkage", cell.seed, cell.defense if published else "")
+    passes = 0 if key in trained else steps * recipe.batch_size
+    trained.add(key)
+    rerun = getattr(attack, "shadows", 0) * getattr(parse(cell.defense, defenses), "steps", 0)
+    return float(compared + (passes + rerun) * seconds(network))
 
 
 def _memorization_seconds(owner: DataOwner, attack: Attack, cost, trained, where) -> float:  # type: ignore[no-untyped-def]

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 from torchvision.utils import save_image
 
+from attacks.guess import Reconstructions
 from attacks.truth import Truth, comparable, paired
-from attacks.view import Reconstructions
 from metrics.neighbours import nearest
 from synth.types import Images
 
@@ -42,7 +42,7 @@ def save_gallery(file: Path, guess: Reconstructions, truth: Truth) -> None:
     private, distance = _nearest_of_class(pixels, guess.labels, members)
     if position is not None:
         released = truth.released.pixels[position]
-        if truth.source_index is not None:
+        if truth.source_index is not None and truth.source_index.ndim == 1:
             private = members.pixels[truth.source_index[position]]
             distance = (pixels.int() - private.int()).square().flatten(1).sum(1)
         order = distance.argsort(stable=True)

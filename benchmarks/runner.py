@@ -10,9 +10,10 @@ from typing import Any, Protocol
 import torch
 
 from attacks.registry import attacks
+from benchmarks.bench import Bench
 from benchmarks.checks import capacities
 from benchmarks.environment import environment, peak_memory
-from benchmarks.stages import STAGES, Bench, Outcome
+from benchmarks.stages import STAGES, Outcome
 from benchmarks.store import Cache, RunFolder, digest
 from benchmarks.suite import Suite, parse
 from reports.records import Cell, Record

@@ -3,35 +3,34 @@
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
-from functools import cache, lru_cache
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from attacks.gradient.clients import GradientClients
+from attacks.guess import Reconstructions, Scores
 from attacks.judge import judge_class, judge_images, judge_members, judge_memorization
 from attacks.memorization.owner import DataOwner
 from attacks.registry import Attack, attacks
-from attacks.scenario import Scenario, attacked_order, idle
+from attacks.scenario import Scenario, idle
 from attacks.truth import Truth, Verdict
-from attacks.view import HonestEncoder, Reconstructions, Scores
+from attacks.view import Access, HonestEncoder
+from benchmarks.bench import Bench
 from benchmarks.galleries import save_gallery
-from benchmarks.store import Cache, RunFolder, digest
-from benchmarks.suite import Suite, Training, parameters, parse, scenario_of
-from benchmarks.victims import Victims
+from benchmarks.suite import parameters, parse, scenario_of
 from metrics.measurement import Measurement
 from metrics.neighbours import nearest
 from metrics.rates import Interval
 from metrics.utility import accuracy
 from metrics.visual import compare
 from reports.records import Cell
-from synth.datasets import Pool, split
-from synth.networks import build
 from synth.registry import defenses
-from synth.training import predict, train
-from synth.types import Images, Release, Split, derive_seed
+from synth.training import predict
+from synth.types import Defense, Images, Release
 
-Progress = Callable[[int, int], None]
+SHOWN_ROUNDS = 20
+"""Of a federation, after which its model is tested."""
 
 
 @dataclass(frozen=True)
@@ -41,97 +40,6 @@ class Outcome:
     measurements: tuple[Measurement, ...]
     absent: dict[str, str] = field(default_factory=dict)
     conditions: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Repetition:
-    """One seed's data and networks."""
-
-    split: Split
-    oracle: nn.Module
-    teacher: Callable[[], nn.Module]
-
-
-class Bench:
-    """Everything that stages share: the suite, the data, the folder; trains each teacher and oracle once.
-
-    Args:
-        suite: the grid.
-        pool: the dataset.
-        folder: the run folder.
-        networks: the cache of trained networks.
-        device: where to compute.
-        progress: called with (done, total) of whatever is under way.
-    """
-
-    def __init__(
-        self, suite: Suite, pool: Pool, folder: RunFolder, networks: Cache, device: torch.device, progress: Progress
-    ) -> None:
-        self.suite, self.pool, self.folder, self.networks = suite, pool, folder, networks
-        self.device, self.progress = device, progress
-        self.parts = cache(lambda seed: split(pool, suite.sizes, seed=self.seed("split", seed)))
-        self.repetition = cache(self._repetition)
-        self.published = cache(self._published)
-        self.victims = lru_cache(maxsize=1)(self._victims)
-
-    def _repetition(self, seed: int) -> Repetition:
-        parts = self.parts(seed)
-        oracle = self.trained("oracle", self.suite.teacher, parts.holdout, seed)
-        return Repetition(
-            parts, oracle, cache(lambda: self.trained("teacher", self.suite.teacher, parts.members, seed))
-        )
-
-    def seed(self, *names: object) -> int:
-        """A seed derived from the suite's hash and names."""
-        return derive_seed(self.suite.hash, *names)
-
-    def trained(self, purpose: str, training: Training, images: Images, seed: int) -> nn.Module:
-        """A network trained on images, from the cache where it is there."""
-        network = build(
-            training.network, classes=len(images.classes), side=images.side, seed=self.seed(purpose, "init", seed)
-        )
-        key = digest(purpose, training.model_dump(mode="json"), self.seed(purpose, seed), images)
-        if not self.networks.load(key, network):
-            train(
-                network,
-                images,
-                training.recipe,
-                seed=self.seed(purpose, seed),
-                device=self.device,
-                progress=self.progress,
-            )
-            self.networks.save(key, network)
-        return network.to(self.device).eval()
-
-    def _published(self, spec: str, seed: int) -> tuple[Release, Tensor | None]:
-        return self.folder.load_release(spec, seed)
-
-    def _victims(self, spec: str, seed: int) -> Victims:
-        release, _ = self.published(spec, seed)
-        own = self.seed("victims", spec, seed)
-        return Victims(
-            release.images,
-            attacked_order(release, own),
-            seed=own,
-            device=self.device,
-            progress=self.progress,
-        )
-
-    def truth(self, cell: Cell, scenario: Scenario, batch: int) -> Truth:
-        """What the judge of a cell knows."""
-        release, source = self.published(cell.defense, cell.seed)
-        repetition = self.repetition(cell.seed)
-        return Truth(
-            released=release.images,
-            victims=scenario.order,
-            candidates=scenario.candidate_order,
-            batch=batch,
-            source_index=source,
-            split=repetition.split,
-            oracle=repetition.oracle,
-            seed=self.seed("judge", cell.id),
-            device=self.device,
-        )
 
 
 def release_stage(bench: Bench, cell: Cell) -> Outcome:
@@ -157,7 +65,7 @@ def visual_stage(bench: Bench, cell: Cell) -> Outcome:
     release, source = bench.published(cell.defense, cell.seed)
     parts = bench.repetition(cell.seed).split
     images, members = release.images, parts.members
-    if source is not None:
+    if source is not None and source.ndim == 1:
         paired, pairing = source, "source"
     else:
         paired = nearest(
@@ -175,19 +83,9 @@ def visual_stage(bench: Bench, cell: Cell) -> Outcome:
 
 def utility_stage(bench: Bench, cell: Cell) -> Outcome:
     """Train a student on a release from scratch and test it on real images."""
-    release, _ = bench.published(cell.defense, cell.seed)
     name, _, labels = cell.method.partition(":")
-    images, test = release.images, bench.repetition(cell.seed).split.test
-    student = build(name, classes=len(images.classes), side=images.side, seed=bench.seed("student", name, cell.seed))
-    train(
-        student,
-        images,
-        bench.suite.student.recipe,
-        seed=bench.seed("student", name, cell.seed),
-        device=bench.device,
-        soft_labels=release.soft_labels if labels == "soft" else None,
-        progress=bench.progress,
-    )
+    student = bench.student(cell.defense, cell.seed, name, labels).network
+    test = bench.repetition(cell.seed).split.test
     return Outcome((_accuracy(predict(student, test.pixels, device=bench.device), test, "student.accuracy"),))
 
 
@@ -214,7 +112,7 @@ def attack_stage(bench: Bench, cell: Cell) -> Outcome:
         control = attack.run(scenario.view(attack, cell.method, null=True), seed=seed, device=bench.device)
         assert isinstance(control, Reconstructions)
         verdict = judge_class(guess, control, truth)
-        conditions = _shared_model(bench, cell, scenario, rounds)
+        conditions = _shared_model(bench, cell, scenario, rounds) if Access.FEDERATION in attack.needs else {}
     elif attack.family == "memorization":
         verdict = _memorization(guess, truth, attack, models, scenario)
     else:
@@ -248,8 +146,9 @@ def _shared_model(bench: Bench, cell: Cell, scenario: Scenario, attacked: list[n
         right = predict(network, test.pixels, device=bench.device).argmax(1) == test.labels
         return f"{100 * right.double().mean().item():.0f}"
 
+    every = max(1, len(honest) // SHOWN_ROUNDS)
     return {
-        f"shared model's accuracy by round, {who}": " ".join(map(percent, rounds))
+        f"shared model's accuracy every {every} rounds, {who}": " ".join(map(percent, rounds[every - 1 :: every]))
         for who, rounds in (("with the attacker", attacked), ("without", honest))
     }
 
@@ -265,19 +164,39 @@ def scenario_for(
     """The victims of an attack's cell; see :class:`attacks.scenario.Scenario` for the two listeners."""
     release, _ = bench.published(cell.defense, cell.seed)
     suite, name, family = bench.suite, scenario_of(cell.method), attack.family
+    defense = parse(cell.defense, defenses)
     return Scenario(
         release=release,
         split=bench.repetition(cell.seed).split,
         clients=suite.gradient[name] if family == "gradient" else GradientClients(),
         federation=suite.federation,
         owner=suite.memorization[name] if family == "memorization" else DataOwner(),
-        share=parse(cell.defense, defenses).share,
+        share=defense.share,
+        rerun=partial(_rerun, defense, bench.device),
+        teacher=_published_teacher(bench, cell, defense, release.images) if Access.TEACHER in attack.needs else None,
+        student=bench.student(cell.defense, cell.seed, suite.student.networks[0], "hard")
+        if Access.MODEL in attack.needs
+        else None,
         trained=bench.victims(cell.defense, cell.seed).trained,
+        learned=bench.learned(cell.seed),
         handed_out=handed_out,
         watch=watch,
         seed=bench.seed("victims", cell.defense, cell.seed),
         device=bench.device,
     )
+
+
+def _rerun(
+    defense: Defense, device: torch.device, members: Images, teacher: nn.Module | None, public: Images, seed: int
+) -> Release:
+    return defense.release(members, teacher=teacher, public=public, seed=seed, device=device)
+
+
+def _published_teacher(bench: Bench, cell: Cell, defense: Defense, released: Images) -> nn.Module:
+    """The teacher where the defense read one; else a network trained alike on the release, as anybody could."""
+    if defense.teacher_based:
+        return bench.repetition(cell.seed).teacher()
+    return bench.trained("network of the release", bench.suite.teacher, released, cell.seed)
 
 
 STAGES: dict[str, Callable[[Bench, Cell], Outcome]] = {

@@ -19,6 +19,7 @@ from attacks.gradient.clients import GradientClients
 from attacks.memorization.owner import DataOwner
 from attacks.registry import Attack
 from attacks.registry import attacks as attack_registry
+from attacks.view import Access
 from synth.datasets import DATASETS, Sizes
 from synth.networks import NETWORKS, build
 from synth.registry import Registry
@@ -140,7 +141,7 @@ def load_suite(name: str, **overrides: Any) -> Suite:
         raise RequestProblems([_sentence(f"suite {name}", problem) for problem in error.errors()]) from error
     problems = _unknown_names(suite)
     problems += _bad_specs(suite.defenses, defense_registry) + _bad_specs(suite.attacks, attack_registry)
-    problems += _unknown_scenarios(suite)
+    problems += _unknown_scenarios(suite) + _without_student(suite)
     if problems:
         raise RequestProblems(problems)
     return suite
@@ -151,10 +152,16 @@ def scenario_of(spec: str) -> str:
     return spec.partition("@")[2] or "default"
 
 
+def attack_named(spec: str) -> type[Attack] | None:
+    """The class of the attack that a spec names, or None where there is none of this name."""
+    name = spec.partition("@")[0].partition(":")[0]
+    return attack_registry.get(name)
+
+
 def family_of(spec: str) -> str:
     """The family of the attack that a spec names, or nothing where there is none of this name."""
-    name = spec.partition("@")[0].partition(":")[0]
-    return attack_registry[name].family if name in attack_registry else ""
+    attack = attack_named(spec)
+    return attack.family if attack else ""
 
 
 def _unknown_scenarios(suite: Suite) -> list[str]:
@@ -168,6 +175,13 @@ def _unknown_scenarios(suite: Suite) -> list[str]:
             known = ", ".join(suite.scenarios(family)) or "none; take another suite"
             problems.append(f"{spec!r}: suite {suite.name} has no {family} scenario {wanted!r}; those it has: {known}")
     return problems
+
+
+def _without_student(suite: Suite) -> list[str]:
+    if suite.student.networks:
+        return []
+    needy = [spec for spec in suite.attacks if Access.MODEL in getattr(attack_named(spec), "needs", ())]
+    return [f"{spec!r} attacks a student, but suite {suite.name} trains none; take another suite" for spec in needy]
 
 
 def _unknown_names(suite: Suite) -> list[str]:

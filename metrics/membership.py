@@ -87,6 +87,61 @@ def tpr_at_fpr(
     )
 
 
+def members_first(scores: Floats, is_member: NDArray[np.bool_], *, level: float = 0.95) -> Interval:
+    """How many members score higher than every non-member, less what chance explains.
+
+    A release that copies one member in a hundred moves neither the area under the curve nor the true positive rate at
+    1 %, but puts its copies before everybody. Of exchangeable scores, j members or more come first with probability
+    prod_{i < j} (m - i) / (m + n - i); the interval excludes 0 exactly when that is at most (1 - level) / 2.
+
+    Args:
+        scores: as for :func:`auc`.
+        is_member: likewise.
+        level: confidence level.
+
+    Returns:
+        The number, with the number less what chance explains as lower end.
+    """
+    inside, outside = _split(scores, is_member)
+    first = int((inside > outside.max()).sum())
+    chance, explained = 1.0, 0
+    while explained < len(inside):
+        chance *= (len(inside) - explained) / (len(scores) - explained)
+        if chance <= (1 - level) / 2:
+            break
+        explained += 1
+    return Interval(float(first), float(first - explained), float(first))
+
+
+class Split(NamedTuple):
+    """Sensitivity and specificity, each with the exact interval of Clopper and Pearson."""
+
+    true: Interval
+    negative: Interval
+
+
+def at_chosen_threshold(scores: Floats, is_member: NDArray[np.bool_], *, seed: int, level: float = 0.95) -> Split:
+    """True positive and true negative rate on one half, at the threshold of best balanced accuracy on the other.
+
+    Args:
+        scores: as for :func:`auc`; at least four of each kind.
+        is_member: likewise.
+        seed: of the halving.
+        level: confidence level.
+    """
+    rng = np.random.default_rng(seed)
+    inside, outside = (rng.permutation(part) for part in _split(scores, is_member))
+    m, n = len(inside) // 2, len(outside) // 2
+    thresholds = np.sort(np.concatenate([inside[:m], outside[:n]]))
+    hits = m - np.searchsorted(np.sort(inside[:m]), thresholds, side="right")
+    passed = np.searchsorted(np.sort(outside[:n]), thresholds, side="right")
+    threshold = thresholds[np.argmax(hits / m + passed / n)]
+    true, negative = int((inside[m:] > threshold).sum()), int((outside[n:] <= threshold).sum())
+    return Split(
+        clopper_pearson(true, len(inside) - m, level=level), clopper_pearson(negative, len(outside) - n, level=level)
+    )
+
+
 def _split(scores: Floats, is_member: NDArray[np.bool_]) -> tuple[Floats, Floats]:
     scores = np.asarray(scores, dtype=np.float64)
     if not np.isfinite(scores).all():

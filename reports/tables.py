@@ -148,18 +148,25 @@ LEAKAGE = {
     ),
     "membership": (
         "T6",
-        "Membership",
+        "Membership and linkage",
         (
             ("members.auc", "AUC"),
             ("members.tpr-at-1", "TPR at 1 % FPR"),
             ("members.tpr-at-0.1", "TPR at 0.1 % FPR"),
+            ("members.first", "members before every other"),
+            ("members.balanced-accuracy", "balanced accuracy"),
+            ("members.epsilon", "epsilon is at least"),
+            ("linkage.top-1", "source ranked first"),
+            ("linkage.top-10", "source among the first 10"),
+            ("linkage.top-1-of-100", "first of 100"),
         ),
     ),
 }
 LEAKAGE_NOTES = (
     "Each figure with three parts reads: attack / control / baseline, then the excess of attack over control with its "
     "95 % interval. Control: another released image of the class (trained), as many holdout images (private), a "
-    "federation whose other clients never train (class), chance (AUC, identification). Baseline: the class's mean "
+    "federation whose other clients never train or an untrained student (class), chance (AUC, identification). "
+    "Baseline: the class's mean "
     "auxiliary image, one over the number of classes, or a score that knows nothing of the release. Members leak where "
     "the excess of either figure on members is above 0.",
     "'Worked' asks whether the attack got what its victim trained on; 'members leak' whether that gives away the "

@@ -1,9 +1,8 @@
 """Batch-norm statistics matching: noise optimised until its statistics are those of groups of private images."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -11,11 +10,9 @@ from torch.nn.functional import cross_entropy
 
 from synth.networks import MEAN, STD
 from synth.registry import defenses
+from synth.statistics import Moments, recorded_moments
 from synth.training import autocast, predict
 from synth.types import Defense, Images, Release, generator
-
-Moments = list[tuple[Tensor, Tensor]]
-"""A (mean, mean of squares) pair per batch-norm layer, each (N, channels) per image or (G, channels) per group."""
 
 
 class Groups(NamedTuple):
@@ -23,45 +20,6 @@ class Groups(NamedTuple):
 
     members: list[Tensor]
     labels: Tensor
-
-
-class _SpatialMoments(torch.autograd.Function):
-    """Mean and mean square over height and width, (N, C) float32 each, of a bf16 or float32 activation.
-
-    Written out because autograd's own backward makes six passes over the activation, this one: synthesis with
-    ResNet-20 on a CPU spent over half of its time there (torch profiler, float32 backward).
-    """
-
-    @staticmethod
-    def forward(ctx: Any, activation: Tensor) -> tuple[Tensor, Tensor]:
-        ctx.save_for_backward(activation)
-        mean = activation.mean((2, 3), dtype=torch.float32)
-        norm = torch.linalg.vector_norm(activation, dim=(2, 3), dtype=torch.float32)
-        return mean, norm.square() / activation[0, 0].numel()
-
-    @staticmethod
-    def backward(ctx: Any, grad_mean: Tensor, grad_square: Tensor) -> Tensor:
-        (activation,) = ctx.saved_tensors
-        scale = 1 / activation[0, 0].numel()
-        shift, slope = (grad_mean * scale).to(activation.dtype), (grad_square * 2 * scale).to(activation.dtype)
-        return torch.addcmul(shift[:, :, None, None], activation, slope[:, :, None, None])
-
-
-@contextmanager
-def recorded_moments(network: nn.Module) -> Iterator[Moments]:
-    """Collect the moments of every batch-norm layer's input, per image, during one forward pass."""
-    moments: Moments = []
-
-    def record(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        moments.append(_SpatialMoments.apply(inputs[0]))
-
-    layers = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
-    hooks = [layer.register_forward_pre_hook(record) for layer in layers]
-    try:
-        yield moments
-    finally:
-        for hook in hooks:
-            hook.remove()
 
 
 def group_statistics(moments: Moments, weights: Tensor) -> list[tuple[Tensor, Tensor]]:
@@ -182,10 +140,15 @@ class BNMatching(Defense):
             parameter.requires_grad_(flag)
         images = Images(torch.cat(pixels), torch.cat(labels), members.classes)
         soft = predict(teacher, images.pixels, device=device).softmax(1) if self.soft_labels else None
-        source = None
-        if self.images_per_statistic == 1:
-            source = torch.stack([index[0] for index in groups.members[: len(images)]])
+        source = None if self.images_per_statistic == "class" else self._sources(groups, len(images))
         return Release(images, soft_labels=soft, source_index=source)
+
+    def _sources(self, groups: Groups, count: int) -> Tensor | None:
+        """(N, k) members behind each released image, or (N,) where k is 1; None where groups differ in size."""
+        used = groups.members[: count // int(self.images_per_statistic)]
+        if len(set(map(len, used))) > 1:
+            return None
+        return torch.stack(used).repeat_interleave(int(self.images_per_statistic), 0).squeeze(1)
 
     def _groups(self, members: Images, rng: torch.Generator) -> Groups:
         """Groups of private images in an order that takes the classes in turn."""

@@ -6,6 +6,8 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
+from synth.types import seeded
+
 SMALL = 64
 """Pixels. Images up to this side get the stem that keeps their resolution (3x3, stride 1, no pooling)."""
 
@@ -139,8 +141,7 @@ def build(name: str, *, classes: int, side: int, seed: int) -> nn.Module:
     """
     if name not in NETWORKS:
         raise KeyError(f"there is no network {name!r}; there are: {', '.join(sorted(NETWORKS))}")
-    with torch.random.fork_rng(devices=[]):  # torchvision's initialisers know only the global generator
-        torch.manual_seed(seed)
+    with seeded(seed):
         network = NETWORKS[name](classes, side)
         if name == "lenet":
             for parameter in network.parameters():

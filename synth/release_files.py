@@ -79,4 +79,6 @@ def load_release(folder: Path) -> Release:
         raise DataProblems(problems)
     soft_file = folder / SOFT_LABELS
     soft = load_file(soft_file)["probabilities"].float() if soft_file.is_file() else None
-    return Release(Images(pixels, torch.tensor(labels, dtype=torch.long), classes), soft_labels=soft)
+    images = Images(pixels, torch.tensor(labels, dtype=torch.long), classes)
+    about = {key: value for key, value in description.items() if key not in ("classes", "files")}
+    return Release(images, soft_labels=soft, about=about)

@@ -1,14 +1,14 @@
 """Training from scratch on images that stay on the device as uint8."""
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, kl_div, log_softmax, pad, softmax
 
-from synth.types import Images, derive_seed, generator
+from synth.types import Images, derive_seed, generator, seeded
 
 Penalty = Callable[[nn.Module], Tensor]
 
@@ -112,14 +112,6 @@ def _loss(logits: Tensor, labels: Tensor, soft: Tensor | None, recipe: Recipe) -
     return kl_div(guess, target, reduction="batchmean") * recipe.temperature**2
 
 
-@contextmanager
-def _seeded_dropout(seed: int, device: torch.device) -> Iterator[None]:
-    """Dropout knows only the global generator: seed it, and leave it as it was."""
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(derive_seed("dropout", seed))
-        yield
-
-
 def _descent(network: nn.Module, recipe: Recipe) -> tuple[torch.optim.SGD, torch.optim.lr_scheduler.LambdaLR]:
     optimizer = torch.optim.SGD(
         network.parameters(),
@@ -186,7 +178,7 @@ def train(
     soft = None if soft_labels is None else soft_labels.to(device, torch.float32)
     optimizer, schedule = _descent(network, recipe)
     for step, (batch, index, more) in zip(range(recipe.steps), _inputs(pixels, extra, recipe, seed), strict=False):
-        with autocast(device), _seeded_dropout(derive_seed(seed, step), device):
+        with autocast(device), seeded(derive_seed("dropout", derive_seed(seed, step)), device):
             logits = network(batch.to(memory_format=torch.channels_last).float().div_(255)).float()
         loss = _loss(logits[: len(index)], labels[index], None if soft is None else soft[index], recipe)
         if extra is not None and more is not None:

@@ -1,8 +1,10 @@
 """The words of the project as types: images, a release, a claim, a defense."""
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +24,19 @@ def derive_seed(*names: object) -> int:
 def generator(*names: object, device: torch.device | str = "cpu") -> torch.Generator:
     """A generator of its own for a named component; the global generator is never touched."""
     return torch.Generator(device=device).manual_seed(derive_seed(*names))
+
+
+@contextmanager
+def seeded(seed: int, device: torch.device | None = None) -> Iterator[None]:
+    """Seed the global generator, the only one that initialisers and dropout know, and leave it as it was.
+
+    Args:
+        seed: any integer.
+        device: whose generator is restored beside the CPU's.
+    """
+    with torch.random.fork_rng(devices=[device] if device is not None and device.type == "cuda" else []):
+        torch.manual_seed(seed % 2**63)
+        yield
 
 
 @dataclass(frozen=True)
@@ -107,13 +122,15 @@ class Release:
     Args:
         images: uint8 images with hard labels.
         soft_labels: (N, K) probabilities, or None.
-        source_index: (N,) the member each image was made from, where there is exactly one. Known to the judge,
-            never written among the published files.
+        source_index: (N,) the member each image was made from, where there is exactly one, or (N, k) the k members
+            whose common statistics it was made from. Known to the judge, never written among the published files.
+        about: what is published of how it was made: ``defense``, its ``parameters``, its ``claim``.
     """
 
     images: Images
     soft_labels: Tensor | None = None
     source_index: Tensor | None = None
+    about: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,9 +3,11 @@
 import ast
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
+from setuptools import find_packages
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("synth", "metrics", "attacks", "reports", "benchmarks")
@@ -16,7 +18,7 @@ ALLOWED = {
     "reports": {"metrics"},
     "benchmarks": {"metrics", "synth", "attacks", "reports"},
 }
-SYNTH_FOR_ATTACKS = {"synth.types", "synth.networks", "synth.training", "synth.registry"}
+SYNTH_FOR_ATTACKS = {"synth.types", "synth.networks", "synth.training", "synth.registry", "synth.statistics"}
 
 
 def imports(file: Path) -> set[str]:
@@ -47,6 +49,13 @@ def test_imports_go_one_way(file):
             assert name in SYNTH_FOR_ATTACKS, f"attacks may not import {name}"
         if package == "reports" and other == "metrics":
             assert name in ("metrics.measurement", "metrics.rates"), "the rest of metrics pulls torch"
+
+
+def test_every_package_is_installed():
+    finder = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]["find"]
+    installed = find_packages(str(ROOT), include=finder["include"], exclude=finder["exclude"])
+    there = {".".join(file.parent.relative_to(ROOT).parts) for file in FILES if "speed" not in file.parts}
+    assert set(installed) == there
 
 
 def test_reports_leave_torch_out():

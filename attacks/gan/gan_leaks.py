@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 import torch
 
+from attacks.guess import Scores
 from attacks.registry import Attack, attacks
-from attacks.view import Access, Scores, View
+from attacks.view import Access, View
 from metrics.neighbours import nearest
 
 COPY = 1e-12

@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from synth.training import autocast
+
 
 class Generator(nn.Module):
     """From latent vectors and classes to images in [0, 1]: nearest-neighbour upsampling, 3x3 convolutions.
@@ -40,3 +42,12 @@ class Generator(nn.Module):
         """Generate (N, 3, side, side) images from z (N, latent) and classes (N,)."""
         seeds = self.project(z * self.embedding(classes)).view(len(z), self.width, self.base, self.base)
         return torch.sigmoid(self.body(seeds))[:, :, : self.side, : self.side]
+
+    def decode(self, z: Tensor) -> Tensor:
+        """Images of the first class, in bf16 arithmetic where the hardware has it."""
+        with autocast(z.device):
+            return self(z, torch.zeros(len(z), dtype=torch.int64, device=z.device)).float()  # type: ignore[no-any-return]
+
+    def sample(self, count: int, rng: torch.Generator) -> Tensor:
+        """`count` images of the first class, from latent vectors of their own."""
+        return self.decode(torch.randn((count, self.latent), generator=rng, device=rng.device))

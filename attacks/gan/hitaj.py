@@ -6,11 +6,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from attacks.gan.generator import Generator
+from attacks.guess import Reconstructions
 from attacks.registry import Attack, attacks
-from attacks.view import Access, Reconstructions, Seat, View
-from synth.types import generator
+from attacks.view import Access, Seat, View
+from synth.training import autocast
+from synth.types import generator, seeded
 
 
 @attacks.register("hitaj")
@@ -34,18 +37,22 @@ class Hitaj(Attack):
         batch_size: of either.
         learning_rate: Adam's, of the generator.
         smoothness: weight of the total variation of generated images.
+        average: decay of the moving average of the generator's weights, which draws the images in the end.
 
-    Differs from the paper: one class-conditional generator attacks all other clients' classes at once.
+    Differs from the paper: one class-conditional generator attacks all other clients' classes at once, and a moving
+    average of it is kept. Its images are not augmented, though data are few: the honest clients do not augment theirs,
+    and the shared model then learns to tell fakes by that.
     """
 
     samples: int = 16
     start_round: int = 10
-    generator_steps: int = 15
-    local_steps: int = 10
+    generator_steps: int = 6
+    local_steps: int = 4
     fakes: float = 0.3
     batch_size: int = 64
     learning_rate: float = 1e-3
     smoothness: float = 0.5
+    average: float = 0.98
 
     family = "gan"
     needs = frozenset({Access.FEDERATION})
@@ -55,6 +62,8 @@ class Hitaj(Attack):
         for name in ("samples", "generator_steps", "local_steps", "batch_size"):
             if getattr(self, name) < 1:
                 raise ValueError(f"hitaj.{name} must be >= 1, got {getattr(self, name)}")
+        if not 0 <= self.average < 1:
+            raise ValueError(f"hitaj.average must be in [0, 1), got {self.average}")
         if not 0 < self.fakes < 1:
             raise ValueError(f"hitaj.fakes must be between 0 and 1, got {self.fakes}")
 
@@ -64,11 +73,7 @@ class Hitaj(Attack):
         attacker = _Attacker(self, seat, seed, device)
         seat.join(attacker)
         targets = attacker.targets.repeat_interleave(self.samples)
-        attacker.generator.eval()
-        with torch.no_grad():
-            images = attacker.generate(
-                torch.arange(len(attacker.targets), device=device).repeat_interleave(self.samples)
-            )
+        images = attacker.shown(torch.arange(len(attacker.targets), device=device).repeat_interleave(self.samples))
         return Reconstructions(images.clamp(0, 1).cpu(), targets.cpu(), notes={"generator loss": attacker.last_loss})
 
 
@@ -79,16 +84,26 @@ class _Attacker:
         self.settings, self.seat, self.device = settings, seat, device
         self.rng = generator("hitaj", seed, device=device)
         self.targets = torch.tensor(seat.others, device=device)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed % 2**63)
+        with seeded(seed):
             self.generator = Generator(classes=len(seat.others), side=seat.own.side).to(device)
+        self.average = AveragedModel(
+            self.generator, multi_avg_fn=get_ema_multi_avg_fn(settings.average), use_buffers=True
+        )
         self.optimizer = torch.optim.Adam(self.generator.parameters(), lr=settings.learning_rate, betas=(0.5, 0.999))
         self.last_loss = float("nan")
 
+    def _latent(self, which: Tensor) -> Tensor:
+        return torch.randn((len(which), self.generator.latent), generator=self.rng, device=self.device)
+
     def generate(self, which: Tensor) -> Tensor:
-        """Images of the attacked classes at these positions."""
-        z = torch.randn((len(which), self.generator.latent), generator=self.rng, device=self.device)
-        return self.generator(z, which)  # type: ignore[no-any-return]
+        """Images of the attacked classes at these positions, by the generator in training."""
+        with autocast(self.device):
+            return self.generator(self._latent(which), which).float()  # type: ignore[no-any-return]
+
+    @torch.no_grad()
+    def shown(self, which: Tensor) -> Tensor:
+        """The same by its moving average."""
+        return self.average.eval()(self._latent(which), which)  # type: ignore[no-any-return]
 
     def local_round(self, shared: nn.Module, round_index: int) -> nn.Module:
         """Train the generator against the shared model, then poison a local copy of it."""
@@ -106,10 +121,13 @@ class _Attacker:
             which = self._which(self.settings.batch_size)
             images = self.generate(which)
             roughness = images.diff(dim=2).abs().mean() + images.diff(dim=3).abs().mean()
-            loss = cross_entropy(shared(images), self.targets[which]) + self.settings.smoothness * roughness
+            with autocast(self.device):
+                logits = shared(images).float()
+            loss = cross_entropy(logits, self.targets[which]) + self.settings.smoothness * roughness
             self.optimizer.zero_grad(set_to_none=True)
             loss.backward()
             self.optimizer.step()
+            self.average.update_parameters(self.generator)
             self.last_loss = float(loss.detach())
 
     def _train_locally(self, model: nn.Module, attacking: bool) -> nn.Module:
@@ -128,6 +146,8 @@ class _Attacker:
                     images = torch.cat([images, self.generate(self._which(fakes))])
                 labels = torch.cat([labels, labels.new_full((fakes,), self.seat.extra_class)])
             optimizer.zero_grad(set_to_none=True)
-            cross_entropy(model(images), labels).backward()
+            with autocast(self.device):
+                logits = model(images).float()
+            cross_entropy(logits, labels).backward()
             optimizer.step()
         return model.eval()

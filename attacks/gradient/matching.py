@@ -15,8 +15,9 @@ from attacks.gradient.objectives import Objective
 from attacks.gradient.optimizers import Optimizer
 from attacks.gradient.priors import Prior
 from attacks.gradient.updates import client_updates
+from attacks.guess import Reconstructions
 from attacks.registry import Attack
-from attacks.view import Access, Reconstructions, SharedGradients, View
+from attacks.view import Access, SharedGradients, View
 from synth.networks import MEAN, STD
 from synth.training import has_bf16
 from synth.types import generator

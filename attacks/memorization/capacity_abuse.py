@@ -6,10 +6,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from attacks.guess import Reconstructions
 from attacks.memorization.memorization import Memorization, Shape, weights
 from attacks.memorization.payload import from_labels, to_labels
 from attacks.registry import attacks
-from attacks.view import Access, Encoding, Reconstructions, View
+from attacks.view import Access, Encoding, View
 from synth.training import Extra
 from synth.types import Images, generator
 

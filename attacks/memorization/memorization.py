@@ -8,9 +8,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from attacks.guess import Reconstructions
 from attacks.memorization.payload import carriers
 from attacks.registry import Attack
-from attacks.view import Access, Encoding, Reconstructions, TrainedModel, View
+from attacks.view import Access, Encoding, TrainedModel, View
 from synth.types import Images
 
 Shape = tuple[int, int, int]

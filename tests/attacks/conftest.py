@@ -1,4 +1,5 @@
 from dataclasses import replace
+from functools import lru_cache
 
 import pytest
 import torch
@@ -8,7 +9,9 @@ from attacks.gradient.clients import GradientClients
 from attacks.memorization.owner import DataOwner, train_with
 from attacks.scenario import Scenario, attacked_order
 from attacks.truth import Truth
+from attacks.view import StudentModel
 from synth.networks import build
+from synth.registry import defenses
 from synth.training import Recipe, train
 from synth.types import Release
 
@@ -31,6 +34,27 @@ def trainer(images):
     return trained
 
 
+def learner(images):
+    return lru_cache(lambda learner: learner.learn(images, seed=5, device=torch.device("cpu")))
+
+
+def rerun(defense):
+    def run(members, teacher, public, seed):
+        return defense.release(members, teacher=teacher, public=public, seed=seed, device=torch.device("cpu"))
+
+    return run
+
+
+def make(name, **parameters):
+    return defenses[name](**parameters)
+
+
+def student(images):
+    """A student of these images, as it is published."""
+    network = train(build("resnet20", classes=10, side=32, seed=6), images, RECIPE, seed=6, device=torch.device("cpu"))
+    return StudentModel(network, "resnet20", RECIPE)
+
+
 @pytest.fixture(scope="session")
 def scenario(digits, cpu):
     """Victims of the identity release."""
@@ -42,6 +66,9 @@ def scenario(digits, cpu):
         owner=DataOwner(network="resnet20", recipe=RECIPE),
         share=lambda gradients, *, seed: gradients,
         trained=trainer(digits.members),
+        learned=learner(digits.auxiliary),
+        rerun=rerun(make("identity")),
+        student=student(digits.members),
         seed=1,
         device=cpu,
     )
@@ -67,7 +94,14 @@ def make_truth(digits, oracle, cpu):
 @pytest.fixture(scope="session")
 def disjoint(scenario, digits):
     """Victims of the disjoint release."""
-    return replace(scenario, release=Release(digits.public), trained=trainer(digits.public))
+    released = digits.public
+    return replace(
+        scenario,
+        release=Release(released),
+        trained=trainer(released),
+        rerun=rerun(make("disjoint")),
+        student=student(released),
+    )
 
 
 @pytest.fixture(scope="session")

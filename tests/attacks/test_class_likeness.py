@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from attacks.class_likeness import class_likeness
-from attacks.view import Reconstructions
+from attacks.guess import Reconstructions
 from synth.training import penultimate, predict
 from synth.types import concatenate
 

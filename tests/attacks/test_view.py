@@ -4,8 +4,9 @@ import pytest
 import torch
 
 import attacks
+from attacks.guess import Reconstructions
 from attacks.registry import attacks as registry
-from attacks.view import Access, AccessDenied, Encoding, Reconstructions, View
+from attacks.view import Access, AccessDenied, Encoding, View
 
 assert attacks
 

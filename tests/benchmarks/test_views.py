@@ -3,8 +3,9 @@
 import pytest
 
 from attacks.registry import attacks
+from benchmarks.bench import Bench
 from benchmarks.runner import plan, run_cell
-from benchmarks.stages import Bench, scenario_for
+from benchmarks.stages import scenario_for
 from benchmarks.store import Cache, RunFolder
 from benchmarks.suite import Training, load_suite, parse
 from synth.datasets import open_pool

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from metrics.membership import auc, auc_excess, tpr_at_fpr
+from metrics.membership import at_chosen_threshold, auc, auc_excess, members_first, tpr_at_fpr
 
 MARKS = np.array([True, True, False, False])
 
@@ -70,3 +70,47 @@ def test_scores_must_be_finite(bad):
 def test_one_of_a_kind_is_too_few():
     with pytest.raises(ValueError, match="two members"):
         auc(np.arange(3.0), np.array([True, True, False]))
+
+
+def test_members_first_by_hand():
+    """Of 4 members 3 are before the first of 4 others; chance explains 3: 4/8 * 3/7 * 2/6 = 0.071 is above 2.5 %."""
+    scores, marks = np.array([9.0, 8, 7, 1, 6, 5, 4, 3]), np.arange(8) < 4
+    found = members_first(scores, marks)
+    assert found.value == 3
+    assert found.low == 0, "4/8 * 3/7 * 2/6 * 1/5 = 0.014: it would have taken all four"
+    assert members_first(np.array([9.0, 8, 7, 6.5, 6, 5, 4, 3]), marks).low == 1
+
+
+def test_members_first_finds_one_copy_in_a_hundred():
+    """Ten of 1,000 members are copied: neither the area nor the rate at 1 % sees them."""
+    rng = np.random.default_rng(3)
+    scores, marks = rng.normal(size=2000), np.arange(2000) < 1000
+    scores[:10] += 20
+    assert members_first(scores, marks, level=0.9875).low > 0
+    assert auc_excess(scores, marks).low < 0
+
+
+def test_balanced_accuracy_at_a_threshold_of_the_other_half():
+    marks = np.arange(400) < 200
+    rates = at_chosen_threshold(np.where(marks, 1.0, 0.0), marks, seed=0)
+    assert (rates.true.value, rates.negative.value) == (1, 1)
+    rng = np.random.default_rng(4)
+    noise = [at_chosen_threshold(rng.normal(size=400), marks, seed=seed) for seed in range(200)]
+    assert np.mean([(r.true.value + r.negative.value) / 2 for r in noise]) == pytest.approx(0.5, abs=0.01)
+
+
+def test_all_figures_together_keep_the_nominal_rate():
+    """1,000 audits of noise: any of the figures that may say that members leak does so in 5 % at most, and 3 sigma."""
+    rng = np.random.default_rng(5)
+    marks = np.arange(400) < 200
+    level = 1 - 0.05 / 4
+    alarms = 0
+    for _ in range(1000):
+        scores = rng.normal(size=400)
+        rates = tpr_at_fpr(scores, marks, 0.01, level=level)
+        alarms += (
+            auc_excess(scores, marks, level=level).low > 0
+            or rates.true.low > rates.false.high
+            or members_first(scores, marks, level=level).low > 0
+        )
+    assert alarms <= 50 + 3 * (1000 * 0.05 * 0.95) ** 0.5

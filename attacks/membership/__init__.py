@@ -1,0 +1,1 @@
+"""Membership and linkage: was a candidate's image among the members, and behind which released one does it stand?"""

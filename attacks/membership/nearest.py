@@ -1,0 +1,82 @@
+"""Membership by the nearest released image, in pixels, in structure, or in a network's features."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from attacks.guess import Scores
+from attacks.membership.teacher import TeacherTraining
+from attacks.registry import Attack, attacks
+from attacks.view import Access, View
+from metrics.image import ssim
+from metrics.neighbours import nearest
+from synth.training import Recipe, penultimate
+
+SMALLEST = 1e-6
+"""Stands for the distance 0 of an exact copy."""
+
+Alike = Callable[[Tensor, Tensor], Tensor]
+"""How like its nearest image in a set (M, C, H, W) each image (N, C, H, W) is: (N,), higher is more alike."""
+
+
+@attacks.register("nearest")
+@dataclass(frozen=True, kw_only=True)
+class Nearest(Attack):
+    """Whoever, or whose mirror image, is more like a released image than like other people's may have been a member.
+
+    The attacker holds the published images, images of other people, and candidates, and has no idea how the release was
+    made: it works on any folder. A candidate's score is how like its nearest released image it is, less how like its
+    nearest auxiliary image. Success is telling members from non-members.
+
+    Args:
+        space: ``pixels``: minus the logarithm of the Euclidean distance (GAN-Leaks, arXiv 1909.03935, that looks in the
+            mirror as well). ``ssim``: structural similarity to the nearest in pixels. ``features``: as for pixels, of
+            what a network trained on the auxiliary images feeds its last layer.
+        steps: of that network's training.
+    """
+
+    space: Literal["pixels", "ssim", "features"] = "pixels"
+    steps: int = 800
+
+    family = "membership"
+    needs = frozenset({Access.RELEASE, Access.AUXILIARY, Access.CANDIDATES})
+    goal = "members"
+
+    def __post_init__(self) -> None:
+        if self.steps < 1:
+            raise ValueError(f"nearest.steps must be >= 1, got {self.steps}")
+
+    def run(self, view: View, *, seed: int, device: torch.device) -> Scores:
+        """Score every candidate."""
+        alike = self._alike(view, device)
+        pixels = view.candidates().pixels
+
+        def best(images: Tensor) -> Tensor:
+            return torch.maximum(alike(pixels, images), alike(pixels.flip(3), images)).double()
+
+        return Scores(best(view.release().images.pixels) - best(view.auxiliary().pixels))
+
+    def _alike(self, view: View, device: torch.device) -> Alike:
+        if self.space == "pixels":
+            return _in_pixels
+        if self.space == "ssim":
+            return _in_structure
+        network = view.learned(TeacherTraining(network="resnet20", recipe=Recipe(steps=self.steps)))
+        return lambda x, y: _in_features(network, x, y, device)
+
+
+def _in_pixels(x: Tensor, y: Tensor) -> Tensor:
+    return -nearest(x, y).squared_distance.double().clamp_min(SMALLEST).log() / 2
+
+
+def _in_structure(x: Tensor, y: Tensor) -> Tensor:
+    return ssim(x.float() / 255, y[nearest(x, y).position].float() / 255)
+
+
+def _in_features(network: nn.Module, x: Tensor, y: Tensor, device: torch.device) -> Tensor:
+    queries, others = (penultimate(network, pixels, device=device) for pixels in (x, y))
+    distances = [torch.cdist(part, others).amin(1) for part in queries.split(2048)]
+    return -torch.cat(distances).clamp_min(SMALLEST).log()

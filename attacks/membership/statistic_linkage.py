@@ -1,0 +1,166 @@
+"""Linkage by what batch-norm layers see: who stands behind a released image that was made from network statistics."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from attacks.guess import Links, Scores
+from attacks.membership.channel import Channel, class_means
+from attacks.membership.teacher import TeacherTraining
+from attacks.registry import Attack, attacks
+from attacks.view import Access, View
+from synth.statistics import image_moments, means_and_variances
+from synth.training import Recipe
+from synth.types import Images, Release, derive_seed, generator
+
+Group = tuple[Tensor, int]
+"""Positions of released images that share their private images, and their class."""
+
+
+def images_behind(release: Release) -> int | None:
+    """How many private images stand behind one statistic, as release.json says; None for a whole class."""
+    told = release.about.get("parameters", {}).get("images_per_statistic", 1)
+    return None if told == "class" else int(told)
+
+
+def groups_of(release: Release) -> list[Group]:
+    """The released images that share their private images: those of a class in the order in which they were published.
+
+    A release made from groups of k is published k images to a group, one group after the other; one made from whole
+    classes is one group a class.
+    """
+    size = images_behind(release)
+    found = []
+    for label in release.images.labels.unique().tolist():
+        positions = (release.images.labels == label).nonzero().squeeze(1)
+        parts = [positions] if size is None else [p for p in positions.split(size) if len(p) == size]
+        found += [(part, label) for part in parts]
+    return found
+
+
+@attacks.register("statistic-linkage")
+@dataclass(frozen=True, kw_only=True)
+class StatisticLinkage(Attack):
+    """Whose statistics explain a released image best?
+
+    The attacker holds the published images, candidates and images of other people, knows the defense and can run it. It
+    trains a teacher on its own images, has the defense make a shadow release of some of them, and learns from that how
+    much of a private image's batch-norm statistics comes through (a Gaussian channel). A candidate's link with a group
+    of released images is the log-likelihood ratio of being among the private images behind it; its membership score is
+    the logarithm of the mean of the likelihood ratios over the groups of its class. Released images of a group are
+    explained together: matching makes their common mean that of the private images. Success is ranking a source first
+    among all candidates of its class, or telling members from non-members. Works on any release: images that were not
+    made from statistics have some nevertheless.
+
+    Args:
+        shadows: of the attacker's images the defense is run on, once.
+        links: groups whose candidates are ranked, drawn at random.
+        network: architecture of the attacker's teacher.
+        teacher_steps: of its training.
+
+    The likelihood ratio is Homer et al.'s question (doi 10.1371/journal.pgen.1000167) asked of network statistics.
+    """
+
+    shadows: int = 1000
+    links: int = 500
+    network: str = "resnet20"
+    teacher_steps: int = 800
+
+    family = "membership"
+    needs = frozenset({Access.RELEASE, Access.AUXILIARY, Access.CANDIDATES, Access.RERUN})
+    goal = "members"
+
+    def __post_init__(self) -> None:
+        for name in ("shadows", "links", "teacher_steps"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"statistic-linkage.{name} must be >= 1, got {getattr(self, name)}")
+
+    def run(self, view: View, *, seed: int, device: torch.device) -> Scores:
+        """Learn the channel, then score every candidate against every group of its class."""
+        teacher, release, candidates = self.teacher(view), view.release(), view.candidates()
+        people = _features(candidates, teacher, device)
+        means = class_means(people, candidates.labels, len(candidates.classes))
+        people = people - means[candidates.labels]
+        channel = Channel.measured(people, *self._shadow(view, teacher, seed=seed, device=device))
+        groups = groups_of(release)
+        labels = torch.tensor([label for _, label in groups])
+        seen = _group_features(release.images, groups, teacher, device)
+        chosen = torch.randperm(len(groups), generator=generator("links", seed))[: self.links]
+        values = torch.zeros(len(candidates), dtype=torch.float64)
+        links = torch.zeros(len(groups), len(candidates))
+        for label in labels.unique().tolist():
+            these, who = (labels == label).nonzero().squeeze(1), (candidates.labels == label).nonzero().squeeze(1)
+            # Of a whole class the attacker knows no number; half of its candidates are members.
+            size = images_behind(release) or max(1, len(who) // 2)
+            ratios = channel.evidence(seen[these], means[label], people[who], size)
+            values[who] = ratios.logsumexp(0) - math.log(len(these))
+            links[these] = float(ratios.min()) - 1
+            links[these[:, None], who] = ratios.float()
+        first = torch.stack([positions[0] for positions, _ in groups])
+        notes = {"reruns": 1.0, "components that come through": channel.through}
+        return Scores(values, Links(first[chosen], links[chosen]), notes)
+
+    def teacher(self, view: View) -> nn.Module:
+        """The network whose layers look at images."""
+        recipe = Recipe(steps=self.teacher_steps)
+        return view.learned(TeacherTraining(network=self.network, recipe=recipe))  # type: ignore[no-any-return]
+
+    def _shadow(
+        self, view: View, teacher: nn.Module, *, seed: int, device: torch.device
+    ) -> tuple[Tensor | None, Tensor | None]:
+        """Features of private groups and of what the defense made of them; None where it does not say who."""
+        own = view.auxiliary()
+        members = own.take(torch.randperm(len(own), generator=generator("shadows", seed))[: self.shadows])
+        made = view.rerun(members, teacher=teacher, public=own, seed=derive_seed("shadow", seed))
+        shadow = _as_published(made, view.release().about)
+        groups = groups_of(shadow)
+        behind = _behind(shadow, groups, members)
+        if not behind:
+            return None, None
+        private = _features(members, teacher, device)
+        sent = torch.stack([private[index].mean(0) for index in behind])
+        return sent, _group_features(shadow.images, groups, teacher, device)
+
+
+@attacks.register("statistic-linkage-teacher")
+@dataclass(frozen=True, kw_only=True)
+class StatisticLinkageTeacher(StatisticLinkage):
+    """The same where the teacher was published beside the release: the attacker sees what the defense saw.
+
+    Of a defense that reads no teacher, the attacker takes a network trained on the release.
+    """
+
+    needs = StatisticLinkage.needs | {Access.TEACHER}
+
+    def teacher(self, view: View) -> nn.Module:
+        """The published one."""
+        return view.teacher()
+
+
+def _as_published(made: Release, about: dict[str, Any]) -> Release:
+    """A release in the order in which it would be published: by class, else as made."""
+    order = made.images.labels.argsort(stable=True)
+    behind = None if made.source_index is None else made.source_index[order]
+    return Release(made.images.take(order), source_index=behind, about=about)
+
+
+def _behind(release: Release, groups: list[Group], members: Images) -> list[Tensor]:
+    """The private images behind each group; nothing where the defense made no use of them, or does not say."""
+    if release.source_index is not None:
+        return [release.source_index[positions[0]].reshape(-1) for positions, _ in groups]
+    if images_behind(release) is None:
+        return [(members.labels == label).nonzero().squeeze(1) for _, label in groups]
+    return []
+
+
+def _features(images: Images, network: nn.Module, device: torch.device) -> Tensor:
+    return means_and_variances(image_moments(network, images.pixels, device=device))
+
+
+def _group_features(images: Images, groups: list[Group], network: nn.Module, device: torch.device) -> Tensor:
+    """Of the released images of each group together, as the defense matched them."""
+    moments = image_moments(network, images.pixels, device=device)
+    return means_and_variances(torch.stack([moments[positions].mean(0) for positions, _ in groups]))

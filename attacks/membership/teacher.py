@@ -1,0 +1,28 @@
+"""A network that an attacker trains on its own images."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from synth.networks import build
+from synth.training import Recipe, train
+from synth.types import Images
+
+
+@dataclass(frozen=True, kw_only=True)
+class TeacherTraining:
+    """A teacher of the attacker's own.
+
+    Args:
+        network: name of the architecture.
+        recipe: of its training.
+    """
+
+    network: str
+    recipe: Recipe
+
+    def learn(self, images: Images, *, seed: int, device: torch.device) -> nn.Module:
+        """Train it on the attacker's images."""
+        network = build(self.network, classes=len(images.classes), side=images.side, seed=seed)
+        return train(network, images, self.recipe, seed=seed, device=device)

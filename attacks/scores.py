@@ -1,0 +1,137 @@
+"""How well membership scores tell members from others."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attacks.candidates import Floats
+from attacks.guess import Scores
+from attacks.likeness import measurement
+from attacks.truth import Truth
+from metrics.epsilon import from_pairs
+from metrics.measurement import Measurement
+from metrics.membership import at_chosen_threshold, auc, auc_excess, members_first, tpr_at_fpr
+from metrics.neighbours import nearest
+from metrics.rates import Interval
+from synth.types import concatenate
+
+LOW_FPR = {"tpr-at-1": 0.01, "tpr-at-0.1": 0.001}
+"""False positive rates at which the true one is reported, where there are candidates enough to resolve them."""
+DECIDING = 1 - 0.05 / 4
+"""Level of the excesses that together decide whether members leak: any one of four may say so."""
+DELTA = 1e-5
+"""Of the bound on epsilon."""
+
+
+class Game(NamedTuple):
+    """The attack's scores, those of somebody who knows nothing of the release, and who is a member."""
+
+    scores: Floats
+    typical: Floats
+    is_member: NDArray[np.bool_]
+
+
+def scores(guess: Scores, truth: Truth) -> tuple[list[Measurement], dict[str, str]]:
+    """Grade membership scores.
+
+    Returns:
+        The baseline of each is the distance to the nearest auxiliary image, which knows nothing of the release.
+        ``members.auc.*``: area under the ROC curve; control: chance. ``members.tpr-at-1.*`` and
+        ``members.tpr-at-0.1.*``: true positive rate where 1 % and 0.1 % of these non-members are taken for members; the
+        control is that rate itself, with its exact interval, the excess at least what lies between the two intervals.
+        Absent where the candidates are too few to resolve it. ``members.first.*``: members that score higher than
+        every non-member; control: what chance explains. ``members.balanced-accuracy.*``: with the threshold chosen on
+        the other half. ``members.epsilon``: no epsilon below it allows these scores, at 95 % confidence, for replacing
+        one image by another (:func:`metrics.epsilon.from_pairs`).
+    """
+    game = _game(guess, truth)
+    rates, absent = _rates(game)
+    return [*_area(game), *rates, *_first(game), *_balanced(game, truth.seed), _epsilon(game, truth.seed)], absent
+
+
+def _game(guess: Scores, truth: Truth) -> Game:
+    assert truth.candidates is not None
+    if len(guess.values) != len(truth.candidates):
+        raise ValueError(f"a guess needs {len(truth.candidates)} scores, one a candidate, got {len(guess.values)}")
+    pool = concatenate(truth.split.members, truth.split.holdout).take(truth.candidates)
+    typical = -nearest(pool.pixels, truth.split.auxiliary.pixels).squared_distance.double().numpy()
+    is_member = (truth.candidates < len(truth.split.members)).numpy()
+    return Game(guess.values.double().numpy(), typical, is_member)
+
+
+def _area(game: Game) -> list[Measurement]:
+    chance = Interval(0.5, 0.5, 0.5)
+    attack, plain = (auc(scores, game.is_member) for scores in (game.scores, game.typical))
+    excess = auc_excess(game.scores, game.is_member, level=DECIDING)
+    return _parts("members.auc", (attack, chance, plain), excess, len(game.scores), "DeLong; excess: Mann and Whitney")
+
+
+def _rates(game: Game) -> tuple[list[Measurement], dict[str, str]]:
+    figures: list[Measurement] = []
+    absent = {}
+    for name, rate in LOW_FPR.items():
+        found, plain = (tpr_at_fpr(scores, game.is_member, rate) for scores in (game.scores, game.typical))
+        strict = tpr_at_fpr(game.scores, game.is_member, rate, level=DECIDING)
+        if found is None or plain is None or strict is None:
+            others = int((~game.is_member).sum())
+            absent[f"members.{name}"] = f"{others} non-members resolve no false positive rate below {1 / others:.2g}"
+            continue
+        excess = _between(strict.true, strict.false)
+        parts = (found.true, found.false, plain.true)
+        note = "Clopper-Pearson; excess: between the intervals"
+        figures += _parts(f"members.{name}", parts, excess, len(game.scores), note)
+    return figures, absent
+
+
+def _first(game: Game) -> list[Measurement]:
+    found, plain = (members_first(scores, game.is_member, level=DECIDING) for scores in (game.scores, game.typical))
+    assert found.low is not None
+    explained = found.value - found.low
+    parts = tuple(Interval(value, None, None) for value in (found.value, explained, plain.value))
+    note = "members before every non-member; control: what chance explains; exact"
+    return _parts("members.first", parts, Interval(found.low, found.low, found.value), len(game.scores), note)
+
+
+def _balanced(game: Game, seed: int) -> list[Measurement]:
+    if min(game.is_member.sum(), (~game.is_member).sum()) < 4:
+        return []
+
+    def balanced(values: Floats) -> Interval:
+        true, negative = at_chosen_threshold(values, game.is_member, seed=seed % 2**32)
+        return Interval(*((a + b) / 2 for a, b in zip(true, negative, strict=True)))  # type: ignore[operator]
+
+    found, half = balanced(game.scores), Interval(0.5, 0.5, 0.5)
+    note = "threshold chosen on the other half; between Clopper-Pearson intervals"
+    excess = Interval(*(end - 0.5 for end in found))  # type: ignore[operator]
+    parts = (found, half, balanced(game.typical))
+    return _parts("members.balanced-accuracy", parts, excess, len(game.scores) // 2, note, level=0.95)
+
+
+def _epsilon(game: Game, seed: int) -> Measurement:
+    """Each member is paired with a non-member: who of the two went in was the toss of a coin."""
+    rng = np.random.default_rng(seed % 2**32)
+    inside, outside = (rng.permutation(game.scores[who]) for who in (game.is_member, ~game.is_member))
+    pairs = min(len(inside), len(outside))
+    bound = from_pairs(inside[:pairs], outside[:pairs], delta=DELTA, seed=seed % 2**32) if pairs >= 4 else 0.0
+    note = f"lower bound at 95 %, delta {DELTA:g}, replacing one image; one run, arXiv 2305.08846"
+    return measurement("members.epsilon", Interval(bound, bound, None), pairs, variant=note)
+
+
+def _between(hit: Interval, alarm: Interval) -> Interval:
+    assert hit.low is not None
+    assert hit.high is not None
+    assert alarm.low is not None
+    assert alarm.high is not None
+    return Interval(hit.value - alarm.value, hit.low - alarm.high, hit.high - alarm.low)
+
+
+def _parts(
+    name: str, parts: tuple[Interval, ...], excess: Interval, n: int, variant: str, *, level: float = DECIDING
+) -> list[Measurement]:
+    """Attack, control, baseline and excess; the first three at 95 %."""
+    figures = [
+        measurement(f"{name}.{part}", interval, n, variant=variant)
+        for part, interval in zip(("attack", "control", "baseline"), parts, strict=True)
+    ]
+    return [*figures, measurement(f"{name}.excess", excess, n, variant=variant, level=level)]

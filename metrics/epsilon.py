@@ -1,0 +1,179 @@
+"""Lower bounds on the epsilon of differential privacy, from how well an attack guesses who is in."""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import brentq
+from scipy.stats import beta, binom, norm
+
+from metrics.rates import Floats, clopper_pearson
+
+COUNTS = 12
+"""Thresholds, or numbers of guesses, tried on the half that is not reported."""
+LARGEST = 50.0
+"""No bound above it is looked for."""
+
+
+def from_rates(hits: int, inside: int, alarms: int, outside: int, *, delta: float = 0.0, level: float = 0.95) -> float:
+    """A lower bound on epsilon from many runs: exp(epsilon) >= (TPR - delta) / FPR, and the same of the negatives.
+
+    Both rates by Clopper and Pearson, one end of each, so that both hold at once (Nasr et al., arXiv 2101.04535,
+    section IV); the threshold must have been fixed without these runs.
+
+    Args:
+        hits: runs with the canary in that were taken for such.
+        inside: runs with the canary in.
+        alarms: runs without it that were taken for runs with it.
+        outside: runs without it.
+        delta: of (epsilon, delta).
+        level: confidence that epsilon is no smaller.
+    """
+    true, false = (clopper_pearson(*counts, level=level) for counts in ((hits, inside), (alarms, outside)))
+    assert true.low is not None
+    assert false.high is not None
+    ratios = [(true.low - delta, false.high), (1 - false.high - delta, 1 - true.low)]
+    return max([0.0, *(math.log(above / below) for above, below in ratios if above > 0 and below > 0)])
+
+
+def from_gaussian_rates(
+    hits: int, inside: int, alarms: int, outside: int, *, delta: float, level: float = 0.95
+) -> float:
+    """A lower bound on the epsilon of a mechanism that is known to be Gaussian, from many runs.
+
+    The rates bound mu >= quantile(TPR) - quantile(FPR) of the standard normal, which stands for all (epsilon, delta) at
+    once: delta = Phi(mu / 2 - epsilon / mu) - exp(epsilon) Phi(-mu / 2 - epsilon / mu) (arXiv 1905.02383, corollary
+    2.13; Nasr et al., arXiv 2302.07956, section 4). Of a mechanism that is not Gaussian it bounds nothing.
+
+    Args:
+        hits: as for :func:`from_rates`.
+        inside: likewise.
+        alarms: likewise.
+        outside: likewise.
+        delta: above 0.
+        level: confidence.
+    """
+    true, false = (clopper_pearson(*counts, level=level) for counts in ((hits, inside), (alarms, outside)))
+    mu = float(norm.ppf(true.low) - norm.ppf(false.high))
+    return gaussian_epsilon(mu, delta) if mu > 0 else 0.0
+
+
+def gaussian_epsilon(mu: float, delta: float) -> float:
+    """The epsilon of a Gaussian mechanism whose sensitivity is mu times its noise's standard deviation."""
+
+    def surplus(epsilon: float) -> float:
+        return float(norm.cdf(mu / 2 - epsilon / mu) - np.exp(epsilon + norm.logcdf(-mu / 2 - epsilon / mu))) - delta
+
+    if surplus(0.0) <= 0:
+        return 0.0
+    return LARGEST if surplus(LARGEST) > 0 else float(brentq(surplus, 0.0, LARGEST))
+
+
+def from_many_runs(
+    inside: Floats,
+    outside: Floats,
+    *,
+    delta: float = 0.0,
+    level: float = 0.95,
+    seed: int = 0,
+    bound_of: Callable[..., float] = from_rates,
+) -> float:
+    """The same from scores: the threshold is chosen on a random half of the runs, the bound comes from the other.
+
+    Args:
+        inside: (R,) scores of runs with the canary in; higher means in. R >= 4.
+        outside: (S,) scores of runs without it; S >= 4.
+        delta: of (epsilon, delta).
+        level: confidence.
+        seed: of the halving.
+        bound_of: :func:`from_rates`, or :func:`from_gaussian_rates` of a mechanism that is known to be Gaussian.
+    """
+    rng = np.random.default_rng(seed)
+    chosen, kept = zip(*(_halves(scores, rng) for scores in (inside, outside)), strict=True)
+
+    def bound(threshold: float, parts: tuple[Floats, ...]) -> float:
+        hits, alarms = (int((part > threshold).sum()) for part in parts)
+        return bound_of(hits, len(parts[0]), alarms, len(parts[1]), delta=delta, level=level)
+
+    thresholds = np.quantile(np.concatenate(chosen), np.linspace(0, 1, COUNTS + 2)[1:-1])
+    return bound(max(thresholds, key=lambda threshold: bound(threshold, chosen)), kept)
+
+
+def p_value(correct: int, guesses: int, canaries: int, epsilon: float, delta: float) -> float:
+    """The chance of as many right guesses in one run of an (epsilon, delta)-private mechanism, at most.
+
+    Steinke, Nasr and Jagielski (arXiv 2305.08846), theorem 5.2: P[B >= v] + 2 m delta max_i P[v > B >= v - i] / i for
+    B ~ Binomial(r, 1 / (1 + exp(-epsilon))).
+
+    Args:
+        correct: v, right guesses.
+        guesses: r, all guesses; fixed beforehand.
+        canaries: m, each in with probability 1/2, independently.
+        epsilon: assumed.
+        delta: assumed.
+    """
+    right = 1 / (1 + math.exp(-epsilon))
+    tail = float(binom.sf(correct - 1, guesses, right))
+    if not delta or not correct:
+        return min(1.0, tail)
+    below = np.cumsum(binom.pmf(np.arange(correct - 1, -1, -1), guesses, right))
+    return min(1.0, tail + 2 * canaries * delta * float((below / np.arange(1, correct + 1)).max()))
+
+
+def from_guesses(correct: int, guesses: int, canaries: int, *, delta: float = 0.0, level: float = 0.95) -> float:
+    """A lower bound on epsilon from one run: the largest that these guesses reject.
+
+    Args:
+        correct: right guesses.
+        guesses: all guesses; fixed beforehand.
+        canaries: each in with probability 1/2, independently.
+        delta: of (epsilon, delta).
+        level: confidence.
+    """
+
+    def surplus(epsilon: float) -> float:
+        return p_value(correct, guesses, canaries, epsilon, delta) - (1 - level)
+
+    if surplus(0.0) >= 0:
+        return 0.0
+    return LARGEST if surplus(LARGEST) < 0 else float(brentq(surplus, 0.0, LARGEST))
+
+
+def from_pairs(inside: Floats, outside: Floats, *, delta: float = 0.0, level: float = 0.95, seed: int = 0) -> float:
+    """A lower bound on epsilon from one run in which one of each pair of canaries was in, by the toss of a coin.
+
+    Of each pair the one with the higher score is guessed to be in, where the difference is among the largest. How many
+    are guessed is chosen on a random half of the pairs and reported on the other: the best of many counts on the same
+    pairs would claim an epsilon above 0 on noise in about half of all runs. What is bounded is the epsilon of
+    replacing one image by another; that of adding or removing one is at least half of it.
+
+    Args:
+        inside: (P,) scores of those that were in; higher means in.
+        outside: (P,) scores of their partners. P >= 4.
+        delta: of (epsilon, delta).
+        level: confidence.
+        seed: of the halving, and of the guesses where scores are equal.
+    """
+    rng = np.random.default_rng(seed)
+    differences = np.asarray(inside, dtype=np.float64) - np.asarray(outside, dtype=np.float64)
+    coin = rng.choice([-1.0, 1.0], len(differences))
+    differences = np.where(differences == 0, coin * np.finfo(np.float64).tiny, differences)
+    chosen, kept = _halves(differences, rng)
+
+    def right(part: Floats, count: int) -> int:
+        return int((part[np.argsort(-np.abs(part), kind="stable")[:count]] > 0).sum())
+
+    shares = np.geomspace(min(1.0, 8 / len(chosen)), 1, COUNTS)
+
+    def promise(share: float) -> float:
+        count = max(1, round(share * len(chosen)))
+        return float(beta.ppf(1 - level, v, count - v + 1)) if (v := right(chosen, count)) else 0.0
+
+    count = max(1, round(max(shares, key=promise) * len(kept)))
+    return from_guesses(right(kept, count), count, len(kept), delta=delta, level=level)
+
+
+def _halves(values: Floats, rng: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    shuffled = rng.permutation(np.asarray(values, dtype=np.float64))
+    return shuffled[: len(shuffled) // 2], shuffled[len(shuffled) // 2 :]

@@ -1,0 +1,64 @@
+"""A synthesiser that leaks on purpose: a graded control of how little an audit still finds."""
+
+import io
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from PIL import Image
+from torch import Tensor, nn
+from torchvision.transforms.v2.functional import pil_to_tensor, to_pil_image
+
+from synth.registry import defenses
+from synth.types import Defense, Images, Release, concatenate, generator
+
+QUALITY = 90
+"""Of the re-encoded copies."""
+
+
+@defenses.register("leaky")
+@dataclass(frozen=True, kw_only=True)
+class Leaky(Defense):
+    """Other people's images, a share of them replaced by copies of members that nobody would notice.
+
+    Args:
+        leaked: share of the released images that are copies of members, in (0, 1].
+        copies: ``noise``: every channel of every pixel up or down by 1 of 255, or as it is. ``flip``: mirrored.
+            ``jpeg``: re-encoded at quality 90.
+
+    Raises:
+        ValueError: the share leaked is out of range.
+    """
+
+    leaked: float = 0.01
+    copies: Literal["noise", "flip", "jpeg"] = "noise"
+
+    def __post_init__(self) -> None:
+        if not 0 < self.leaked <= 1:
+            raise ValueError(f"leaky.leaked must be in (0, 1], got {self.leaked}")
+
+    def release(
+        self, members: Images, *, teacher: nn.Module | None, public: Images, seed: int, device: torch.device
+    ) -> Release:
+        """As many images as there are members, or as public ones, if they are fewer; shuffled."""
+        rng = generator("leaky", seed)
+        size = min(len(members), len(public))
+        count = max(1, round(self.leaked * size))
+        leaked = members.take(torch.randperm(len(members), generator=rng)[:count])
+        copied = Images(self._copy(leaked.pixels, rng), leaked.labels, leaked.classes)
+        others = public.take(torch.randperm(len(public), generator=rng)[: size - count])
+        return Release(concatenate(copied, others).take(torch.randperm(size, generator=rng)))
+
+    def _copy(self, pixels: Tensor, rng: torch.Generator) -> Tensor:
+        if self.copies == "flip":
+            return pixels.flip(3)
+        if self.copies == "jpeg":
+            return torch.stack([_encoded(image) for image in pixels])
+        shift = torch.randint(-1, 2, pixels.shape, generator=rng)
+        return (pixels.int() + shift).clamp(0, 255).to(torch.uint8)
+
+
+def _encoded(pixels: Tensor) -> Tensor:
+    buffer = io.BytesIO()
+    to_pil_image(pixels).save(buffer, "JPEG", quality=QUALITY)
+    return pil_to_tensor(Image.open(buffer))  # type: ignore[no-any-return]

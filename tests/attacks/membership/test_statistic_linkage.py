@@ -1,0 +1,95 @@
+"""Both controls of linkage by statistics, on the digits, and the one setting that it was written for."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from attacks.judge import judge_members
+from attacks.membership.statistic_linkage import (
+    StatisticLinkage,
+    StatisticLinkageTeacher,
+    groups_of,
+    images_behind,
+)
+from synth.networks import build
+from synth.training import Recipe, train
+from synth.types import Images, Release
+from tests.attacks.conftest import make, rerun
+
+ATTACKS = {StatisticLinkage: {"teacher_steps": 60}, StatisticLinkageTeacher: {}}
+
+
+def judged(kind, scenario, make_truth, cpu, source_index=None, **parameters):
+    attack = kind(**ATTACKS[kind] | parameters)
+    guess = attack.run(scenario.view(attack, "linkage"), seed=0, device=cpu)
+    truth = replace(make_truth(scenario, source_index), candidates=scenario.candidate_order)
+    return {m.name: m for m in judge_members(guess, truth).measurements}
+
+
+@pytest.fixture(scope="module")
+def teacher(digits, cpu):
+    recipe = Recipe(steps=80, batch_size=50, flip=False, crop_padding=2)
+    return train(build("resnet20", classes=10, side=32, seed=3), digits.members, recipe, seed=3, device=cpu)
+
+
+def as_published(release, **parameters):
+    order = release.images.labels.argsort(stable=True)
+    source = None if release.source_index is None else release.source_index[order]
+    return Release(release.images.take(order), about={"parameters": parameters}), source
+
+
+@pytest.mark.parametrize("kind", ATTACKS)
+def test_everybody_is_found_behind_identity(kind, scenario, make_truth, teacher, pairing, cpu):
+    found = judged(kind, replace(scenario, teacher=teacher), make_truth, cpu, pairing)
+    assert found["linkage.top-1.attack"].value == 1
+    assert found["members.auc.attack"].value > 0.99
+    assert found["members.epsilon"].value > 2
+
+
+@pytest.mark.parametrize("kind", ATTACKS)
+def test_nobody_is_found_behind_disjoint(kind, disjoint, digits, make_truth, cpu):
+    recipe = Recipe(steps=80, batch_size=50, flip=False, crop_padding=2)
+    theirs = train(build("resnet20", classes=10, side=32, seed=3), digits.public, recipe, seed=3, device=cpu)
+    found = judged(kind, replace(disjoint, teacher=theirs), make_truth, cpu)
+    for name in ("members.auc", "members.tpr-at-1", "members.first", "linkage.top-1"):
+        assert found[f"{name}.excess"].low <= 0
+
+
+def test_sources_of_matched_statistics_are_found_where_pixels_find_nothing(scenario, digits, make_truth, teacher, cpu):
+    """One image behind each statistic, teacher published: the optimisation is short, the pictures show nothing."""
+    defense = make("bn-matching", images_per_statistic=1, images=100, steps=80, learning_rate=0.3, batch_size=100)
+    made = defense.release(digits.members, teacher=teacher, public=digits.public, seed=0, device=cpu)
+    release, source = as_published(made, images_per_statistic=1)
+    attacked = replace(scenario, release=release, teacher=teacher, rerun=rerun(defense))
+    found = judged(StatisticLinkageTeacher, attacked, make_truth, cpu, source)
+    assert found["linkage.top-1.attack"].value > 0.9
+    assert found["linkage.top-1.excess"].low > 0
+    assert found["linkage.top-1.baseline"].value < 0.2
+
+
+def released(labels, about):
+    count = len(labels)
+    return Release(
+        Images(torch.zeros(count, 3, 16, 16, dtype=torch.uint8), torch.tensor(labels), ("a", "b")), about=about
+    )
+
+
+@pytest.mark.parametrize(
+    ("told", "size", "groups"),
+    [
+        ({}, 1, [[0], [1], [2], [3], [4]]),
+        ({"parameters": {"images_per_statistic": 2}}, 2, [[0, 1], [3, 4]]),
+        ({"parameters": {"images_per_statistic": "class"}}, None, [[0, 1, 2], [3, 4]]),
+        ({"parameters": {"sigma": 0.2}}, 1, [[0], [1], [2], [3], [4]]),
+    ],
+)
+def test_groups_are_read_from_what_is_published(told, size, groups):
+    release = released([0, 0, 0, 1, 1], told)
+    assert images_behind(release) == size
+    assert [positions.tolist() for positions, _ in groups_of(release)] == groups
+
+
+def test_parameters_out_of_range():
+    with pytest.raises(ValueError, match=r"statistic-linkage\.shadows must be >= 1, got 0"):
+        StatisticLinkage(shadows=0)
