@@ -2,10 +2,11 @@
 
 from attacks.gan import gan_inversion, gan_leaks, hitaj
 from attacks.gradient import dlg, gradinversion, idlg, inverting_gradients
-from attacks.membership import density_ratio, nearest, statistic_linkage
+from attacks.membership import canaries, density_ratio, lira, loss_threshold, nearest, rmia, statistic_linkage
 from attacks.memorization import capacity_abuse, correlated_value, lsb, sign
 
 __all__ = [
+    "canaries",
     "capacity_abuse",
     "correlated_value",
     "density_ratio",
@@ -16,8 +17,11 @@ __all__ = [
     "hitaj",
     "idlg",
     "inverting_gradients",
+    "lira",
+    "loss_threshold",
     "lsb",
     "nearest",
+    "rmia",
     "sign",
     "statistic_linkage",
 ]

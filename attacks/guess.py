@@ -1,4 +1,4 @@
-"""What an attack returns: images or scores."""
+"""What an attack returns: images, or scores of candidates or of canaries."""
 
 from dataclasses import dataclass, field
 
@@ -67,4 +67,28 @@ class Scores:
             raise ValueError("a guess's scores must be finite, one for each candidate")
 
 
-Guess = Reconstructions | Scores
+@dataclass(frozen=True)
+class Canaries:
+    """A guess made of scores of canaries, of which the attack has tossed the coins itself.
+
+    Args:
+        inside: (R,) finite, of canaries that went in; higher means in.
+        outside: (R,) of those that stayed out; where there was one run, each the partner of the one in its place.
+        reruns: of the defense: 1, or one for each score.
+        notes: what the attack observed about itself, by name; printed beside its figures, never judged.
+    """
+
+    inside: Tensor
+    outside: Tensor
+    reruns: int
+    notes: dict[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        scores = torch.cat([self.inside, self.outside])
+        if len(self.inside) != len(self.outside) or not torch.isfinite(scores).all():
+            raise ValueError("a guess's canaries must be as many in as out, with finite scores")
+        if self.reruns not in (1, len(scores)):
+            raise ValueError(f"{len(scores)} canaries were scored in {self.reruns} runs; one run, or one each")
+
+
+Guess = Reconstructions | Scores | Canaries

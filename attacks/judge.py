@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 from attacks.candidates import MEASURES, Floats, class_means, of_class, other_victims, similarities, without
 from attacks.class_likeness import class_likeness
-from attacks.guess import Reconstructions, Scores
+from attacks.guess import Canaries, Reconstructions, Scores
 from attacks.likeness import bit_errors, label_accuracy, likeness, means, measurement
 from attacks.linkage import linkage
-from attacks.scores import scores
+from attacks.scores import canaries, roc, scores
 from attacks.truth import Truth, Verdict, comparable, in_order, paired, sources
 from metrics.image import VARIANTS
 from metrics.measurement import Better, Measurement
@@ -127,25 +127,25 @@ def judge_class(guess: Reconstructions, control: Reconstructions, truth: Truth) 
     return Verdict((*figures, *alike, *private_leak(guess, truth)), absent)
 
 
-def judge_members(guess: Scores, truth: Truth) -> Verdict:
-    """Grade membership scores and links.
+def judge_members(guess: Scores | Canaries, truth: Truth) -> Verdict:
+    """Grade membership scores and links, or scores of canaries.
 
     Args:
-        guess: a score for each candidate.
+        guess: a score for each candidate, or for each canary.
         truth: what only the judge knows, `candidates` among it.
 
     Returns:
-        ``members.*``: see :func:`attacks.scores.scores`; ``linkage.*``, where the guess has links: see
-        :func:`attacks.linkage.linkage`.
+        ``members.*``: see :func:`attacks.scores.scores` and :func:`attacks.scores.canaries`; ``linkage.*``, where the
+        guess has links: see :func:`attacks.linkage.linkage`; and the ROC curve.
 
     Raises:
         ValueError: not one score for each candidate.
     """
-    figures, absent = scores(guess, truth)
-    if guess.links is None:
-        return Verdict(tuple(figures), absent)
-    linked, missing = linkage(guess.links, truth)
-    return Verdict((*figures, *linked), absent | missing)
+    figures, absent = canaries(guess, truth) if isinstance(guess, Canaries) else scores(guess, truth)
+    if isinstance(guess, Scores) and guess.links is not None:
+        linked, missing = linkage(guess.links, truth)
+        figures, absent = figures + linked, absent | missing
+    return Verdict(tuple(figures), absent, tuple(roc(guess, truth)))
 
 
 def private_leak(guess: Reconstructions, truth: Truth) -> list[Measurement]:

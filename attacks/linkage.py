@@ -13,7 +13,6 @@ from attacks.scores import DECIDING
 from attacks.truth import Truth, sources
 from metrics.measurement import Measurement
 from metrics.rates import Interval, clopper_pearson, mean_over_images
-from synth.types import concatenate
 
 TOP = (1, 10)
 CROWDS = (10, 100, 1000)
@@ -32,7 +31,7 @@ def linkage(links: Links, truth: Truth) -> tuple[list[Measurement], dict[str, st
         where a class has fewer.
     """
     assert truth.candidates is not None
-    pool = concatenate(truth.split.members, truth.split.holdout).take(truth.candidates)
+    pool = truth.split.candidates(truth.candidates)
     labels = truth.released.labels[links.released]
     allowed = (pool.labels == labels[:, None]).numpy()
     behind = _is_source(links.released, truth)

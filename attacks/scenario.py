@@ -29,7 +29,7 @@ from attacks.view import (
 )
 from synth.networks import build
 from synth.training import Recipe, predict
-from synth.types import Images, Release, Split, concatenate, derive_seed, generator
+from synth.types import Images, Release, Split, derive_seed, generator
 
 Rerun = Callable[[Images, nn.Module | None, Images, int], Release]
 
@@ -52,6 +52,13 @@ class Scenario:
         trained: a network of this name trained on the release by this recipe and this training code, which sees the
             release in `order`; equal calls return equal networks.
         handed_out: told of every model that an attack has trained, as the data owner hands it out.
+        learned: what a learner makes of the auxiliary images.
+        shadowed: what it makes of the candidates.
+        candidate_order: positions in the members with the holdout behind them.
+        rerun: runs the defense on other images; where it reads a teacher and is given none, one is trained as the data
+            owner's was.
+        student: the student whose weights are seen.
+        teacher: the network that the defense read.
         watch: shown a federation's model after every round, unless it is the control's.
         seed: of the victims.
         device: where to compute.
@@ -65,6 +72,8 @@ class Scenario:
     share: Share
     trained: Callable[[str, Recipe, Encoder], nn.Module]
     learned: Callable[[Learner], Any]
+    shadowed: Callable[[Learner], Any]
+    candidate_order: Tensor
     seed: int
     device: torch.device
     rerun: Rerun
@@ -72,12 +81,6 @@ class Scenario:
     teacher: nn.Module | None = None
     handed_out: Callable[[nn.Module], None] = idle
     watch: Callable[[nn.Module], None] = idle
-
-    @property
-    def candidate_order(self) -> Tensor:
-        """The order of candidates: positions in the members with the holdout behind them, drawn by seed."""
-        count = len(self.split.members) + len(self.split.holdout)
-        return torch.randperm(count, generator=generator("candidates", self.seed))
 
     @property
     def order(self) -> Tensor:
@@ -119,7 +122,14 @@ class Scenario:
             return {"victim": self.owner.describe() + self._room(attack)}
         if attack.family == "gan":
             return self._show_classes(attack)
-        return {"victim": f"{len(self.split.members)} members among {len(self.split.holdout)} others"}
+        if Access.CANDIDATES not in attack.needs:
+            return {"victim": "the defense, on canaries"}
+        looked_at = (
+            f", by a student of the release ({self.student.name})"
+            if Access.MODEL in attack.needs and self.student
+            else ""
+        )
+        return {"victim": f"{len(self.split.members)} members among {len(self.split.holdout)} others{looked_at}"}
 
     def _show_classes(self, attack: Attack) -> dict[str, str]:
         if Access.FEDERATION in attack.needs:
@@ -199,10 +209,9 @@ class Scenario:
             student = replace(student, network=untrained.to(self.device).eval())
         return lambda: student
 
-    def _candidates(self) -> Callable[[], Images]:
-        members, holdout = self.split.members, self.split.holdout
-        candidates = concatenate(members, holdout).take(self.candidate_order)
-        return lambda: candidates
+    def _candidates(self) -> Callable[..., Any]:
+        candidates, shadowed = self.split.candidates(self.candidate_order), self.shadowed
+        return lambda learner=None: candidates if learner is None else shadowed(learner)
 
     def _parts(self) -> list[Images]:
         """Each client's images: the classes are dealt out."""

@@ -3,25 +3,24 @@
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from attacks.candidates import Floats
-from attacks.guess import Scores
+from attacks.guess import Canaries, Scores
 from attacks.likeness import measurement
 from attacks.truth import Truth
-from metrics.epsilon import from_pairs
+from metrics.epsilon import adding_or_removing, from_many_runs, from_pairs
 from metrics.measurement import Measurement
 from metrics.membership import at_chosen_threshold, auc, auc_excess, members_first, tpr_at_fpr
+from metrics.membership import roc as roc_curve
 from metrics.neighbours import nearest
 from metrics.rates import Interval
-from synth.types import concatenate
 
 LOW_FPR = {"tpr-at-1": 0.01, "tpr-at-0.1": 0.001}
 """False positive rates at which the true one is reported, where there are candidates enough to resolve them."""
 DECIDING = 1 - 0.05 / 4
 """Level of the excesses that together decide whether members leak: any one of four may say so."""
-DELTA = 1e-5
-"""Of the bound on epsilon."""
 
 
 class Game(NamedTuple):
@@ -43,43 +42,77 @@ def scores(guess: Scores, truth: Truth) -> tuple[list[Measurement], dict[str, st
         Absent where the candidates are too few to resolve it. ``members.first.*``: members that score higher than
         every non-member; control: what chance explains. ``members.balanced-accuracy.*``: with the threshold chosen on
         the other half. ``members.epsilon``: no epsilon below it allows these scores, at 95 % confidence, for replacing
-        one image by another (:func:`metrics.epsilon.from_pairs`).
+        one image by another (:func:`metrics.epsilon.from_pairs`); ``members.epsilon-add-remove``: for adding or
+        removing one (:func:`metrics.epsilon.adding_or_removing`).
     """
     game = _game(guess, truth)
     rates, absent = _rates(game)
-    return [*_area(game), *rates, *_first(game), *_balanced(game, truth.seed), _epsilon(game, truth.seed)], absent
+    rng = np.random.default_rng(truth.seed % 2**32)
+    # Each member is paired with a non-member: who of the two went in was the toss of a coin.
+    inside, outside = (rng.permutation(game.scores[who]) for who in (game.is_member, ~game.is_member))
+    pairs = min(len(inside), len(outside))
+    bounds = _from_one_run(inside[:pairs], outside[:pairs], truth)
+    return [*_area(game), *rates, *_first(game), *_balanced(game, truth.seed), *bounds], absent
+
+
+def roc(guess: Scores | Canaries, truth: Truth) -> list[tuple[float, float]]:
+    """The ROC curve of scores, at the false positive rates that they resolve; see :func:`metrics.membership.roc`."""
+    game = _game(guess, truth) if isinstance(guess, Scores) else _coins(guess)
+    return roc_curve(game.scores, game.is_member)
+
+
+def canaries(guess: Canaries, truth: Truth) -> tuple[list[Measurement], dict[str, str]]:
+    """Grade scores of canaries.
+
+    Returns:
+        ``members.auc.*``: those that went in against those that did not. From one run ``members.epsilon`` and
+        ``members.epsilon-add-remove``, as for :func:`scores`; from many runs the latter by
+        :func:`metrics.epsilon.from_many_runs`.
+    """
+    found = _area(_coins(guess))
+    inside, outside = (part.double().numpy() for part in (guess.inside, guess.outside))
+    if guess.reruns == 1:
+        return [*found, *_from_one_run(inside, outside, truth)], {}
+    bound = from_many_runs(inside, outside, delta=truth.delta, seed=truth.seed % 2**32)
+    note = f"lower bound at 95 %, delta {truth.delta:g}; {guess.reruns} runs, arXiv 2101.04535"
+    why = "the runs differ in one image that was added, not replaced"
+    return [*found, _bound("members.epsilon-add-remove", bound, guess.reruns, note)], {"members.epsilon": why}
+
+
+def _coins(guess: Canaries) -> Game:
+    scores = torch.cat([guess.inside, guess.outside]).double().numpy()
+    return Game(scores, np.zeros(len(scores)), np.arange(len(scores)) < len(guess.inside))
 
 
 def _game(guess: Scores, truth: Truth) -> Game:
     assert truth.candidates is not None
     if len(guess.values) != len(truth.candidates):
         raise ValueError(f"a guess needs {len(truth.candidates)} scores, one a candidate, got {len(guess.values)}")
-    pool = concatenate(truth.split.members, truth.split.holdout).take(truth.candidates)
+    pool = truth.split.candidates(truth.candidates)
     typical = -nearest(pool.pixels, truth.split.auxiliary.pixels).squared_distance.double().numpy()
     is_member = (truth.candidates < len(truth.split.members)).numpy()
     return Game(guess.values.double().numpy(), typical, is_member)
 
 
 def _area(game: Game) -> list[Measurement]:
-    chance = Interval(0.5, 0.5, 0.5)
-    attack, plain = (auc(scores, game.is_member) for scores in (game.scores, game.typical))
+    parts = (auc(game.scores, game.is_member), Interval(0.5, 0.5, 0.5), auc(game.typical, game.is_member))
     excess = auc_excess(game.scores, game.is_member, level=DECIDING)
-    return _parts("members.auc", (attack, chance, plain), excess, len(game.scores), "DeLong; excess: Mann and Whitney")
+    return _parts("members.auc", parts, excess, len(game.scores), "DeLong; excess: Mann and Whitney")
 
 
 def _rates(game: Game) -> tuple[list[Measurement], dict[str, str]]:
     figures: list[Measurement] = []
     absent = {}
+    others = int((~game.is_member).sum())
     for name, rate in LOW_FPR.items():
         found, plain = (tpr_at_fpr(scores, game.is_member, rate) for scores in (game.scores, game.typical))
         strict = tpr_at_fpr(game.scores, game.is_member, rate, level=DECIDING)
         if found is None or plain is None or strict is None:
-            others = int((~game.is_member).sum())
             absent[f"members.{name}"] = f"{others} non-members resolve no false positive rate below {1 / others:.2g}"
             continue
         excess = _between(strict.true, strict.false)
         parts = (found.true, found.false, plain.true)
-        note = "Clopper-Pearson; excess: between the intervals"
+        note = f"Clopper-Pearson; excess: between the intervals; the smallest rate resolved is {1 / others:.2g}"
         figures += _parts(f"members.{name}", parts, excess, len(game.scores), note)
     return figures, absent
 
@@ -108,14 +141,22 @@ def _balanced(game: Game, seed: int) -> list[Measurement]:
     return _parts("members.balanced-accuracy", parts, excess, len(game.scores) // 2, note, level=0.95)
 
 
-def _epsilon(game: Game, seed: int) -> Measurement:
-    """Each member is paired with a non-member: who of the two went in was the toss of a coin."""
-    rng = np.random.default_rng(seed % 2**32)
-    inside, outside = (rng.permutation(game.scores[who]) for who in (game.is_member, ~game.is_member))
-    pairs = min(len(inside), len(outside))
-    bound = from_pairs(inside[:pairs], outside[:pairs], delta=DELTA, seed=seed % 2**32) if pairs >= 4 else 0.0
-    note = f"lower bound at 95 %, delta {DELTA:g}, replacing one image; one run, arXiv 2305.08846"
-    return measurement("members.epsilon", Interval(bound, bound, None), pairs, variant=note)
+def _from_one_run(inside: Floats, outside: Floats, truth: Truth) -> list[Measurement]:
+    """Bounds from pairs of which one was in."""
+    pairs = len(inside)
+
+    def replacing(delta: float) -> float:
+        return from_pairs(inside, outside, delta=delta, seed=truth.seed % 2**32) if pairs >= 4 else 0.0
+
+    note = f"lower bound at 95 %, delta {truth.delta:g}; one run, arXiv 2305.08846"
+    return [
+        _bound("members.epsilon", replacing(truth.delta), pairs, f"{note}; replacing one image"),
+        _bound("members.epsilon-add-remove", adding_or_removing(replacing, truth.delta), pairs, note),
+    ]
+
+
+def _bound(name: str, bound: float, n: int, note: str) -> Measurement:
+    return measurement(name, Interval(bound, bound, None), n, variant=note)
 
 
 def _between(hit: Interval, alarm: Interval) -> Interval:

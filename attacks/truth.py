@@ -27,6 +27,7 @@ class Truth:
         batch: images of a client.
         candidates: (N,) positions in the members with the holdout behind them, in the order in which candidates were
             shown; None where none were.
+        delta: of the bounds on epsilon: the one that the defense claims, if it claims one.
     """
 
     released: Images
@@ -38,6 +39,7 @@ class Truth:
     device: torch.device
     batch: int = 1
     candidates: Tensor | None = None
+    delta: float = 1e-5
 
 
 def comparable(guess: Reconstructions, truth: Truth) -> tuple[Reconstructions, Truth]:
@@ -57,10 +59,11 @@ def _in_gray(images: Images, channels: int) -> Images:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The judge's figures, and those that could not be had, with the reason."""
+    """The judge's figures, those that could not be had, with the reason, and the ROC curve of scores."""
 
     measurements: tuple[Measurement, ...]
     absent: dict[str, str]
+    roc: tuple[tuple[float, float], ...] = ()
 
 
 def sources(position: Tensor, truth: Truth) -> Tensor:

@@ -245,6 +245,10 @@ class View:
         """CANDIDATES: members and holdout images, shuffled and unmarked."""
         return copy.deepcopy(self._get(Access.CANDIDATES))  # type: ignore[no-any-return]
 
+    def shadowed(self, learner: Learner) -> Any:
+        """CANDIDATES: what the learner makes of all of them, in their order; equal learners are run once a seed."""
+        return copy.deepcopy(self._get(Access.CANDIDATES, learner))
+
     def model(self) -> StudentModel:
         """MODEL: a student trained on the release."""
         return copy.deepcopy(self._get(Access.MODEL))  # type: ignore[no-any-return]
@@ -253,8 +257,11 @@ class View:
         """TEACHER: the network that the defense read; of a defense without one, a network trained on the release."""
         return copy.deepcopy(self._get(Access.TEACHER))  # type: ignore[no-any-return]
 
-    def rerun(self, members: Images, *, teacher: nn.Module | None, public: Images, seed: int) -> Release:
-        """RERUN: what the defense makes of the attacker's own images, with who stands behind each released one."""
+    def rerun(self, members: Images, *, public: Images, seed: int, teacher: nn.Module | None = None) -> Release:
+        """RERUN: what the defense makes of images of the attacker's choice, with who stands behind each released one.
+
+        A teacher-based defense that is given no teacher trains one on these images, as the data owner did.
+        """
         return self._get(Access.RERUN, members, teacher, public, seed)  # type: ignore[no-any-return]
 
     def gradients(self) -> SharedGradients:

@@ -12,15 +12,19 @@ from attacks.scenario import Scenario, attacked_order
 from attacks.truth import Truth
 from attacks.view import Learner, StudentModel
 from benchmarks.store import Cache, RunFolder, digest
-from benchmarks.suite import Suite, Training
+from benchmarks.suite import Suite, Training, parse
 from benchmarks.victims import Victims
 from reports.records import Cell
 from synth.datasets import Pool, split
 from synth.networks import build
+from synth.registry import defenses
 from synth.training import train
-from synth.types import Images, Release, Split, derive_seed
+from synth.types import Images, Release, Split, derive_seed, generator
 
 Progress = Callable[[int, int], None]
+
+DELTA = 1e-5
+"""Of bounds on the epsilon of a defense that claims none."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,7 @@ class Bench:
         self.victims = lru_cache(maxsize=1)(self._victims)
         self.student = lru_cache(maxsize=2)(self._student)
         self.learned = cache(self._learned)
+        self.shadowed = cache(self._shadowed)
 
     def _repetition(self, seed: int) -> Repetition:
         parts = self.parts(seed)
@@ -119,6 +124,21 @@ class Bench:
         images, own, device = self.parts(seed).auxiliary, self.seed("auxiliary", seed), self.device
         return lru_cache(maxsize=4)(lambda learner: learner.learn(images, seed=own, device=device))
 
+    def candidate_order(self, seed: int) -> Tensor:
+        """The order of candidates: one a seed, so that what is learned from them serves every release."""
+        parts = self.parts(seed)
+        rng = generator("candidates", self.seed("candidates", seed))
+        return torch.randperm(len(parts.members) + len(parts.holdout), generator=rng)
+
+    def _shadowed(self, seed: int) -> Callable[[Learner], Any]:
+        """The same from the candidates."""
+        images, own, device = (
+            self.parts(seed).candidates(self.candidate_order(seed)),
+            self.seed("shadows", seed),
+            self.device,
+        )
+        return lru_cache(maxsize=2)(lambda learner: learner.learn(images, seed=own, device=device))
+
     def truth(self, cell: Cell, scenario: Scenario, batch: int) -> Truth:
         """What the judge of a cell knows."""
         release, source = self.published(cell.defense, cell.seed)
@@ -127,6 +147,7 @@ class Bench:
             released=release.images,
             victims=scenario.order,
             candidates=scenario.candidate_order,
+            delta=parse(cell.defense, defenses).claim.delta or DELTA,
             batch=batch,
             source_index=source,
             split=repetition.split,

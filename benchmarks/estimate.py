@@ -87,7 +87,9 @@ def _seconds(suite: Suite, cell: Cell, seconds, trained: set[tuple[object, ...]]
 def _attack_seconds(suite: Suite, cell: Cell, seconds, cost, trained) -> float:  # type: ignore[no-untyped-def]
     attack = parse(cell.method, attacks)
     if attack.family == "membership":
-        return _membership_seconds(suite, cell, attack, seconds, trained)
+        return _membership_seconds(suite, cell, attack, seconds, trained) + _shadow_seconds(
+            suite, cell, attack, cost, trained
+        )
     if attack.family == "gradient":
         clients = suite.gradient[scenario_of(cell.method)]
         steps = getattr(attack, "iterations", 1) * getattr(attack, "restarts", 1) * clients.local_steps
@@ -116,12 +118,38 @@ def _membership_seconds(suite: Suite, cell: Cell, attack: Attack, seconds, train
     published = Access.TEACHER in attack.needs
     network = suite.teacher.network if published else getattr(attack, "network", suite.teacher.network)
     recipe = suite.teacher.recipe
+    if Access.MODEL in attack.needs:
+        runs = getattr(attack, "shadows", getattr(attack, "reruns", 1))
+        return float(compared + runs * _release_passes(suite, cell) * seconds(suite.teacher.network))
     steps = recipe.steps if published else getattr(attack, "teacher_steps", recipe.steps)
     key = ("teacher of linkage", cell.seed, cell.defense if published else "")
     passes = 0 if key in trained else steps * recipe.batch_size
     trained.add(key)
     rerun = getattr(attack, "shadows", 0) * getattr(parse(cell.defense, defenses), "steps", 0)
     return float(compared + (passes + rerun) * seconds(network))
+
+
+def _release_passes(suite: Suite, cell: Cell) -> float:
+    """Images that pass through the teacher's network for a release, its training included."""
+    defense = parse(cell.defense, defenses)
+    if not defense.teacher_based:
+        return 0.0
+    images = getattr(defense, "images", suite.sizes.members)
+    count = suite.sizes.members if images == "members" else int(images)
+    return suite.teacher.recipe.steps * suite.teacher.recipe.batch_size + count * getattr(defense, "steps", 0)
+
+
+def _shadow_seconds(suite: Suite, cell: Cell, attack: Attack, cost, trained) -> float:  # type: ignore[no-untyped-def]
+    """Students of the attacker's: once a seed, or of every release where the defense is run again."""
+    if Access.MODEL not in attack.needs:
+        return 0.0
+    runs = getattr(attack, "shadows", getattr(attack, "reruns", 0))
+    rerun = Access.RERUN in attack.needs
+    key = ("shadows", cell.seed, runs, (cell.defense, cell.method) if rerun else "")
+    if key in trained:
+        return 0.0
+    trained.add(key)
+    return float((runs or rerun) * cost(suite.student.networks[0], suite.student.recipe))
 
 
 def _memorization_seconds(owner: DataOwner, attack: Attack, cost, trained, where) -> float:  # type: ignore[no-untyped-def]

@@ -89,6 +89,7 @@ def run_cell(bench: Bench, cell: Cell) -> Record:
         measurements=outcome.measurements,
         absent=outcome.absent,
         conditions=family | outcome.conditions,
+        roc=outcome.roc,
         claim=asdict(claim) if claim else {},
         seconds=round(time.perf_counter() - start, 3),
         peak_memory=peak_memory(bench.device),

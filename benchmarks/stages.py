@@ -5,11 +5,10 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 
-import torch
 from torch import Tensor, nn
 
 from attacks.gradient.clients import GradientClients
-from attacks.guess import Reconstructions, Scores
+from attacks.guess import Canaries, Reconstructions, Scores
 from attacks.judge import judge_class, judge_images, judge_members, judge_memorization
 from attacks.memorization.owner import DataOwner
 from attacks.registry import Attack, attacks
@@ -25,8 +24,9 @@ from metrics.rates import Interval
 from metrics.utility import accuracy
 from metrics.visual import compare
 from reports.records import Cell
+from synth.networks import build
 from synth.registry import defenses
-from synth.training import predict
+from synth.training import predict, train
 from synth.types import Defense, Images, Release
 
 SHOWN_ROUNDS = 20
@@ -40,6 +40,7 @@ class Outcome:
     measurements: tuple[Measurement, ...]
     absent: dict[str, str] = field(default_factory=dict)
     conditions: dict[str, str] = field(default_factory=dict)
+    roc: tuple[tuple[float, float], ...] = ()
 
 
 def release_stage(bench: Bench, cell: Cell) -> Outcome:
@@ -106,7 +107,7 @@ def attack_stage(bench: Bench, cell: Cell) -> Outcome:
     guess = attack.run(scenario.view(attack, cell.method), seed=seed, device=bench.device)
     conditions: dict[str, str] = {}
     truth = bench.truth(cell, scenario, scenario.clients.batch if attack.family == "gradient" else 1)
-    if isinstance(guess, Scores):
+    if isinstance(guess, Scores | Canaries):
         verdict = judge_members(guess, truth)
     elif attack.goal == "class":
         control = attack.run(scenario.view(attack, cell.method, null=True), seed=seed, device=bench.device)
@@ -124,7 +125,7 @@ def attack_stage(bench: Bench, cell: Cell) -> Outcome:
     conditions |= {f"noticed, {name}": f"{value:.3g}" for name, value in guess.notes.items()}
     if unwashed := bench.suite.unwashed(cell.method):
         conditions["power shown by"] = unwashed
-    return Outcome(verdict.measurements, verdict.absent, conditions)
+    return Outcome(verdict.measurements, verdict.absent, conditions, verdict.roc)
 
 
 def _memorization(
@@ -172,13 +173,15 @@ def scenario_for(
         federation=suite.federation,
         owner=suite.memorization[name] if family == "memorization" else DataOwner(),
         share=defense.share,
-        rerun=partial(_rerun, defense, bench.device),
+        rerun=partial(_rerun, bench, defense),
         teacher=_published_teacher(bench, cell, defense, release.images) if Access.TEACHER in attack.needs else None,
         student=bench.student(cell.defense, cell.seed, suite.student.networks[0], "hard")
         if Access.MODEL in attack.needs
         else None,
         trained=bench.victims(cell.defense, cell.seed).trained,
         learned=bench.learned(cell.seed),
+        shadowed=bench.shadowed(cell.seed),
+        candidate_order=bench.candidate_order(cell.seed),
         handed_out=handed_out,
         watch=watch,
         seed=bench.seed("victims", cell.defense, cell.seed),
@@ -187,9 +190,13 @@ def scenario_for(
 
 
 def _rerun(
-    defense: Defense, device: torch.device, members: Images, teacher: nn.Module | None, public: Images, seed: int
+    bench: Bench, defense: Defense, members: Images, teacher: nn.Module | None, public: Images, seed: int
 ) -> Release:
-    return defense.release(members, teacher=teacher, public=public, seed=seed, device=device)
+    if defense.teacher_based and teacher is None:
+        training = bench.suite.teacher
+        network = build(training.network, classes=len(members.classes), side=members.side, seed=seed)
+        teacher = train(network, members, training.recipe, seed=seed, device=bench.device)
+    return defense.release(members, teacher=teacher, public=public, seed=seed, device=bench.device)
 
 
 def _published_teacher(bench: Bench, cell: Cell, defense: Defense, released: Images) -> nn.Module:

@@ -174,6 +174,23 @@ def from_pairs(inside: Floats, outside: Floats, *, delta: float = 0.0, level: fl
     return from_guesses(right(kept, count), count, len(kept), delta=delta, level=level)
 
 
+def adding_or_removing(replacing: Callable[[float], float], delta: float) -> float:
+    """A lower bound on the epsilon of adding or removing an image, from one on that of replacing one.
+
+    Replacing is removing and adding: (epsilon, delta) for one image is (2 epsilon, (1 + exp(epsilon)) delta) for
+    replacing one. The bound is the largest epsilon that this rejects.
+
+    Args:
+        replacing: the bound on the epsilon of replacing an image, from a delta; of guesses that do not depend on it.
+        delta: of adding or removing one.
+    """
+
+    def surplus(epsilon: float) -> float:
+        return replacing(min(1.0, (1 + math.exp(epsilon)) * delta)) / 2 - epsilon
+
+    return float(brentq(surplus, 0.0, LARGEST)) if surplus(0.0) > 0 else 0.0
+
+
 def _halves(values: Floats, rng: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     shuffled = rng.permutation(np.asarray(values, dtype=np.float64))
     return shuffled[: len(shuffled) // 2], shuffled[len(shuffled) // 2 :]

@@ -87,6 +87,21 @@ def tpr_at_fpr(
     )
 
 
+def roc(scores: Floats, is_member: NDArray[np.bool_], *, points: int = 60) -> list[tuple[float, float]]:
+    """The ROC curve for logarithmic axes: false and true positive rates, no lower than one non-member resolves.
+
+    Args:
+        scores: as for :func:`auc`.
+        is_member: likewise.
+        points: at most; evenly spaced in the logarithm of the false positive rate, from 1 / n to 1.
+    """
+    inside, outside = _split(scores, is_member)
+    n = len(outside)
+    allowed = np.unique(np.geomspace(1, n, points).round().astype(int))
+    thresholds = np.append(np.sort(outside)[::-1], -np.inf)[allowed]
+    return [(float(k / n), float((inside > t).mean())) for k, t in zip(allowed, thresholds, strict=True)]
+
+
 def members_first(scores: Floats, is_member: NDArray[np.bool_], *, level: float = 0.95) -> Interval:
     """How many members score higher than every non-member, less what chance explains.
 

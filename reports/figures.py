@@ -1,11 +1,16 @@
-"""Figures: privacy against utility, all defenses in one plot."""
+"""Figures: privacy against utility, ROC curves, and what a swept parameter changes."""
 
+from collections.abc import Iterator
+from itertools import cycle
 from pathlib import Path
 
 import matplotlib as mpl
 
 mpl.use("Agg")
 import matplotlib.pyplot as plt
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from metrics.measurement import Measurement
 from reports.verdicts import FIGURE, Results
@@ -61,13 +66,136 @@ def privacy_utility(results: Results, file: Path) -> None:
         axis.set_ylabel(EXCESS[question], fontsize=8)
         axis.set_xlabel("test accuracy of a student (%)" if results.students else "release", fontsize=8)
         axis.tick_params(labelsize=7)
-    handles, labels = axes[0][0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="lower center", ncol=2, fontsize=7, frameon=False)
-    rows = (len(labels) + 1) // 2
+    _save(figure, lines, file)
+
+
+def roc(results: Results, file: Path) -> bool:
+    """One panel per release, on logarithmic axes: true against false positive rate of every attack that gave scores.
+
+    Of the first seed, from the smallest false positive rate that the candidates resolve.
+
+    Args:
+        results: of a run.
+        file: SVG or PNG to write.
+
+    Returns:
+        Whether there was anything to draw.
+    """
+    found = {r.cell.defense: None for r in results.records if r.roc}
+    if not found:
+        return False
+    columns = min(4, len(found))
+    lines = -(-len(found) // columns)
+    figure, axes = plt.subplots(lines, columns, figsize=(3.6 * columns, 3.6 * lines), squeeze=False)
+    for axis in axes.flat[len(found) :]:
+        axis.set_visible(False)
+    for axis, defense in zip(axes.flat, found, strict=False):
+        styles = cycle([(style, marker) for marker in MARKERS for style in ("-", "--", ":", "-.")])
+        for attack, (style, marker) in zip(_with_scores(results), styles, strict=False):
+            curve = next((r.roc for r in results.of(defense, "attack", attack) if r.roc), ())
+            # A rate of 0 has no place on a logarithmic axis: the line begins where the first member is found.
+            shown = [(x, y) for x, y in curve if y > 0]
+            label = _plain(results.label(attack))
+            axis.plot(*zip(*shown, strict=True) if shown else ([], []), style, marker=marker, markevery=12, label=label)
+        axis.plot([1e-4, 1], [1e-4, 1], color="0.7", linewidth=0.8)
+        axis.set(xscale="log", yscale="log", ylim=(1e-4, 1.1))
+        axis.set_title(_wrapped(defense), fontsize=8)
+        axis.set_xlabel("false positive rate", fontsize=8)
+        axis.set_ylabel("true positive rate", fontsize=8)
+        axis.tick_params(labelsize=7)
+    _save(figure, lines, file)
+    return True
+
+
+SWEPT = {
+    "student.accuracy": "test accuracy of a student (%)",
+    "linkage.top-1.attack": "source ranked first",
+    "members.tpr-at-1.attack": "TPR at 1 % FPR",
+    "members.first.attack": "members before every other",
+}
+"""What is drawn over a parameter."""
+
+
+def sweep(results: Results, file: Path) -> bool:
+    """One row per defense that was run with three or more values of one parameter: utility and leakage over it.
+
+    Args:
+        results: of a run.
+        file: SVG or PNG to write.
+
+    Returns:
+        Whether there was anything to draw.
+    """
+    found = list(_sweeps(results.defenses))
+    if not found:
+        return False
+    figure, axes = plt.subplots(len(found), len(SWEPT), figsize=(3.6 * len(SWEPT), 3.6 * len(found)), squeeze=False)
+    for row, (key, specs) in zip(axes, found, strict=True):
+        name = next(iter(specs.values())).split(":")[0]
+        for axis, (figure_name, title) in zip(row, SWEPT.items(), strict=True):
+            _draw_sweep(axis, results, specs, figure_name)
+            axis.set_xlabel(_plain(f"{name}: {key}"), fontsize=8)
+            axis.set_title(title, fontsize=8)
+            axis.tick_params(labelsize=7)
+    _save(figure, len(found), file)
+    return True
+
+
+def _draw_sweep(axis: Axes, results: Results, specs: dict[str, str], name: str) -> None:
+    utility = name.startswith("student.")
+    methods = [s for s in results.students if s.endswith(":hard")] if utility else _with_scores(results)
+    styles = cycle([(style, marker) for marker in MARKERS for style in ("-", "--", ":", "-.")])
+    for method, (style, marker) in zip(methods, styles, strict=False):
+        measured = {
+            value: results.figure(spec, "utility" if utility else "attack", method, name)
+            for value, spec in specs.items()
+        }
+        shown = {value: figure for value, figure in measured.items() if figure}
+        if shown:
+            bars = [[_bars(figure)[end][0] for figure in shown.values()] for end in (0, 1)]
+            at = [list(specs).index(value) for value in shown]
+            heights = [figure.value for figure in shown.values()]
+            label = _plain(method if utility else results.label(method))
+            axis.errorbar(at, heights, yerr=bars, linestyle=style, marker=marker, markersize=4, capsize=2, label=label)
+    axis.set_xticks(range(len(specs)), [_plain(value) for value in specs])
+
+
+def _sweeps(defenses: list[str]) -> Iterator[tuple[str, dict[str, str]]]:
+    """The parameters of which three or more values were run with everything else alike: value to spec."""
+    parsed = {spec: _parameters(spec) for spec in defenses}
+    for key in dict.fromkeys(key for _, parameters in parsed.values() for key in parameters):
+        groups: dict[str, dict[str, str]] = {}
+        for spec, (name, parameters) in parsed.items():
+            if key in parameters:
+                rest = sorted((k, v) for k, v in parameters.items() if k != key)
+                groups.setdefault(f"{name} {rest}", {})[parameters[key]] = spec
+        yield from ((key, specs) for specs in groups.values() if len(specs) >= 3)
+
+
+def _parameters(spec: str) -> tuple[str, dict[str, str]]:
+    name, _, rest = spec.partition(":")
+    pairs = (item.partition("=") for item in rest.split(",") if item)
+    return name, {key: value for key, _, value in pairs}
+
+
+def _with_scores(results: Results) -> list[str]:
+    return [attack for attack in results.attacks if results.family(attack) == "membership"]
+
+
+def _save(figure: Figure, lines: int, file: Path) -> None:
+    named: dict[str, Artist] = {}
+    for axis in figure.axes:
+        named |= {label: handle for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)}
+    figure.legend(list(named.values()), list(named), loc="lower center", ncol=2, fontsize=7, frameon=False)
+    rows = (len(named) + 1) // 2
     figure.tight_layout(rect=(0, 0.055 * rows / lines, 1, 1))
     file.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(file, metadata={"Date": None} if file.suffix == ".svg" else None, dpi=150)
     plt.close(figure)
+
+
+def _wrapped(text: str, width: int = 46) -> str:
+    return _plain("\n".join(text[i : i + width] for i in range(0, len(text), width)))
 
 
 def _plain(text: str) -> str:

@@ -3,7 +3,7 @@
 import csv
 import io
 
-from reports.tables import Table
+from reports.table import Table
 
 
 def to_csv(table: Table) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 import typst
 
-from reports.figures import privacy_utility
+from reports.figures import privacy_utility, roc, sweep
 from reports.sentences import sentence
 from reports.tables import tables
 from reports.verdicts import SILENT, Results
@@ -71,13 +71,16 @@ def write_pdf(results: Results, run: dict[str, Any], folder: Path) -> Path:
     Returns:
         The file.
     """
-    privacy_utility(results, folder / "figures" / "privacy-utility.svg")
+    figures = folder / "figures"
+    privacy_utility(results, figures / "privacy-utility.svg")
+    drawn = {name: draw(results, figures / f"{name}.svg") for name, draw in (("roc", roc), ("sweep", sweep))}
     with tempfile.TemporaryDirectory() as temporary:
         work = Path(temporary)
         template = Path(__file__).parent / "templates" / "report.typ"
         (work / "report.typ").write_text(template.read_text(encoding="utf-8"), encoding="utf-8")
-        (work / "content.json").write_text(json.dumps(content(results, run, folder)), encoding="utf-8")
-        shutil.copy(folder / "figures" / "privacy-utility.svg", work)
+        (work / "content.json").write_text(json.dumps(content(results, run, folder) | drawn), encoding="utf-8")
+        for figure in ("privacy-utility", *(name for name, there in drawn.items() if there)):
+            shutil.copy(figures / f"{figure}.svg", work)
         if (folder / "galleries").is_dir():
             shutil.copytree(folder / "galleries", work / "galleries")
         part = folder / "report.pdf.part"

@@ -56,6 +56,7 @@ class Record:
         measurements: the figures.
         absent: figures that could not be measured, with the reason.
         conditions: what the figures depend on (threat model, state of the model, …) by name.
+        roc: false and true positive rates of scores, where the attack gave scores.
         claim: the defense's formal guarantee.
         seconds: wall time.
         peak_memory: bytes: the process's peak so far, or the device's during the cell.
@@ -68,6 +69,7 @@ class Record:
     measurements: tuple[Measurement, ...] = ()
     absent: dict[str, str] = field(default_factory=dict)
     conditions: dict[str, str] = field(default_factory=dict)
+    roc: tuple[tuple[float, float], ...] = ()
     claim: dict[str, Any] = field(default_factory=dict)
     seconds: float = 0.0
     peak_memory: int = 0
@@ -90,6 +92,7 @@ class Record:
             raise ValueError(f"not a record of schema {SCHEMA}")
         fields.pop("id", None)
         fields["cell"] = Cell(**fields["cell"])
+        fields["roc"] = tuple(map(tuple, fields.get("roc", ())))
         fields["measurements"] = tuple(map(Measurement.from_json, fields["measurements"]))
         return cls(**fields)
 

@@ -1,6 +1,6 @@
 """One sentence per defense, for the first page."""
 
-from reports.tables import show
+from reports.table import show
 from reports.verdicts import SILENT, Results
 
 
@@ -15,6 +15,8 @@ def sentence(results: Results, defense: str) -> str:
         share = f", {100 * accuracy.value / base.value:.0f} % of identity's" if accuracy and base and base.value else ""
         parts.append(f"a student reaches {show(accuracy, 'no known')} % accuracy{share}")
     parts += [f"{results.label(attack)} {_finding(results, defense, attack)}" for attack in results.attacks]
+    wrong = [a for a in results.attacks if results.epsilon(defense, a).contradicted]
+    parts += [f"its claimed epsilon is contradicted by {', '.join(map(results.label, wrong))}"] * bool(wrong)
     return f"{defense}: " + "; ".join(parts) + "."
 
 

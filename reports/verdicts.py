@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from metrics.measurement import Measurement
 from reports.records import Record, pool
@@ -55,6 +55,24 @@ class Control:
         return not self.why
 
 
+@dataclass(frozen=True)
+class Epsilon:
+    """What an attack says of a defense's formal guarantee.
+
+    Args:
+        bound: no epsilon below it allows what was found; None where there is none.
+        claim: the epsilon that the defense claims of the same neighbours, or None.
+    """
+
+    bound: Measurement | None
+    claim: float | None
+
+    @property
+    def contradicted(self) -> bool:
+        """Whether the claim is wrong, at the bound's confidence."""
+        return self.bound is not None and self.claim is not None and self.bound.value > self.claim
+
+
 class Results:
     """The records of a run, asked by defense, task, method and figure.
 
@@ -94,6 +112,15 @@ class Results:
             r.absent[name] for r in rows if name in r.absent
         ]
         return f"n/a: {reasons[0]}" if reasons else "n/a"
+
+    def epsilon(self, defense: str, attack: str) -> Epsilon:
+        """The lower bound for the neighbours that the defense's claim speaks of; else any, beside no claim."""
+        claim: dict[str, Any] = next((r.claim for r in self.records if r.cell.defense == defense and r.claim), {})
+        names = ["members.epsilon", "members.epsilon-add-remove"]
+        if str(claim.get("relation", "")).startswith("add"):
+            names.reverse()
+        bounds = [self.figure(defense, "attack", attack, name) for name in names]
+        return Epsilon(bounds[0] or bounds[1], claim.get("epsilon") if bounds[0] else None)
 
     def named(self, name: str) -> str | None:
         """The spec of the defense of this name (a control), or None."""

@@ -114,6 +114,10 @@ class Split:
     public: Images
     test: Images
 
+    def candidates(self, order: Tensor) -> Images:
+        """The members with the holdout behind them, in this order: who is who cannot be seen from the images."""
+        return concatenate(self.members, self.holdout).take(order)
+
 
 @dataclass(frozen=True)
 class Release:

@@ -13,8 +13,9 @@ from attacks.view import StudentModel
 from synth.networks import build
 from synth.registry import defenses
 from synth.training import Recipe, train
-from synth.types import Release
+from synth.types import Release, generator
 
+CANDIDATES = torch.randperm(400, generator=generator("candidates"))
 RECIPE = Recipe(steps=60, batch_size=50, flip=False, crop_padding=2)
 
 
@@ -49,10 +50,10 @@ def make(name, **parameters):
     return defenses[name](**parameters)
 
 
-def student(images):
+def student(images, name="resnet20", recipe=RECIPE):
     """A student of these images, as it is published."""
-    network = train(build("resnet20", classes=10, side=32, seed=6), images, RECIPE, seed=6, device=torch.device("cpu"))
-    return StudentModel(network, "resnet20", RECIPE)
+    network = train(build(name, classes=10, side=32, seed=6), images, recipe, seed=6, device=torch.device("cpu"))
+    return StudentModel(network, name, recipe)
 
 
 @pytest.fixture(scope="session")
@@ -67,6 +68,8 @@ def scenario(digits, cpu):
         share=lambda gradients, *, seed: gradients,
         trained=trainer(digits.members),
         learned=learner(digits.auxiliary),
+        shadowed=learner(digits.candidates(CANDIDATES)),
+        candidate_order=CANDIDATES,
         rerun=rerun(make("identity")),
         student=student(digits.members),
         seed=1,

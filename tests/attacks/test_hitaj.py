@@ -101,6 +101,9 @@ def test_class_leaks_from_identity_and_not_from_an_untrained_model(cpu):
         share=lambda gradients, *, seed: gradients,
         trained=None,
         learned=None,
+        shadowed=None,
+        candidate_order=None,
+        rerun=None,
         seed=1,
         device=cpu,
     )

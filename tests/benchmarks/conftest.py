@@ -13,6 +13,7 @@ defenses = ["identity", "disjoint", "bn-matching:images_per_statistic=1,images=2
 attacks = [
     "inverting-gradients:iterations=3", "gradinversion:iterations=2,restarts=2@sent", "sign:images=2",
     "gan-leaks", "lsb:images=2@bf16", "correlated-value:images=2,gray=true", "capacity-abuse:images=1,per_step=8",
+    "lira:shadows=2", "lira-pipeline:shadows=2", "rmia:shadows=2", "loss-threshold", "canaries:canaries=4",
     "hitaj:start_round=1,generator_steps=1,local_steps=1,samples=2",
 ]
 [sizes]

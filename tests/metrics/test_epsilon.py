@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from metrics.epsilon import (
+    adding_or_removing,
     from_gaussian_rates,
     from_guesses,
     from_many_runs,
@@ -112,3 +113,11 @@ def test_known_mechanisms_are_bounded_from_below_and_not_far(name, reached):
     found = mechanisms(name)
     assert (found > 1).mean() <= 0.05 + 3 * (0.05 * 0.95 / len(found)) ** 0.5
     assert found.mean() >= reached
+
+
+def test_adding_or_removing_is_half_of_replacing():
+    assert adding_or_removing(lambda delta: 3.0, 0.0) == pytest.approx(1.5)
+    assert adding_or_removing(lambda delta: 0.0, DELTA) == 0
+    found = adding_or_removing(lambda delta: from_guesses(500, 500, 1000, delta=delta), 1e-4)
+    assert 0 < found < from_guesses(500, 500, 1000, delta=1e-4) / 2
+    assert from_guesses(500, 500, 1000, delta=(1 + math.exp(found)) * 1e-4) == pytest.approx(2 * found, abs=1e-6)

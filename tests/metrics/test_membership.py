@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from metrics.membership import at_chosen_threshold, auc, auc_excess, members_first, tpr_at_fpr
+from metrics.membership import at_chosen_threshold, auc, auc_excess, members_first, roc, tpr_at_fpr
 
 MARKS = np.array([True, True, False, False])
 
@@ -114,3 +114,18 @@ def test_all_figures_together_keep_the_nominal_rate():
             or members_first(scores, marks, level=level).low > 0
         )
     assert alarms <= 50 + 3 * (1000 * 0.05 * 0.95) ** 0.5
+
+
+def test_roc_by_hand():
+    """Members score 5 and 3, others 4, 2, 1, 0: at no threshold below one false alarm in four is anything printed."""
+    marks = np.array([True, True, False, False, False, False])
+    assert roc(np.array([5.0, 3, 4, 2, 1, 0]), marks) == [(0.25, 1.0), (0.5, 1.0), (0.75, 1.0), (1.0, 1.0)]
+    assert roc(np.array([5.0, 1, 4, 2, 1, 0]), marks)[0] == (0.25, 0.5)
+
+
+def test_roc_agrees_with_rates_at_a_threshold():
+    rng = np.random.default_rng(0)
+    scores, marks = rng.normal(size=400), np.arange(400) < 200
+    for rate, true in roc(scores, marks):
+        if rate < 1:
+            assert tpr_at_fpr(scores, marks, rate).true.value == true

@@ -1,0 +1,133 @@
+"""Canaries: images put in to be found again, for a lower bound on a defense's epsilon."""
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from attacks.guess import Canaries
+from attacks.membership.lira import confidence
+from attacks.membership.shadows import ShadowTraining, answers
+from attacks.registry import Attack, attacks
+from attacks.view import Access, View
+from metrics.neighbours import nearest
+from synth.types import Images, concatenate, derive_seed, generator
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Audit(Attack):
+    """What canaries are, and how they are looked for."""
+
+    kind: Literal["natural", "mislabelled", "crafted"] = "crafted"
+    look: Literal["student", "release"] = "student"
+    images: int = 1000
+
+    family = "membership"
+    needs = frozenset({Access.RERUN, Access.AUXILIARY, Access.MODEL})
+    goal = "members"
+
+    def __post_init__(self) -> None:
+        if self.images < 0:
+            raise ValueError(f"images must be >= 0, got {self.images}")
+
+    def drawn(self, own: Images, count: int, seed: int) -> tuple[Images, Images]:
+        """Canaries, and the attacker's other images that go in beside them."""
+        rng = generator("canaries", seed)
+        own = own.take(torch.randperm(len(own), generator=rng))
+        spent = 0 if self.kind == "crafted" else count
+        if spent >= len(own):
+            raise ValueError(f"{count} {self.kind} canaries need more auxiliary images than {len(own)}; ask for fewer")
+        others = own.take(torch.arange(spent, min(len(own), spent + self.images)))
+        return self._canaries(own.take(torch.arange(count) % len(own)), rng), others
+
+    def _canaries(self, taken: Images, rng: torch.Generator) -> Images:
+        classes = len(taken.classes)
+        if self.kind == "mislabelled":
+            shift = torch.randint(1, max(2, classes), taken.labels.shape, generator=rng)
+            return replace(taken, labels=(taken.labels + shift) % classes)
+        if self.kind == "crafted":
+            pixels = 255 * torch.randint(0, 2, taken.pixels.shape, generator=rng, dtype=torch.uint8)
+            return replace(taken, pixels=pixels, labels=torch.randint(0, classes, taken.labels.shape, generator=rng))
+        return taken
+
+    def scores(self, view: View, members: Images, canaries: Images, seed: int, device: torch.device) -> Tensor:
+        """(C,) how much each canary looks as if it had been among the members."""
+        made = view.rerun(members, public=view.auxiliary(), seed=derive_seed("canaries", seed)).images
+        if self.look == "release":
+            shown = (canaries.pixels, canaries.pixels.flip(3))
+            return -torch.stack([nearest(pixels, made.pixels).squared_distance for pixels in shown]).amin(0).double()
+        attacked = view.model()
+        training = ShadowTraining(network=attacked.name, recipe=attacked.recipe, count=2)
+        student = training.student(made, seed=derive_seed("student", seed), device=device)
+        return confidence(answers(student, canaries, flip=attacked.recipe.flip, device=device), canaries).mean(0)
+
+
+@attacks.register("canaries")
+@dataclass(frozen=True, kw_only=True)
+class CanariesOnce(_Audit):
+    """Which of two images went in? Asked of the defense itself, of many pairs in one run of it.
+
+    The attacker may run the defense, and train a student as the attacked one was, on images of its choice: its own, and
+    one of each of many pairs of canaries, by the toss of a coin. Success is to say for each pair which of the two went
+    in; a lower bound on the epsilon of replacing an image follows (arXiv 2305.08846). It says nothing of the members of
+    a given release, but of what its defense would do to the worst of them.
+
+    Args:
+        kind: ``natural``: the attacker's images as they are. ``mislabelled``: with a wrong label. ``crafted``: every
+            channel of every pixel at random black or white, with a random label: unlike anything else.
+        look: ``student``: the confidence of a student of the release in the canary's label. ``release``: how near the
+            nearest released image is, mirrored or not.
+        images: of the attacker's own that go in beside them; what there is, if that is less.
+        canaries: pairs; half of them choose how many are guessed, the other half is reported.
+    """
+
+    canaries: int = 100
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.canaries < 4:
+            raise ValueError(f"canaries must be >= 4, got {self.canaries}")
+
+    def run(self, view: View, *, seed: int, device: torch.device) -> Canaries:
+        """Put one of each pair in, run the defense once, and score all."""
+        canaries, others = self.drawn(view.auxiliary(), 2 * self.canaries, seed)
+        pairs = torch.arange(2 * self.canaries).view(2, -1)
+        coin = torch.rand(self.canaries, generator=generator("coin", seed)) < 0.5
+        inside, outside = torch.where(coin, pairs, pairs.flip(0))
+        scores = self.scores(view, concatenate(others, canaries.take(inside)), canaries, seed, device)
+        return Canaries(scores[inside], scores[outside], reruns=1)
+
+
+@attacks.register("canary-reruns")
+@dataclass(frozen=True, kw_only=True)
+class CanaryReruns(_Audit):
+    """Was this image in? Asked of the defense itself, once in each of many runs.
+
+    The attacker of ``canaries``, with one canary, that goes in in half of the runs. Success is to say of each run
+    whether it was in; the bound is on the epsilon of adding or removing an image, by Clopper and Pearson's intervals of
+    both error rates (arXiv 2101.04535). It takes hundreds of runs, and assumes nothing.
+
+    Args:
+        kind: as for ``canaries``.
+        look: likewise.
+        images: likewise.
+        reruns: runs of the defense; even.
+    """
+
+    reruns: int = 100
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.reruns < 8 or self.reruns % 2:
+            raise ValueError(f"reruns must be even and >= 8, got {self.reruns}")
+
+    def run(self, view: View, *, seed: int, device: torch.device) -> Canaries:
+        """Run the defense again and again, with the canary and without it."""
+        canary, others = self.drawn(view.auxiliary(), 1, seed)
+        crowd = {True: concatenate(others, canary), False: others}
+        went_in = torch.randperm(self.reruns, generator=generator("coin", seed)) % 2 == 1
+        runs = enumerate(went_in.tolist())
+        found = [self.scores(view, crowd[was_in], canary, derive_seed(seed, run), device) for run, was_in in runs]
+        scores = torch.cat(found)
+        return Canaries(scores[went_in], scores[~went_in], reruns=self.reruns)

@@ -1,0 +1,88 @@
+"""Membership by pairwise likelihood ratios with other people's images (RMIA, Zarifzadeh et al., arXiv 2312.03262)."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from attacks.guess import Scores
+from attacks.membership.shadows import ShadowTraining, answers, check_count
+from attacks.registry import Attack, attacks
+from attacks.view import Access, View
+from synth.types import Images
+
+
+@attacks.register("rmia")
+@dataclass(frozen=True, kw_only=True)
+class Rmia(Attack):
+    """Did the student gain on a candidate what it did not gain on other people's images?
+
+    The attacker holds a student of the release, knows how it was trained, and holds candidates and images of other
+    people. It trains shadow students on random halves of the candidates. A candidate's score is the share of other
+    people's images z for which (p(x | student) / p(x)) / (p(z | student) / p(z)) >= gamma, p(x) the mean probability of
+    its label among shadows with and without it (equations 2 and 3). Success is telling members from non-members.
+
+    Args:
+        mode: ``online``: p(x) over shadows with and without the candidate. ``offline``: from those without it, as
+            ((1 + a) p_out + 1 - a) / 2 (appendix B.2.2).
+        shadows: networks, each trained on half of the candidates; even.
+        gamma: of the ratio.
+        a: of the offline approximation, which serves other people's images in either mode: no shadow saw them.
+
+    Differs from the paper: where students are trained on mirror images, the probabilities of both are averaged instead
+    of taking a vote.
+    """
+
+    mode: Literal["online", "offline"] = "online"
+    shadows: int = 16
+    gamma: float = 2.0
+    a: float = 0.3
+
+    family = "membership"
+    needs = frozenset({Access.MODEL, Access.CANDIDATES, Access.AUXILIARY})
+    goal = "members"
+
+    def __post_init__(self) -> None:
+        check_count("rmia.shadows", self.shadows)
+        if self.gamma < 1:
+            raise ValueError(f"rmia.gamma must be >= 1, got {self.gamma}")
+        if not 0 <= self.a <= 1:
+            raise ValueError(f"rmia.a must be in [0, 1], got {self.a}")
+
+    def run(self, view: View, *, seed: int, device: torch.device) -> Scores:
+        """Score every candidate."""
+        student, candidates, others = view.model(), view.candidates(), view.auxiliary()
+        shadows = view.shadowed(ShadowTraining(network=student.name, recipe=student.recipe, count=self.shadows))
+        flip = student.recipe.flip
+        known = probability(shadows.answers, candidates)
+        elsewhere = torch.stack(
+            [probability(answers(network, others, flip=flip, device=device), others) for network in shadows.networks]
+        )
+        mine, theirs = (
+            probability(answers(student.network, images, flip=flip, device=device), images)
+            for images in (candidates, others)
+        )
+        outside = _mean(known, ~shadows.inside)
+        online = (outside + _mean(known, shadows.inside)) / 2
+        usual = online if self.mode == "online" else self._offline(outside)
+        gains, plain = mine / usual, theirs / self._offline(elsewhere.mean(0))
+        return Scores(self.ratio(gains, plain), notes={"shadow models": float(self.shadows)})
+
+    def _offline(self, outside: Tensor) -> Tensor:
+        return ((1 + self.a) * outside + 1 - self.a) / 2
+
+    def ratio(self, gains: Tensor, others: Tensor) -> Tensor:
+        """(N,) share of others (Z,) that gains (N,) exceed by the factor gamma."""
+        below = torch.searchsorted(others.sort().values, gains / self.gamma, right=True)
+        return below.double() / len(others)
+
+
+def probability(logits: Tensor, images: Images) -> Tensor:
+    """(..., N) probability of the label from logits (..., Q, N, K), the mean over queries."""
+    chances = logits.double().softmax(-1).mean(-3)
+    return chances.gather(-1, images.labels.view(-1, 1).expand(*chances.shape[:-1], 1)).squeeze(-1)
+
+
+def _mean(values: Tensor, who: Tensor) -> Tensor:
+    return torch.where(who, values, torch.nan).nanmean(0)

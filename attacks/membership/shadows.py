@@ -1,0 +1,76 @@
+"""Shadow models: what networks say of images that they were trained on, and of the same images when they were not."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from synth.networks import build
+from synth.training import Recipe, predict, train
+from synth.types import Images, derive_seed, generator
+
+
+@dataclass(frozen=True)
+class Shadows:
+    """Networks of the attacker's own, and whom each was trained on.
+
+    Args:
+        networks: S trained networks.
+        inside: (S, N) whether an image was in a network's training set; every image is in exactly half of them.
+        answers: (S, Q, N, K) their logits of the images, see :func:`answers`.
+    """
+
+    networks: tuple[nn.Module, ...]
+    inside: Tensor
+    answers: Tensor
+
+
+def halves(count: int, images: int, seed: int) -> Tensor:
+    """(count, images) which of them each shadow is trained on: a random half of the shadows for every image."""
+    draws = torch.rand(count, images, generator=generator("halves", seed))
+    return draws.argsort(0).argsort(0) < count // 2
+
+
+def answers(network: nn.Module, images: Images, *, flip: bool, device: torch.device) -> Tensor:
+    """(Q, N, K) logits of images as they are and, where training flips them, of their mirror images."""
+    shown = [images.pixels] + [images.pixels.flip(3)] * flip
+    return torch.stack([predict(network, pixels, device=device) for pixels in shown])
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShadowTraining:
+    """Students of random halves of images, trained as the attacked one was.
+
+    One after another: a batch of small networks in one computation, or two at once on a core each, is no faster on two
+    cores (benchmarks/speed/test_shadows.py).
+
+    Args:
+        network: name of the architecture.
+        recipe: of its training.
+        count: S, even.
+    """
+
+    network: str
+    recipe: Recipe
+    count: int
+
+    def learn(self, images: Images, *, seed: int, device: torch.device) -> Shadows:
+        """Train them."""
+        inside = halves(self.count, len(images), seed)
+        networks = [
+            self.student(images.take(who.nonzero().squeeze(1)), seed=derive_seed("shadow", seed, index), device=device)
+            for index, who in enumerate(inside)
+        ]
+        said = [answers(network, images, flip=self.recipe.flip, device=device) for network in networks]
+        return Shadows(tuple(networks), inside, torch.stack(said))
+
+    def student(self, images: Images, *, seed: int, device: torch.device) -> nn.Module:
+        """One network, from scratch."""
+        network = build(self.network, classes=len(images.classes), side=images.side, seed=seed)
+        return train(network, images, self.recipe, seed=seed, device=device)
+
+
+def check_count(name: str, count: int, *, least: int = 2) -> None:
+    """Raise a ValueError unless a number of shadows, in its owner's words, is even and large enough."""
+    if count < least or count % 2:
+        raise ValueError(f"{name} must be even and >= {least}, got {count}")

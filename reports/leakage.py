@@ -1,0 +1,154 @@
+"""Tables T3 to T6: what attacks found, with their controls."""
+
+from reports.table import Table, digits, short, show
+from reports.verdicts import Results
+
+LEAKAGE = {
+    "gradient": (
+        "T3",
+        "Gradient matching",
+        (
+            ("trained.ssim", "SSIM to the victim's image"),
+            ("trained.ssim.best", "best image's SSIM"),
+            ("trained.psnr", "PSNR (dB)"),
+            ("trained.identification", "identified"),
+            ("labels.accuracy", "labels found"),
+            ("private.ssim", "SSIM to private"),
+            ("source.identification", "source identified"),
+        ),
+    ),
+    "memorization": (
+        "T4",
+        "Model memorization",
+        (
+            ("trained.ssim", "SSIM to the training image"),
+            ("trained.mae", "pixel error (of 255)"),
+            ("trained.lpips", "LPIPS"),
+            ("trained.bit-errors", "bits wrong"),
+            ("trained.identification", "identified"),
+            ("private.ssim", "SSIM to private"),
+            ("source.mae", "pixel error to source"),
+            ("source.identification", "source identified"),
+            ("model.accuracy", "accuracy, %"),
+            ("honest.accuracy", "accuracy without attacker, %"),
+            ("model.cost", "accuracy cost, points"),
+        ),
+    ),
+    "gan": (
+        "T5",
+        "GAN-based",
+        (
+            ("class.oracle", "oracle accuracy"),
+            ("trained.class", "nearest released of the class"),
+            ("class.precision", "precision"),
+            ("class.recall", "recall"),
+            ("class.frechet", "Fréchet distance to members / holdout / another class"),
+            ("class.kernel", "kernel distance, likewise"),
+            ("private.ssim", "SSIM to private"),
+        ),
+    ),
+    "membership": (
+        "T6",
+        "Membership and linkage",
+        (
+            ("members.auc", "AUC"),
+            ("members.tpr-at-1", "TPR at 1 % FPR"),
+            ("members.tpr-at-0.1", "TPR at 0.1 % FPR"),
+            ("members.first", "members before every other"),
+            ("members.balanced-accuracy", "balanced accuracy"),
+            ("members.epsilon", "epsilon is at least"),
+            ("linkage.top-1", "source ranked first"),
+            ("linkage.top-10", "source among the first 10"),
+            ("linkage.top-1-of-100", "first of 100"),
+        ),
+    ),
+}
+LEAKAGE_NOTES = (
+    "Each figure with three parts reads: attack / control / baseline, then the excess of attack over control with its "
+    "95 % interval. Control: another released image of the class (trained), as many holdout images (private), a "
+    "federation whose other clients never train or an untrained student (class), chance (AUC, identification). "
+    "Baseline: the class's mean "
+    "auxiliary image, one over the number of classes, or a score that knows nothing of the release. Members leak where "
+    "the excess of either figure on members is above 0.",
+    "'Worked' asks whether the attack got what its victim trained on; 'members leak' whether that gives away the "
+    "private images. 'Not validated': the attack did not succeed on identity, or raised an alarm on disjoint, so its "
+    "figure proves nothing.",
+)
+
+
+MEMBERSHIP_NOTES = (
+    "Epsilon: what these scores rule out, at 95 % confidence, for replacing one image by another or, where it says so, "
+    "for adding or removing one; 'contradicted' where it is above what the defense claims. A bound of 0 rules out "
+    "nothing, and is no promise. Of canaries the attack tosses the coins: their rows tell of the defense, not of these "
+    "members.",
+)
+MEMORIZATION_NOTES = (
+    "Accuracy is that of the model as handed out, after whatever was done to it; without attacker: the same training "
+    "and washing by the same seeds and honest code; the cost is their difference. Two trainings differ by chance as "
+    "well, which the interval, paired over test images, does not see; with several seeds it is over them.",
+    "Attackers do not adapt to a washing unless their parameters say so. An attack's power is shown where nobody "
+    "washes the model. Errors of gray images are those of their luma. 'Bits wrong' is given where bits are stored.",
+)
+
+
+MORE_NOTES = {"memorization": MEMORIZATION_NOTES, "membership": MEMBERSHIP_NOTES}
+
+
+def _three_parts(results: Results, defense: str, attack: str, name: str) -> str:
+    if name.endswith(".best"):
+        pair = [results.figure(defense, "attack", attack, part) for part in (name, f"{name}-control")]
+        return " / ".join(show(part, short(results.missing(defense, "attack", attack, name))) for part in pair)
+    parts = [results.figure(defense, "attack", attack, f"{name}.{part}") for part in ("attack", "control", "baseline")]
+    if parts[0] is None:
+        single = results.figure(defense, "attack", attack, name)
+        return show(single, short(results.missing(defense, "attack", attack, name)))
+    excess = results.figure(defense, "attack", attack, f"{name}.excess")
+    decimals = digits(excess) if excess else None
+    return " / ".join(show(part, interval=False, decimals=decimals) for part in parts) + f"; {show(excess)}"
+
+
+def _epsilon(results: Results, defense: str, attack: str) -> str:
+    """The lower bound, beside what the defense claims of the same neighbours."""
+    found = results.epsilon(defense, attack)
+    if found.bound is None:
+        return short(results.missing(defense, "attack", attack, "members.epsilon"))
+    relation = " (add/remove)" if found.bound.name.endswith("add-remove") else ""
+    claim = f"; claim {found.claim:g}" if found.claim is not None else ""
+    return f"{found.bound.value:.2f}{relation}{claim}" + (": contradicted" if found.contradicted else "")
+
+
+def _victim(results: Results, defense: str, attack: str) -> str:
+    """What was attacked, on the row: nothing else changes the figures of gradient matching as much."""
+    found = next((r.conditions for r in results.of(defense, "attack", attack) if "victim" in r.conditions), None)
+    if found is None:
+        return "n/a"
+    noticed = [
+        f"{key.removeprefix('noticed, ')}: {value}" for key, value in found.items() if key.startswith("noticed, ")
+    ]
+    return "; ".join([found["victim"], *noticed])
+
+
+def _cell(results: Results, defense: str, attack: str, figure: str) -> str:
+    if figure == "members.epsilon":
+        return _epsilon(results, defense, attack)
+    return _three_parts(results, defense, attack, figure)
+
+
+def leakage(results: Results, kind: str) -> Table:
+    """The table of a family of attacks: a row for each attack and defense."""
+    name, title, figures = LEAKAGE[kind]
+    reasons: dict[str, None] = {}
+    rows, notes = [], [*LEAKAGE_NOTES, *MORE_NOTES.get(kind, ())]
+    for attack in (a for a in results.attacks if results.family(a) == kind):
+        for defense in results.defenses:
+            cells = [_cell(results, defense, attack, figure) for figure, _ in figures]
+            verdicts = (results.worked(defense, attack), results.leak(defense, attack))
+            rows.append((defense, results.label(attack), _victim(results, defense, attack), *cells, *verdicts))
+        records = [r for r in results.records if r.cell.method == attack and r.conditions]
+        if records:
+            shown = {k: v for k, v in records[0].conditions.items() if k != "victim" and not k.startswith("noticed, ")}
+            notes.append(f"{attack}: " + "; ".join(f"{k}: {v}" for k, v in shown.items()) + ".")
+            reasons |= {f"{figure}: not applicable: {why}.": None for figure, why in records[0].absent.items()}
+    notes += list(reasons)
+    heads = ("Defense", "Attack", "Victim", *(head for _, head in figures), "worked", "members leak")
+    return Table(name, title, heads, tuple(rows), tuple(notes))

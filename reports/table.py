@@ -1,0 +1,50 @@
+"""A table as strings, and how figures become strings."""
+
+import math
+from dataclasses import dataclass
+
+from metrics.measurement import Measurement
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of strings.
+
+    Args:
+        name: ``T1`` …, the file's name.
+        title: one line.
+        columns: heads.
+        rows: cells.
+        notes: what a reader must know: intervals, variants, controls.
+    """
+
+    name: str
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    notes: tuple[str, ...] = ()
+
+
+def digits(figure: Measurement) -> int:
+    """Decimals that a figure deserves: two significant digits of half its interval, four at most."""
+    half = 0.0 if figure.low is None or figure.high is None else (figure.high - figure.low) / 2
+    return min(4, max(0, 1 - math.floor(math.log10(half)))) if half > 0 else 3
+
+
+def show(
+    figure: Measurement | None, missing: str = "n/a", *, interval: bool = True, decimals: int | None = None
+) -> str:
+    """A figure with its interval, with the decimals that the interval's width allows unless they are given."""
+    if figure is None:
+        return missing
+    decimals = digits(figure) if decimals is None else decimals
+    if figure.low is None or figure.high is None:
+        return f"{figure.value:.{decimals}f}"
+    half = (figure.high - figure.low) / 2
+    text = f"{figure.value:.{decimals}f}"
+    return f"{text} [{figure.low:.{decimals}f}, {figure.high:.{decimals}f}]" if interval and half > 0 else text
+
+
+def short(missing: str) -> str:
+    """The word without the reason, which stands once among the notes."""
+    return "n/a" if missing.startswith("n/a") else missing

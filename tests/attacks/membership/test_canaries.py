@@ -1,0 +1,90 @@
+"""Canaries in and out of a defense: both controls, and what a claim is set against."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from attacks.guess import Canaries
+from attacks.judge import judge_members
+from attacks.membership.canaries import CanariesOnce, CanaryReruns
+from synth.training import Recipe
+from synth.types import Release
+from tests.attacks.conftest import make, rerun, student
+
+QUICK = Recipe(steps=150, batch_size=50, learning_rate=0.03, crop_padding=0, flip=False)
+
+
+@pytest.fixture(scope="module")
+def audited(scenario, digits):
+    return replace(scenario, student=student(digits.members, "dcgan", QUICK))
+
+
+def judged(attack, scenario, make_truth, cpu):
+    verdict = judge_members(attack.run(scenario.view(attack, "canaries"), seed=0, device=cpu), make_truth(scenario))
+    return {m.name: m for m in verdict.measurements}, verdict.absent
+
+
+ONCE = {
+    "crafted": CanariesOnce(canaries=40, look="release"),
+    "natural": CanariesOnce(canaries=20, look="release", kind="natural"),
+    "mislabelled": CanariesOnce(canaries=40, kind="mislabelled"),
+}
+
+
+@pytest.mark.parametrize("kind", ["crafted", "natural"])
+def test_canaries_are_found_behind_identity(kind, audited, make_truth, cpu):
+    found, _ = judged(ONCE[kind], audited, make_truth, cpu)
+    assert found["members.auc.attack"].value == 1
+    assert found["members.epsilon"].value > 1
+    assert 0 < found["members.epsilon-add-remove"].value <= found["members.epsilon"].value / 2 + 1e-9
+
+
+def test_a_student_remembers_wrong_labels(audited, make_truth, cpu):
+    found, _ = judged(ONCE["mislabelled"], audited, make_truth, cpu)
+    assert found["members.auc.excess"].low > 0
+
+
+@pytest.mark.parametrize("kind", ONCE)
+def test_canaries_are_not_found_behind_disjoint(kind, audited, make_truth, cpu):
+    found, _ = judged(ONCE[kind], replace(audited, rerun=rerun(make("disjoint"))), make_truth, cpu)
+    assert found["members.auc.excess"].low <= 0
+    assert found["members.epsilon"].value == 0
+
+
+def test_many_runs_bound_adding_and_removing(audited, make_truth, cpu):
+    """Forty runs choose the threshold, forty show 20 of 20 and 0 of 20: Clopper and Pearson allow log(0.83 / 0.17)."""
+    found, absent = judged(CanaryReruns(reruns=80, look="release", images=20), audited, make_truth, cpu)
+    assert found["members.epsilon-add-remove"].value == pytest.approx(1.6, abs=0.01)
+    assert "added, not replaced" in absent["members.epsilon"]
+    disjoint = replace(audited, rerun=rerun(make("disjoint")))
+    found, _ = judged(CanaryReruns(reruns=20, look="release", images=20), disjoint, make_truth, cpu)
+    assert found["members.epsilon-add-remove"].value == 0
+
+
+def test_the_members_of_the_release_play_no_part(audited, make_truth, digits, cpu):
+    attack = ONCE["crafted"]
+    guess = attack.run(audited.view(attack, "canaries"), seed=0, device=cpu)
+    other = attack.run(replace(audited, release=Release(digits.public)).view(attack, "canaries"), seed=0, device=cpu)
+    assert torch.equal(guess.inside, other.inside)
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: CanariesOnce(canaries=3), "canaries must be >= 4, got 3"),
+        (lambda: CanariesOnce(images=-1), "images must be >= 0, got -1"),
+        (lambda: CanaryReruns(reruns=9), "reruns must be even and >= 8, got 9"),
+        (lambda: Canaries(torch.zeros(2), torch.zeros(3), reruns=1), "as many in as out"),
+        (lambda: Canaries(torch.zeros(2), torch.zeros(2), reruns=3), "4 canaries were scored in 3 runs"),
+    ],
+)
+def test_out_of_range(build, message):
+    with pytest.raises(ValueError, match=message):
+        build()
+
+
+def test_too_few_images_for_natural_canaries(audited, cpu):
+    attack = CanariesOnce(canaries=100, kind="natural")
+    with pytest.raises(ValueError, match="200 natural canaries need more auxiliary images than 100; ask for fewer"):
+        attack.run(audited.view(attack, "canaries"), seed=0, device=cpu)
