@@ -10,7 +10,7 @@ from attacks.guess import Scores
 from attacks.membership.shadows import ShadowTraining, answers, check_count
 from attacks.registry import Attack, attacks
 from attacks.view import Access, View
-from synth.types import Images
+from synth.types import Images, generator
 
 
 @attacks.register("rmia")
@@ -27,6 +27,7 @@ class Rmia(Attack):
         mode: ``online``: p(x) over shadows with and without the candidate. ``offline``: from those without it, as
             ((1 + a) p_out + 1 - a) / 2 (appendix B.2.2).
         shadows: networks, each trained on half of the candidates; even.
+        others: other people's images that a candidate is compared with.
         gamma: of the ratio.
         a: of the offline approximation, which serves other people's images in either mode: no shadow saw them.
 
@@ -36,6 +37,7 @@ class Rmia(Attack):
 
     mode: Literal["online", "offline"] = "online"
     shadows: int = 16
+    others: int = 2500
     gamma: float = 2.0
     a: float = 0.3
 
@@ -45,6 +47,8 @@ class Rmia(Attack):
 
     def __post_init__(self) -> None:
         check_count("rmia.shadows", self.shadows)
+        if self.others < 1:
+            raise ValueError(f"rmia.others must be >= 1, got {self.others}")
         if self.gamma < 1:
             raise ValueError(f"rmia.gamma must be >= 1, got {self.gamma}")
         if not 0 <= self.a <= 1:
@@ -52,7 +56,8 @@ class Rmia(Attack):
 
     def run(self, view: View, *, seed: int, device: torch.device) -> Scores:
         """Score every candidate."""
-        student, candidates, others = view.model(), view.candidates(), view.auxiliary()
+        student, candidates, own = view.model(), view.candidates(), view.auxiliary()
+        others = own.take(torch.randperm(len(own), generator=generator("rmia", seed))[: self.others])
         shadows = view.shadowed(ShadowTraining(network=student.name, recipe=student.recipe, count=self.shadows))
         flip = student.recipe.flip
         known = probability(shadows.answers, candidates)

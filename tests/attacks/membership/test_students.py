@@ -154,6 +154,7 @@ def test_the_pipeline_runs_the_defense_as_often_as_it_says(overfitted, cpu):
         (lambda: Lira(shadows=3), "lira.shadows must be even and >= 2, got 3"),
         (lambda: Lira(shadows=2, variance="per-example"), "lira.shadows must be even and >= 4, got 2"),
         (lambda: Rmia(shadows=0), "rmia.shadows must be even"),
+        (lambda: Rmia(others=0), "rmia.others must be >= 1"),
         (lambda: Rmia(gamma=0.5), "rmia.gamma must be >= 1"),
         (lambda: Rmia(a=2), r"rmia.a must be in \[0, 1\]"),
     ],

@@ -1,0 +1,74 @@
+"""Four ResNet-20 shadow models one after another, two at once, or in one computation."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import torch
+from torch.func import functional_call, grad, stack_module_state, vmap
+from torch.nn.functional import cross_entropy
+
+from synth.networks import build
+from synth.training import Recipe, train
+from synth.types import Images, generator
+
+MODELS, COUNT, BATCH, STEPS = 4, 1024, 128, 8
+CPU = torch.device("cpu")
+
+
+def images():
+    rng = generator("speed")
+    pixels = torch.randint(0, 256, (COUNT, 3, 32, 32), generator=rng, dtype=torch.uint8)
+    return Images(pixels, torch.randint(0, 10, (COUNT,), generator=rng), tuple(map(str, range(10))))
+
+
+def networks():
+    return [build("resnet20", classes=10, side=32, seed=seed) for seed in range(MODELS)]
+
+
+def one_after_another(data):
+    for network in networks():
+        train(network, data, Recipe(steps=STEPS, batch_size=BATCH), seed=0, device=CPU)
+
+
+def two_at_once(data):
+    def alone(network):
+        torch.set_num_threads(1)
+        train(network, data, Recipe(steps=STEPS, batch_size=BATCH), seed=0, device=CPU)
+
+    threads = torch.get_num_threads()
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(alone, networks()))
+    torch.set_num_threads(threads)
+
+
+def one_computation(data):
+    """Vmap over the gradient of functional calls; batch norm's running statistics are stacked as well."""
+    models = networks()
+    skeleton = models[0].train()
+    parameters, buffers = stack_module_state(models)
+    momentum = {name: torch.zeros_like(value) for name, value in parameters.items()}
+
+    def loss(parameters, buffers, x, y):
+        return cross_entropy(functional_call(skeleton, (parameters, buffers), (x,)), y)
+
+    step = vmap(grad(loss), randomness="different")
+    rng = generator("batches")
+    for _ in range(STEPS):
+        index = torch.randint(COUNT, (MODELS, BATCH), generator=rng)
+        gradients = step(parameters, buffers, data.pixels[index].float() / 255, data.labels[index])
+        for name, gradient in gradients.items():
+            momentum[name] = 0.9 * momentum[name] + gradient
+            parameters[name] = parameters[name].detach() - 0.1 * momentum[name]
+
+
+WAYS = {"one after another": one_after_another, "two at once, a core each": two_at_once, "vmap": one_computation}
+
+
+@pytest.mark.benchmark(group="train 4 ResNet-20 on 1,024 images each")
+@pytest.mark.parametrize("way", WAYS)
+def test_shadows(benchmark, way):
+    data = images()
+    rounds = 1 if way == "vmap" else 3  # it takes eight times as long
+    benchmark.pedantic(lambda: WAYS[way](data), rounds=rounds, warmup_rounds=rounds // 3)
+    if benchmark.stats:
+        benchmark.extra_info["images per second"] = round(MODELS * COUNT / benchmark.stats.stats.median)
