@@ -1,5 +1,33 @@
 """From private images to a release: datasets, networks, training, defenses. Importing it registers every defense."""
 
-from synth import blur, bn_matching, controls, leaky, noise, pixelate
+from synth import (
+    blur,
+    bn_matching,
+    controls,
+    gradient_noise,
+    gradient_pruning,
+    instahide,
+    leaky,
+    mixup,
+    noise,
+    pixelate,
+    statistic_sampling,
+    subset,
+    teacher_labels,
+)
 
-__all__ = ["blur", "bn_matching", "controls", "leaky", "noise", "pixelate"]
+__all__ = [
+    "blur",
+    "bn_matching",
+    "controls",
+    "gradient_noise",
+    "gradient_pruning",
+    "instahide",
+    "leaky",
+    "mixup",
+    "noise",
+    "pixelate",
+    "statistic_sampling",
+    "subset",
+    "teacher_labels",
+]

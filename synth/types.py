@@ -96,6 +96,17 @@ def concatenate(*parts: Images) -> Images:
     return Images(pixels, labels, parts[0].classes)
 
 
+def classes_in_turn(labels: Tensor, rng: torch.Generator) -> Tensor:
+    """(N,) all positions in random order, but the classes in turn for as long as each has images left."""
+    order = torch.randperm(len(labels), generator=rng)
+    shuffled = labels[order]
+    turn = torch.empty_like(order)
+    for label in shuffled.unique():
+        of_class = shuffled == label
+        turn[of_class] = torch.arange(int(of_class.sum()))
+    return order[(turn * (int(labels.max()) + 1) + shuffled).argsort()]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Split:
     """The disjoint parts of a dataset, by seed.

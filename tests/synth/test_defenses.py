@@ -15,7 +15,11 @@ from synth.training import Recipe, train
 from synth.types import Claim
 
 assert synth
-SMALL = {"bn-matching": {"images": 20, "steps": 3, "batch_size": 20}}
+SMALL = {
+    "bn-matching": {"images": 20, "steps": 3, "batch_size": 20},
+    "statistic-sampling": {"images": 20, "steps": 3, "batch_size": 20, "components": 4},
+    "subset": {"images": 20},
+}
 NAMES = sorted(defenses)
 
 
@@ -66,7 +70,9 @@ def test_contract(name, digits, teacher, cpu):
         assert torch.equal(digits.members.labels[first.source_index], first.images.labels)
 
 
-@pytest.mark.parametrize("name", ["noise", "bn-matching"])
+@pytest.mark.parametrize(
+    "name", ["noise", "bn-matching", "subset", "mixup", "instahide", "noise-images", "statistic-sampling"]
+)
 def test_another_seed_gives_another_release(name, digits, teacher, cpu):
     releases = [
         make(name).release(digits.members, teacher=teacher, public=digits.public, seed=s, device=cpu) for s in (1, 2)
@@ -83,6 +89,16 @@ def test_another_seed_gives_another_release(name, digits, teacher, cpu):
         ("bn-matching", {"steps": 0}),
         ("bn-matching", {"images_per_statistic": 0}),
         ("bn-matching", {"learning_rate": 0.0}),
+        ("subset", {"images": 0}),
+        ("mixup", {"alpha": 0.0}),
+        ("instahide", {"mixed": 1}),
+        ("instahide", {"largest": 0.2}),
+        ("gradient-noise", {"sigma": 0.0}),
+        ("gradient-pruning", {"pruned": 1.0}),
+        ("statistic-sampling", {"mixture": 0}),
+        ("statistic-sampling", {"shrinkage": 2.0}),
+        ("statistic-sampling", {"temperature": 0.0}),
+        ("statistic-sampling", {"steps": 0}),
     ],
 )
 def test_bad_parameters_are_named(name, bad):
@@ -124,7 +140,7 @@ def test_bn_matching_releases_whole_groups(per_statistic, released, digits, teac
 
 def test_bn_matching_matches(digits, teacher, cpu):
     """With more steps the released statistics come nearer to the sources', and the pictures still differ."""
-    from synth.bn_matching import _group_matrix, group_statistics, matching_loss
+    from synth.inversion import group_matrix, group_statistics, matching_loss
     from synth.statistics import recorded_moments
 
     def distance(steps):
@@ -135,7 +151,7 @@ def test_bn_matching_matches(digits, teacher, cpu):
         for images in (release.images, digits.members.take(release.source_index)):
             with torch.no_grad(), recorded_moments(teacher) as moments:
                 teacher(images.float())
-            statistics.append(group_statistics(moments, _group_matrix(torch.ones(20, dtype=torch.long), cpu)))
+            statistics.append(group_statistics(moments, group_matrix(torch.ones(20, dtype=torch.long), cpu)))
         similarity = ssim(release.images.float(), digits.members.take(release.source_index).float())
         return matching_loss(*statistics).item(), similarity.mean().item()
 
@@ -146,12 +162,12 @@ def test_bn_matching_matches(digits, teacher, cpu):
 
 def test_group_statistics_by_hand():
     """Two groups of two one-channel images: means and biased variances over all their pixels."""
-    from synth.bn_matching import _group_matrix, group_statistics
+    from synth.inversion import group_matrix, group_statistics
     from synth.statistics import _SpatialMoments
 
     activation = torch.tensor([[1.0, 3.0], [5.0, 7.0], [0.0, 0.0], [2.0, 2.0]]).view(4, 1, 1, 2)
     moments = [_SpatialMoments.apply(activation)]
-    ((mean, variance),) = group_statistics(moments, _group_matrix(torch.tensor([2, 2]), torch.device("cpu")))
+    ((mean, variance),) = group_statistics(moments, group_matrix(torch.tensor([2, 2]), torch.device("cpu")))
     torch.testing.assert_close(mean.flatten(), torch.tensor([4.0, 1.0]))
     torch.testing.assert_close(variance.flatten(), torch.tensor([5.0, 1.0]))
 

@@ -1,0 +1,49 @@
+"""Mixed pairs of members (mixup, arXiv 1710.09412), published."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.distributions import Beta
+from torch.nn.functional import one_hot
+
+from synth.registry import defenses
+from synth.types import Defense, Images, Release, generator, seeded
+
+
+@defenses.register("mixup")
+@dataclass(frozen=True, kw_only=True)
+class Mixup(Defense):
+    """Every released image is a weighted mean of two members, its soft label that of theirs; no guarantee.
+
+    Args:
+        alpha: of the Beta distribution of the weights, > 0; larger mixes more evenly.
+
+    Raises:
+        ValueError: alpha is not positive.
+
+    Differs from the paper: the pairs are drawn once and published, instead of at every step of a training that nobody
+    sees.
+    """
+
+    alpha: float = 1.0
+    publishes_soft_labels = True
+
+    def __post_init__(self) -> None:
+        if not self.alpha > 0:
+            raise ValueError(f"mixup.alpha must be > 0, got {self.alpha}")
+
+    def release(
+        self, members: Images, *, teacher: nn.Module | None, public: Images, seed: int, device: torch.device
+    ) -> Release:
+        """As many mixtures as there are members; the source of each is the member that weighs more."""
+        other = torch.randperm(len(members), generator=generator("mixup", seed))
+        with seeded(seed):  # distributions know only the global generator
+            weight = Beta(self.alpha, self.alpha).sample((len(members),))
+        weight = torch.maximum(weight, 1 - weight)
+        pictures, labels = members.float(), one_hot(members.labels, len(members.classes)).float()
+        share = weight[:, None, None, None]
+        pixels = ((share * pictures + (1 - share) * pictures[other]) * 255).round().to(torch.uint8)
+        soft = weight[:, None] * labels + (1 - weight[:, None]) * labels[other]
+        released = Images(pixels, members.labels, members.classes)
+        return Release(released, soft_labels=soft, source_index=torch.arange(len(members)))

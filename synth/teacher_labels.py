@@ -1,0 +1,55 @@
+"""Images that know nothing of the members, with a teacher's opinion of them: what utility is in the labels alone."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from synth.registry import defenses
+from synth.training import predict
+from synth.types import Defense, Images, Release, generator
+
+
+@dataclass(frozen=True, kw_only=True)
+class _TeacherLabels(Defense):
+    teacher_based = True
+    publishes_soft_labels = True
+
+    def labelled(self, pixels: Tensor, teacher: nn.Module | None, members: Images, device: torch.device) -> Release:
+        """These images with the teacher's probabilities, and its first choice as hard label."""
+        if teacher is None:
+            raise ValueError("a teacher is needed to label images")
+        soft = predict(teacher.to(device), pixels, device=device).softmax(1)
+        return Release(Images(pixels, soft.argmax(1), members.classes), soft_labels=soft)
+
+
+@defenses.register("noise-images")
+@dataclass(frozen=True, kw_only=True)
+class NoiseImages(_TeacherLabels):
+    """White noise with the teacher's soft labels, as many images as there are members.
+
+    What a student learns from it, every teacher-based defense gets for nothing.
+    """
+
+    def release(
+        self, members: Images, *, teacher: nn.Module | None, public: Images, seed: int, device: torch.device
+    ) -> Release:
+        """Every channel of every pixel drawn uniformly."""
+        shape, rng = members.pixels.shape, generator("noise-images", seed)
+        pixels = torch.randint(0, 256, shape, generator=rng, dtype=torch.uint8)
+        return self.labelled(pixels, teacher, members, device)
+
+
+@defenses.register("public-images")
+@dataclass(frozen=True, kw_only=True)
+class PublicImages(_TeacherLabels):
+    """Other people's images with the teacher's soft labels, as many as there are members, or all.
+
+    The step from it to a teacher-based defense is what the defense's images add.
+    """
+
+    def release(
+        self, members: Images, *, teacher: nn.Module | None, public: Images, seed: int, device: torch.device
+    ) -> Release:
+        """The public images; their own labels are not looked at."""
+        return self.labelled(public.pixels[: len(members)].clone(), teacher, members, device)

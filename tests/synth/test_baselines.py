@@ -1,0 +1,125 @@
+"""The baselines' own laws; the contract over all defenses is in test_defenses.py."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from synth.registry import defenses
+from synth.statistics import image_moments, means_and_variances
+from synth.types import Images, classes_in_turn, generator
+from tests.synth.test_defenses import make
+from tests.synth.test_defenses import teacher as teacher
+
+
+def released(name, members, public, cpu, teacher=None, **parameters):
+    return make(name, **parameters).release(members, teacher=teacher, public=public, seed=0, device=cpu)
+
+
+@given(st.lists(st.integers(0, 4), min_size=1, max_size=40))
+@settings(max_examples=50, deadline=None)
+def test_classes_come_in_turn(labels):
+    labels = torch.tensor(labels)
+    order = classes_in_turn(labels, generator("turns"))
+    assert order.sort().values.tolist() == list(range(len(labels)))
+    smallest = torch.bincount(labels)[labels.unique()].min()
+    first = labels[order][: smallest * len(labels.unique())]
+    assert (torch.bincount(first)[labels.unique()] == smallest).all()
+
+
+def test_a_subset_holds_members_of_every_class(digits, cpu):
+    release = released("subset", digits.members, digits.public, cpu, images=30)
+    assert torch.equal(release.images.pixels, digits.members.pixels[release.source_index])
+    assert torch.bincount(release.images.labels).tolist() == [3] * 10
+
+
+def flat(*values):
+    pixels = torch.tensor(values, dtype=torch.uint8).view(-1, 1, 1, 1).repeat(1, 1, 2, 2)
+    return Images(pixels, torch.arange(len(values)) % 2, ("a", "b"))
+
+
+def test_mixup_by_hand(cpu):
+    """Of images 0 and 200 and their labels, both are mixed by the same weights, the heavier one first."""
+    members = flat(0, 200, 0, 200)
+    release = released("mixup", members, members, cpu, alpha=0.5)
+    own = release.soft_labels.gather(1, members.labels[:, None]).squeeze(1)
+    assert (own >= 0.5).all()
+    assert ((release.images.pixels[:, 0, 0, 0] / 200 - release.soft_labels[:, 1]).abs() < 0.01).all()
+
+
+def test_instahide_hides_the_signs_only(cpu):
+    """Everything is white: whatever the weights, a pixel is black or white, each half of the time."""
+    white = Images(torch.full((200, 3, 4, 4), 255, dtype=torch.uint8), torch.zeros(200, dtype=torch.long), ("a",))
+    pixels = released("instahide", white, white, cpu).images.pixels
+    assert set(pixels.unique().tolist()) == {0, 255}
+    assert (pixels == 255).double().mean() == pytest.approx(0.5, abs=0.02)
+
+
+@pytest.mark.parametrize(("mixed", "largest"), [(2, 0.65), (4, 0.3), (6, 1.0)])
+def test_instahide_weights(mixed, largest):
+    weights = make("instahide", mixed=mixed, largest=largest)._weights(50, generator("weights"))
+    assert weights.shape == (50, mixed)
+    torch.testing.assert_close(weights.sum(1), torch.ones(50))
+    assert weights.max() <= largest
+
+
+@pytest.mark.parametrize("name", ["gradient-noise", "gradient-pruning"])
+def test_sharing_defenses_release_the_members(name, digits, cpu):
+    assert torch.equal(released(name, digits.members, digits.public, cpu).images.pixels, digits.members.pixels)
+
+
+def test_gradient_noise_has_the_stated_strength():
+    gradients = (torch.full((1, 20000), 3.0), torch.full((1, 20000), 4.0))
+    noisy = defenses["gradient-noise"](sigma=0.5).share(gradients, seed=0)
+    spread = torch.cat([a - b for a, b in zip(noisy, gradients, strict=True)]).std()
+    assert spread.item() == pytest.approx(0.5 * (12.5**0.5), rel=0.02)
+
+
+def test_gradient_pruning_by_hand():
+    shared = defenses["gradient-pruning"](pruned=0.5).share((torch.tensor([[1.0, -5, 0.5, 2]]),), seed=0)
+    assert shared[0].tolist() == [[0, -5, 0, 2]]
+
+
+@pytest.mark.parametrize("name", ["noise-images", "public-images"])
+def test_only_labels_come_from_the_teacher(name, digits, teacher, cpu):
+    release = released(name, digits.members, digits.public, cpu, teacher=teacher)
+    assert torch.equal(release.images.labels, release.soft_labels.argmax(1))
+    if name == "public-images":
+        assert torch.equal(release.images.pixels, digits.public.pixels[: len(digits.members)])
+    with pytest.raises(ValueError, match="teacher"):
+        released(name, digits.members, digits.public, cpu)
+
+
+def test_samples_have_the_class_statistics(digits, teacher, cpu):
+    """At a temperature near 0 every sample is its class's mean; at 1 they spread about it as the members do."""
+    moments = image_moments(teacher, digits.members.pixels, device=cpu)
+    labels = torch.zeros(400, dtype=torch.long)
+    cold, warm = (
+        make("statistic-sampling", components=20, temperature=t)._sampled(moments, digits.members.labels, labels, 0)
+        for t in (1e-6, 1.0)
+    )
+    members = means_and_variances(moments)[digits.members.labels == 0].float()
+    torch.testing.assert_close(cold, cold[:1].expand_as(cold), rtol=1e-3, atol=1e-3)
+    channels = members.shape[1] // 2
+    torch.testing.assert_close(cold[0, :channels], members[:, :channels].mean(0), rtol=0.1, atol=0.05)
+    spread, real = warm[:, :channels].std(0).mean(), members[:, :channels].std(0).mean()
+    assert 0.6 * real < spread < 1.2 * real
+
+
+def test_inverted_images_have_the_sampled_statistics(digits, teacher, cpu):
+    """After 40 steps they are nearer to statistics of their class than after one."""
+    wanted = means_and_variances(image_moments(teacher, digits.members.pixels, device=cpu)).mean(0)
+
+    def distance(steps):
+        settings = {"steps": steps, "learning_rate": 0.3, "temperature": 1e-6}
+        made = released("statistic-sampling", digits.members, digits.public, cpu, teacher=teacher, **settings)
+        found = means_and_variances(image_moments(teacher, made.images.pixels, device=cpu)).mean(0)
+        return (found - wanted).norm().item()
+
+    assert distance(40) < 0.5 * distance(1)
+
+
+def test_a_mixture_needs_images(digits, teacher, cpu):
+    few = digits.members.take(torch.arange(12))
+    with pytest.raises(ValueError, match=r"statistic-sampling\.mixture=9 needs as many images of every class"):
+        released("statistic-sampling", few, digits.public, cpu, teacher=teacher, mixture=9)
