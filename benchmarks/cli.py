@@ -1,4 +1,4 @@
-"""The command line: `leakbench run | synthesize | report | list | doctor`."""
+"""The command line: `leakbench run | synthesize | report | list | check | doctor`."""
 
 import os
 from collections.abc import Callable
@@ -11,6 +11,7 @@ from rich.table import Table as Grid
 from rich.text import Text
 from typer import TyperException
 
+from benchmarks import contract, plugins
 from benchmarks import doctor as health
 from benchmarks.checks import capacities
 from benchmarks.environment import keep_freed_memory, pick_device
@@ -37,6 +38,9 @@ error_console = Console(stderr=True, highlight=False, markup=False)
 
 Data = Annotated[Path | None, typer.Option(help="Where the dataset lies, or is downloaded to.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+Plugins = Annotated[
+    list[str] | None, typer.Option("--plugin", help="A file or module that registers defenses or attacks; repeat.")
+]
 ImageSize = Annotated[int | None, typer.Option(help="Resize and crop folders' images to this many pixels a side.")]
 
 
@@ -50,6 +54,12 @@ def refuse(problems: list[str]) -> typer.Exit:
 def default_cache() -> Path:
     """Where trained networks are kept between runs: under XDG_CACHE_HOME."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "leakbench"
+
+
+def _plugins(names: list[str] | None) -> dict[str, str]:
+    for complaint in plugins.installed():
+        error_console.print(Text(complaint), soft_wrap=True)
+    return {name: plugin.digest for name, plugin in plugins.load(names or []).items()}
 
 
 def _open(suite: Suite, data: Path | None) -> Pool:
@@ -68,6 +78,7 @@ def run(
     ] = None,
     seeds: Annotated[int | None, typer.Option(help="Repetitions.")] = None,
     image_size: ImageSize = None,
+    plugin: Plugins = None,
     device: Device = "auto",
     cache: Annotated[Path | None, typer.Option(help="Where trained networks are kept between runs.")] = None,
     dry_run: Annotated[
@@ -75,6 +86,7 @@ def run(
     ] = False,
 ) -> None:
     """Run a suite; the same command again resumes it."""
+    sources = _plugins(plugin)
     chosen = load_suite(suite, dataset=dataset, defenses=defense, attacks=attack, seeds=seeds, image_size=image_size)
     where = pick_device(device)
     if dry_run:
@@ -86,7 +98,14 @@ def run(
     pool = _open(chosen, data)
     with Live(out_console, plan(chosen), folder) as live:
         records = run_suite(
-            chosen, pool, out=folder, cache=cache or default_cache(), data=data, device=where, listener=live
+            chosen,
+            pool,
+            out=folder,
+            cache=cache or default_cache(),
+            data=data,
+            device=where,
+            listener=live,
+            plugins=sources,
         )
     for file in write_reports(folder):
         if file.suffix == ".pdf":
@@ -137,10 +156,12 @@ def synthesize(
     data: Data = None,
     seed: Annotated[int, typer.Option(help="Everything random derives from it.")] = 0,
     image_size: ImageSize = None,
+    plugin: Plugins = None,
     device: Device = "auto",
     members: Annotated[int | None, typer.Option(min=1, help="Private images (default: the suite quick's).")] = None,
 ) -> None:
     """Just make the release of a defense: an image folder with release.json."""
+    _plugins(plugin)
     parse(defense, defense_registry)
     where = pick_device(device)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
@@ -163,8 +184,10 @@ def report(
 @app.command("list")
 def list_(
     what: Annotated[str, typer.Argument(help="datasets, defenses, attacks, metrics or suites; all by default.")] = "",
+    plugin: Plugins = None,
 ) -> None:
     """List what there is."""
+    _plugins(plugin)
     found = health.catalogue(DATASETS, available())
     if what and what not in found:
         raise refuse([f"there is no list of {what!r}; there are: {', '.join(found)}"])
@@ -173,6 +196,21 @@ def list_(
             out_console.print(kind, style="bold")
             for name, description in entries.items():
                 out_console.print(Text(f"  {name}: {description}"), soft_wrap=True)
+
+
+@app.command()
+def check(
+    plugin: Annotated[str, typer.Argument(help="A file or module that registers defenses.")],
+) -> None:
+    """Try somebody's defenses on small data: pass, or the one thing to change."""
+    found = plugins.load([plugin])[plugin].defenses
+    if not found:
+        raise refuse([f"{plugin}: registers no defense; attacks are tried by `leakbench run`"])
+    problems = {name: contract.check(defense_registry[name]) for name in found}
+    for name, problem in problems.items():
+        out_console.print(Text(f"{name}: {problem or 'pass'}"), soft_wrap=True)
+    if any(problems.values()):
+        raise typer.Exit(1)
 
 
 @app.command()

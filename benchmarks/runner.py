@@ -97,11 +97,12 @@ def run_cell(bench: Bench, cell: Cell) -> Record:
     )
 
 
-def describe(suite: Suite, bench: Bench, data: Path | None) -> dict[str, Any]:
+def describe(suite: Suite, bench: Bench, data: Path | None, plugins: dict[str, str]) -> dict[str, Any]:
     """The content of run.json: the resolved suite, the data, and what makes it this run."""
     return {
         # Seed 0's members stand for the data: a run on other images must not take these releases for its own.
-        "identity": {"suite": suite.name, "hash": suite.hash, "members": digest(bench.parts(0).members)},
+        "identity": {"suite": suite.name, "hash": suite.hash, "members": digest(bench.parts(0).members)}
+        | ({"plugins": plugins} if plugins else {}),
         "suite": suite.model_dump(mode="json"),
         "data": data.name if data else "",
         "environment": environment(bench.device.type),
@@ -109,7 +110,15 @@ def describe(suite: Suite, bench: Bench, data: Path | None) -> dict[str, Any]:
 
 
 def run(
-    suite: Suite, pool: Pool, *, out: Path, cache: Path, data: Path | None, device: torch.device, listener: Listener
+    suite: Suite,
+    pool: Pool,
+    *,
+    out: Path,
+    cache: Path,
+    data: Path | None,
+    device: torch.device,
+    listener: Listener,
+    plugins: dict[str, str] | None = None,
 ) -> dict[str, Record]:
     """Run what is left of a suite.
 
@@ -121,6 +130,7 @@ def run(
         data: where the dataset came from, for the description.
         device: where to compute.
         listener: told how it goes.
+        plugins: a hash of the source of each plug-in, by name: another source makes another run.
 
     Returns:
         The records of the suite's cells, by id.
@@ -136,7 +146,7 @@ def run(
     members = bench.parts(0).members
     for line in capacities(suite, tuple(members.pixels.shape[1:]), len(members.classes)):  # type: ignore[arg-type]
         listener.announced(line)
-    folder.open(describe(suite, bench, data))
+    folder.open(describe(suite, bench, data, plugins or {}))
     grid = plan(suite)
     for cell in grid.left(folder.records()):
         listener.started(cell)

@@ -1,10 +1,13 @@
 """A tiny suite on the embedded digits, and the command line in this process."""
 
 import shutil
+import sys
 
 import pytest
 
+from attacks.registry import attacks
 from benchmarks import cli, suite
+from synth.registry import defenses
 
 TINY = """
 name = "tiny"
@@ -62,3 +65,16 @@ def call(*arguments):
 
 def run_tiny(tmp_path, *more, out="run"):
     return call("run", "tiny", "--out", tmp_path / out, "--cache", tmp_path / "cache", "--device", "cpu", *more)
+
+
+@pytest.fixture
+def unregister():
+    """What a test registers is gone after it."""
+    registries = (defenses, attacks)
+    before = [set(registry) for registry in registries]
+    yield
+    for registry, names in zip(registries, before, strict=True):
+        for name in set(registry) - names:
+            del registry[name]
+    for name in [name for name in sys.modules if name.startswith("leakbench_plugin_")]:
+        del sys.modules[name]

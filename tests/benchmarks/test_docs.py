@@ -1,9 +1,13 @@
 """The README's promises that can be checked cheaply."""
 
 import re
+import textwrap
 from pathlib import Path
 
+import pytest
+
 from benchmarks.suite import available
+from tests.benchmarks.conftest import run_tiny
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -22,3 +26,16 @@ def test_the_readme_names_every_suite():
 
 def test_every_package_ships_its_type_marker():
     assert all((ROOT / p / "py.typed").is_file() for p in ("synth", "metrics", "attacks", "reports", "benchmarks"))
+
+
+@pytest.mark.parametrize("page", ["add-a-defense", "add-an-attack"])
+def test_the_examples_of_the_docs_run(page, tmp_path, suites, unregister):
+    text = (ROOT / "docs" / f"{page}.md").read_text()
+    code = textwrap.dedent(re.search(r"```python\n(.*?)```", text, re.S)[1])
+    file = tmp_path / f"{page}.py"
+    file.write_text(code)
+    chosen = {
+        "add-a-defense": ("--defense", "posterize:levels=3", "--attack", "gan-leaks"),
+        "add-an-attack": ("--defense", "identity", "--attack", "brightness"),
+    }[page]
+    assert run_tiny(tmp_path, "--plugin", file, *chosen) == 0

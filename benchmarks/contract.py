@@ -1,0 +1,158 @@
+"""What every defense must do, as a check: `leakbench check`, and the test over everything registered."""
+
+import json
+import random
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, is_dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from synth.networks import build
+from synth.types import Claim, Defense, Images, Release, generator
+
+CPU = torch.device("cpu")
+LIMIT = 120
+"""Seconds that a release of 40 small images may take."""
+
+
+class Broken(Exception):
+    """The one thing to change, as a sentence."""
+
+
+def check(make: Callable[[], Defense]) -> str:
+    """Try a defense on small data of two classes, in color and in gray.
+
+    Args:
+        make: builds it; called several times.
+
+    Returns:
+        The first thing that is wrong, as a sentence, or nothing.
+    """
+    try:
+        defense = _built(make)
+        for channels in (3,) if defense.teacher_based else (3, 1):
+            _check_release(make, channels)
+        _check_share(defense)
+    except Broken as problem:
+        return str(problem)
+    return ""
+
+
+def _built(make: Callable[[], Defense]) -> Defense:
+    try:
+        defense = make()
+    except Exception as error:
+        raise Broken(f"cannot be built with its defaults: {type(error).__name__}: {error}") from error
+    if not is_dataclass(defense) or not type(defense).__dataclass_params__.frozen:  # type: ignore[attr-defined]
+        raise Broken("must be a frozen dataclass: put @dataclass(frozen=True, kw_only=True) above it")
+    if not isinstance(defense.claim, Claim):
+        raise Broken(f"its claim must be a synth.types.Claim, got {type(defense.claim).__name__}")
+    try:
+        same = json.loads(json.dumps(asdict(defense))) == asdict(defense)
+    except TypeError:
+        same = False
+    if not same:
+        raise Broken("its parameters must survive JSON: use numbers, strings and booleans")
+    return defense
+
+
+def small(channels: int, purpose: str, count: int = 40) -> Images:
+    """Random pictures of two classes, 32 pixels a side."""
+    pixels = torch.randint(0, 256, (count, channels, 32, 32), generator=generator(purpose), dtype=torch.uint8)
+    return Images(pixels, torch.arange(count) % 2, ("a", "b"))
+
+
+def _check_release(make: Callable[[], Defense], channels: int) -> None:
+    members, public = small(channels, "members"), small(channels, "public")
+    defense = make()
+    teacher = build("resnet20", classes=2, side=32, seed=0).eval() if defense.teacher_based else None
+    weights = [p.clone() for p in teacher.state_dict().values()] if teacher else []
+    before, states = (members.pixels.clone(), public.pixels.clone()), _global_states()
+
+    def release(which: Defense) -> Release:
+        return which.release(members, teacher=teacher, public=public, seed=1, device=CPU)
+
+    kind = "gray images" if channels == 1 else "images"
+    try:
+        with _limited(LIMIT):
+            first, again = release(defense), release(make())
+    except TimeoutError:
+        raise Broken(f"release took more than {LIMIT} seconds on {len(members)} small {kind}") from None
+    except Exception as error:
+        raise Broken(f"release raises {type(error).__name__} on {kind}: {error}") from error
+    if not all(map(torch.equal, before, (members.pixels, public.pixels))):
+        raise Broken("release must not change the images that it gets: work on a copy")
+    if teacher is not None and not all(map(torch.equal, weights, teacher.state_dict().values())):
+        raise Broken("release must not change the teacher: work on a copy")
+    if not _same_states(states, _global_states()):
+        raise Broken("release must not touch global random generators: use synth.types.generator('name', seed)")
+    _check_published(defense, first, members)
+    if not torch.equal(first.images.pixels, again.images.pixels):
+        raise Broken("release must be deterministic in the seed: two calls with seed=1 differ")
+
+
+def _check_published(defense: Defense, release: Release, members: Images) -> None:
+    if not isinstance(release, Release):
+        raise Broken(f"release must return a synth.types.Release, got {type(release).__name__}")
+    shape, wanted = release.images.pixels.shape, members.pixels.shape
+    if not len(release.images):
+        raise Broken("release must return at least one image")
+    if shape[1:] != wanted[1:]:
+        raise Broken(f"released images must be as large as the members, {tuple(wanted[1:])}, got {tuple(shape[1:])}")
+    if release.images.classes != members.classes:
+        raise Broken("released images must name the members' classes, all of them and in their order")
+    soft = release.soft_labels
+    if (soft is not None) != defense.publishes_soft_labels:
+        raise Broken("publishes_soft_labels must say whether release returns soft_labels")
+    if soft is not None:
+        _check_soft(soft, len(release.images), len(members.classes))
+    if release.source_index is not None and release.source_index.max() >= len(members):
+        raise Broken("source_index must hold positions among the members")
+
+
+def _check_soft(soft: Tensor, count: int, classes: int) -> None:
+    if soft.shape != (count, classes):
+        raise Broken(f"soft_labels must be one row per image and one column per class, got {tuple(soft.shape)}")
+    if not torch.isfinite(soft).all() or (soft < 0).any() or not torch.allclose(soft.sum(1), torch.ones(count)):
+        raise Broken("soft_labels must be probabilities: finite, not negative, each row with sum 1")
+
+
+def _check_share(defense: Defense) -> None:
+    gradients = (torch.randn(2, 3, 4, generator=generator("share")), torch.randn(2, 5, generator=generator("share")))
+    try:
+        shared = defense.share(gradients, seed=0)
+    except Exception as error:
+        raise Broken(f"share raises {type(error).__name__}: {error}") from error
+    if [g.shape for g in shared] != [g.shape for g in gradients] or not all(torch.isfinite(g).all() for g in shared):
+        raise Broken("share must return as many finite gradients as it gets, of the same shapes")
+
+
+def _global_states() -> tuple[Tensor, object, object]:
+    return torch.random.get_rng_state(), random.getstate(), str(np.random.get_state())  # noqa: NPY002 - looked at only
+
+
+def _same_states(before: tuple[Tensor, object, object], after: tuple[Tensor, object, object]) -> bool:
+    return torch.equal(before[0], after[0]) and before[1:] == after[1:]
+
+
+@contextmanager
+def _limited(seconds: int) -> Iterator[None]:
+    """Raise TimeoutError after so many seconds, where the system can (not on Windows)."""
+    if not hasattr(signal, "setitimer"):
+        yield
+        return
+
+    def stop(*_: object) -> None:
+        raise TimeoutError
+
+    previous = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, previous)

@@ -1,0 +1,98 @@
+"""Defenses and attacks made by somebody else: files, modules and installed distributions that register them."""
+
+import hashlib
+import importlib
+import importlib.util
+import sys
+from collections.abc import Iterable
+from importlib.metadata import entry_points
+from pathlib import Path
+from types import ModuleType
+from typing import NamedTuple
+
+from attacks.registry import attacks
+from benchmarks.suite import RequestProblems
+from synth.registry import defenses
+
+GROUPS = ("leakbench.defenses", "leakbench.attacks")
+
+
+class Plugin(NamedTuple):
+    """What was imported: a hash of its source, and the names that it registered."""
+
+    digest: str
+    defenses: tuple[str, ...]
+    attacks: tuple[str, ...]
+
+
+def load(names: Iterable[str]) -> dict[str, Plugin]:
+    """Import plug-ins, which register what they define.
+
+    Args:
+        names: files that end in .py, or modules.
+
+    Returns:
+        What each is, by name.
+
+    Raises:
+        RequestProblems: there is none of this name, it cannot be imported, or it registers nothing; all at once.
+    """
+    problems, found = [], {}
+    for name in names:
+        try:
+            found[name] = _load(name)
+        except RequestProblems as error:
+            problems += error.problems
+    if problems:
+        raise RequestProblems(problems)
+    return found
+
+
+def installed() -> list[str]:
+    """Import what installed distributions announce; a sentence for each that cannot be imported."""
+    complaints = []
+    for entry in (entry for group in GROUPS for entry in entry_points(group=group)):
+        try:
+            entry.load()
+        except Exception as error:  # noqa: BLE001 - somebody else's distribution must not stop this one
+            complaints.append(f"plug-in {entry.name} ({entry.value}) is left out: {type(error).__name__}: {error}")
+    return complaints
+
+
+def _load(name: str) -> Plugin:
+    try:
+        module = _import_file(Path(name)) if name.endswith(".py") else importlib.import_module(name)
+    except FileNotFoundError:
+        raise RequestProblems([f"--plugin {name}: there is no such file"]) from None
+    except Exception as error:
+        raise RequestProblems([f"--plugin {name}: cannot be imported: {type(error).__name__}: {error}"]) from error
+    mine = tuple(
+        tuple(key for key, cls in registry.items() if f"{cls.__module__}.".startswith(f"{module.__name__}."))
+        for registry in (defenses, attacks)
+    )
+    if not any(mine):
+        raise RequestProblems(
+            [f"--plugin {name}: registers nothing; put @defenses.register('name') from synth.registry above a class"]
+        )
+    digest = hashlib.sha256(Path(module.__file__).read_bytes()).hexdigest()[:12] if module.__file__ else ""
+    return Plugin(digest, *mine)
+
+
+def _import_file(file: Path) -> ModuleType:
+    """Import a file once, under a name that cannot hide a module of ours."""
+    unique = f"leakbench_plugin_{hashlib.sha256(str(file.resolve()).encode()).hexdigest()[:12]}"
+    if unique in sys.modules:
+        return sys.modules[unique]
+    if not file.is_file():
+        raise FileNotFoundError(file)
+    spec = importlib.util.spec_from_file_location(unique, file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[unique] = module  # dataclasses look their module up there
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[unique]
+        raise
+    return module

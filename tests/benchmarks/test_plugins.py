@@ -1,0 +1,133 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks import contract
+from tests.benchmarks.conftest import call, run_tiny
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+EXAMPLE = ROOT / "tests" / "plugin_example" / "leakbench_posterize" / "__init__.py"
+
+HEAD = """
+from dataclasses import dataclass, replace
+import torch
+from synth.registry import defenses
+from synth.types import Defense, Images, Release
+
+@defenses.register("NAME")
+@dataclass(frozen=True, kw_only=True)
+class Mine(Defense):
+    def release(self, members, *, teacher, public, seed, device):
+        BODY
+"""
+BROKEN = {
+    "raises": ("raise RuntimeError('boom')", "release raises RuntimeError on images: boom"),
+    "floats": ("return Release(Images(members.float(), members.labels, members.classes))", "uint8"),
+    "mutates": ("members.pixels.fill_(0); return Release(members)", "must not change the images"),
+    "global": ("torch.rand(1); return Release(members)", "must not touch global random generators"),
+    "moody": (
+        "Mine.n = getattr(Mine, 'n', 0) + 1; return Release(replace(members, pixels=members.pixels + Mine.n))",
+        "must be deterministic",
+    ),
+    "small": ("return Release(replace(members, pixels=members.pixels[:, :, ::2]))", "as large as the members"),
+    "nothing": ("return None", "must return a synth.types.Release, got NoneType"),
+    "soft": ("return Release(members, soft_labels=torch.ones(len(members), 2))", "publishes_soft_labels must say"),
+    "color-only": (
+        "return Release(replace(members, pixels=members.pixels[:, torch.tensor([2, 1, 0])]))",
+        "release raises IndexError on gray images",
+    ),
+}
+
+
+pytestmark = pytest.mark.usefixtures("unregister")
+
+
+def written(tmp_path, name, body):
+    file = tmp_path / f"{name}.py"
+    file.write_text(HEAD.replace("NAME", name).replace("BODY", body))
+    return file
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_check_names_the_one_thing_to_change(name, tmp_path, capsys):
+    body, message = BROKEN[name]
+    state = contract.torch.random.get_rng_state()
+    assert call("check", written(tmp_path, f"mine-{name}", body)) == 1
+    contract.torch.random.set_rng_state(state)  # one of them draws from the global generator
+    assert message in capsys.readouterr().out
+
+
+def test_check_stops_what_does_not_end(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(contract, "LIMIT", 1)
+    assert call("check", written(tmp_path, "endless", "while True: pass")) == 1
+    assert "more than 1 seconds" in capsys.readouterr().out
+
+
+def test_a_defense_in_one_file_is_checked_and_run(tmp_path, suites, capsys):
+    assert call("check", EXAMPLE) == 0
+    assert "posterize: pass" in capsys.readouterr().out
+    plugin = ("--plugin", EXAMPLE, "--defense", "posterize:levels=3", "--attack", "gan-leaks")
+    assert run_tiny(tmp_path, *plugin) == 0
+    assert "posterize" in (tmp_path / "run" / "tables" / "T6.csv").read_text()
+    assert call("list", "defenses", "--plugin", EXAMPLE) == 0
+    assert "posterize" in capsys.readouterr().out
+
+
+def test_another_source_is_another_run(tmp_path, suites, capsys):
+    body = "return Release(members)"
+    chosen = ("--defense", "mine-again", "--attack", "gan-leaks")
+    assert run_tiny(tmp_path, "--plugin", written(tmp_path, "mine-again", body), *chosen) == 0
+    file = written(tmp_path, "mine-again", body + "  # changed")
+    assert run_tiny(tmp_path, "--plugin", file, *chosen) == 2
+    assert "holds another run" in capsys.readouterr().err
+
+
+def test_a_broken_plugin_costs_its_own_cells(tmp_path, suites, capsys):
+    file = written(tmp_path, "mine-broken", "raise RuntimeError('boom')")
+    chosen = ("--defense", "mine-broken", "--defense", "identity", "--attack", "gan-leaks")
+    assert run_tiny(tmp_path, "--plugin", file, *chosen) == 1
+    rows = (tmp_path / "run" / "tables" / "T6.csv").read_text().splitlines()
+    assert ["failed" in row for row in rows if row.startswith(('"mine-broken"', '"identity"'))] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("gone.py", None, "there is no such file"),
+        ("empty.py", "", "registers nothing; put @defenses.register"),
+        ("syntax.py", "def", "cannot be imported: SyntaxError"),
+        ("twice.py", HEAD.replace("NAME", "identity").replace("BODY", "pass"), "is registered already"),
+        ("no.such.module", None, "cannot be imported: ModuleNotFoundError"),
+    ],
+)
+def test_what_cannot_be_loaded_is_said(name, content, message, tmp_path, capsys):
+    file = tmp_path / name if name.endswith(".py") else name
+    if content is not None:
+        file.write_text(content)
+    assert call("check", file) == 2
+    assert message in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.slow
+def test_an_installed_distribution_is_found(tmp_path):
+    """In a folder of its own, so that the environment is left as it was."""
+    target = tmp_path / "site"
+    install = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--target",
+        target,
+        EXAMPLE.parent.parent,
+    ]
+    subprocess.run(install, check=True)
+    paths = os.environ | {"PYTHONPATH": f"{target}:{ROOT}"}
+    command = [sys.executable, "-m", "benchmarks.cli", "list", "defenses"]
+    found = subprocess.run(command, env=paths, cwd=tmp_path, capture_output=True, check=True)
+    assert b"posterize" in found.stdout
