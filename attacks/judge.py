@@ -4,6 +4,8 @@ Every figure comes as attack, control, baseline and the excess of the first over
 apart: did the attack work (against what the victims trained on), and did privacy leak (against the private images).
 """
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -13,7 +15,7 @@ from attacks.class_likeness import class_likeness
 from attacks.guess import Canaries, Reconstructions, Scores
 from attacks.likeness import bit_errors, label_accuracy, likeness, means, measurement
 from attacks.linkage import linkage
-from attacks.scores import canaries, roc, scores
+from attacks.scores import canaries, scores
 from attacks.truth import Truth, Verdict, comparable, in_order, paired, sources
 from metrics.image import VARIANTS
 from metrics.measurement import Better, Measurement
@@ -141,11 +143,13 @@ def judge_members(guess: Scores | Canaries, truth: Truth) -> Verdict:
     Raises:
         ValueError: not one score for each candidate.
     """
-    figures, absent = canaries(guess, truth) if isinstance(guess, Canaries) else scores(guess, truth)
-    if isinstance(guess, Scores) and guess.links is not None:
-        linked, missing = linkage(guess.links, truth)
-        figures, absent = figures + linked, absent | missing
-    return Verdict(tuple(figures), absent, tuple(roc(guess, truth)))
+    if isinstance(guess, Canaries):
+        return canaries(guess, truth)
+    verdict = scores(guess, truth)
+    if guess.links is None:
+        return verdict
+    linked, missing = linkage(guess.links, truth)
+    return replace(verdict, measurements=(*verdict.measurements, *linked), absent=verdict.absent | missing)
 
 
 def private_leak(guess: Reconstructions, truth: Truth) -> list[Measurement]:

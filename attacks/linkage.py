@@ -25,12 +25,18 @@ def linkage(links: Links, truth: Truth) -> tuple[list[Measurement], dict[str, st
     Returns:
         ``linkage.top-1.*`` and ``linkage.top-10.*``: how often a private image behind the released one is among the
         first candidates of its class. Control: how often it would be by chance; baseline: the candidates nearest in
-        pixels come first. The excess is over the control, its interval of Clopper and Pearson. Where nobody stands
-        behind an image, or a whole class does, a member of the class drawn at random stands in.
+        pixels come first. The excess is over the control, its interval of Clopper and Pearson. Where a whole class
+        stands behind an image, or nobody behind any, a member of the class drawn at random stands in; where somebody
+        stands behind others, images without a source are left out.
         ``linkage.top-1-of-N``: the same among N candidates, a source and N - 1 others of the class at random. Absent
         where a class has fewer.
     """
     assert truth.candidates is not None
+    if truth.source_index is not None and truth.source_index.ndim == 2:
+        somebody = (truth.source_index[links.released] >= 0).all(1)
+        links = Links(links.released[somebody], links.scores[somebody])
+    if not len(links.released):
+        return [], dict.fromkeys((f"linkage.top-{top}" for top in TOP), "nobody stands behind the images looked at")
     pool = truth.split.candidates(truth.candidates)
     labels = truth.released.labels[links.released]
     allowed = (pool.labels == labels[:, None]).numpy()

@@ -22,9 +22,9 @@ class Attack(ABC):
     """Decides the table."""
     needs: ClassVar[frozenset[Access]]
     """Its threat model."""
-    goal: ClassVar[Literal["images", "class", "members"]]
+    goal: ClassVar[Literal["images", "class", "members", "canaries"]]
     """``images``: each reconstruction claims one victim. ``class``: they claim to show a class. ``members``: scores say
-    who is a member."""
+    who is a member. ``canaries``: which images of the attacker's the defense was run on."""
 
     @abstractmethod
     def run(self, view: View, *, seed: int, device: torch.device) -> Guess:

@@ -9,18 +9,17 @@ from numpy.typing import NDArray
 from attacks.candidates import Floats
 from attacks.guess import Canaries, Scores
 from attacks.likeness import measurement
-from attacks.truth import Truth
+from attacks.truth import Truth, Verdict
 from metrics.epsilon import adding_or_removing, from_many_runs, from_pairs
 from metrics.measurement import Measurement
-from metrics.membership import at_chosen_threshold, auc, auc_excess, members_first, tpr_at_fpr
-from metrics.membership import roc as roc_curve
+from metrics.membership import at_chosen_threshold, auc, auc_excess, members_first, roc, tpr_at_fpr
 from metrics.neighbours import nearest
 from metrics.rates import Interval
 
 LOW_FPR = {"tpr-at-1": 0.01, "tpr-at-0.1": 0.001}
 """False positive rates at which the true one is reported, where there are candidates enough to resolve them."""
-DECIDING = 1 - 0.05 / 4
-"""Level of the excesses that together decide whether members leak: any one of four may say so."""
+DECIDING = 1 - 0.05 / 6
+"""Level of the excesses that together decide whether members leak: any one of six may say so."""
 
 
 class Game(NamedTuple):
@@ -31,19 +30,20 @@ class Game(NamedTuple):
     is_member: NDArray[np.bool_]
 
 
-def scores(guess: Scores, truth: Truth) -> tuple[list[Measurement], dict[str, str]]:
+def scores(guess: Scores, truth: Truth) -> Verdict:
     """Grade membership scores.
 
     Returns:
-        The baseline of each is the distance to the nearest auxiliary image, which knows nothing of the release.
-        ``members.auc.*``: area under the ROC curve; control: chance. ``members.tpr-at-1.*`` and
-        ``members.tpr-at-0.1.*``: true positive rate where 1 % and 0.1 % of these non-members are taken for members; the
-        control is that rate itself, with its exact interval, the excess at least what lies between the two intervals.
-        Absent where the candidates are too few to resolve it. ``members.first.*``: members that score higher than
-        every non-member; control: what chance explains. ``members.balanced-accuracy.*``: with the threshold chosen on
-        the other half. ``members.epsilon``: no epsilon below it allows these scores, at 95 % confidence, for replacing
-        one image by another (:func:`metrics.epsilon.from_pairs`); ``members.epsilon-add-remove``: for adding or
-        removing one (:func:`metrics.epsilon.adding_or_removing`).
+        The baseline of each figure but the bounds is the distance to the nearest auxiliary image, which knows nothing
+        of the release. ``members.auc.*``: area under the ROC curve; control: chance; an excess below 0 gives members
+        away as well as one above. ``members.tpr-at-1.*`` and ``members.tpr-at-0.1.*``: true positive rate where 1 % and
+        0.1 % of these non-members are taken for members; the control is that rate itself, with its exact interval, the
+        excess at least what lies between the two intervals. Absent where the candidates are too few to resolve it.
+        ``members.first.*``: members that score higher than every non-member; control: what chance explains.
+        ``members.balanced-accuracy.*``: with the threshold chosen on the other half. ``members.epsilon``: no epsilon
+        below it allows these scores, at 95 % confidence, for replacing one image by another
+        (:func:`metrics.epsilon.from_pairs`); ``.excess``: at the level that decides; ``members.epsilon-add-remove``:
+        for adding or removing one (:func:`metrics.epsilon.adding_or_removing`). And the ROC curve.
     """
     game = _game(guess, truth)
     rates, absent = _rates(game)
@@ -52,31 +52,35 @@ def scores(guess: Scores, truth: Truth) -> tuple[list[Measurement], dict[str, st
     inside, outside = (rng.permutation(game.scores[who]) for who in (game.is_member, ~game.is_member))
     pairs = min(len(inside), len(outside))
     bounds = _from_one_run(inside[:pairs], outside[:pairs], truth)
-    return [*_area(game), *rates, *_first(game), *_balanced(game, truth.seed), *bounds], absent
+    figures = (*_area(game), *rates, *_first(game), *_balanced(game, truth.seed), *bounds)
+    return Verdict(figures, absent, tuple(roc(game.scores, game.is_member)))
 
 
-def roc(guess: Scores | Canaries, truth: Truth) -> list[tuple[float, float]]:
-    """The ROC curve of scores, at the false positive rates that they resolve; see :func:`metrics.membership.roc`."""
-    game = _game(guess, truth) if isinstance(guess, Scores) else _coins(guess)
-    return roc_curve(game.scores, game.is_member)
-
-
-def canaries(guess: Canaries, truth: Truth) -> tuple[list[Measurement], dict[str, str]]:
+def canaries(guess: Canaries, truth: Truth) -> Verdict:
     """Grade scores of canaries.
 
     Returns:
-        ``members.auc.*``: those that went in against those that did not. From one run ``members.epsilon`` and
-        ``members.epsilon-add-remove``, as for :func:`scores`; from many runs the latter by
-        :func:`metrics.epsilon.from_many_runs`.
+        ``members.auc.*``: those that went in against those that did not. From one run the bounds of :func:`scores`;
+        from many runs ``members.epsilon-add-remove`` and its ``.excess`` as ``members.epsilon.excess``, by
+        :func:`metrics.epsilon.from_many_runs`. And the ROC curve.
     """
-    found = _area(_coins(guess))
+    game = _coins(guess)
     inside, outside = (part.double().numpy() for part in (guess.inside, guess.outside))
+    absent = {f"members.{name}": "asked of members, not of canaries" for name in (*LOW_FPR, "first")}
     if guess.reruns == 1:
-        return [*found, *_from_one_run(inside, outside, truth)], {}
-    bound = from_many_runs(inside, outside, delta=truth.delta, seed=truth.seed % 2**32)
-    note = f"lower bound at 95 %, delta {truth.delta:g}; {guess.reruns} runs, arXiv 2101.04535"
-    why = "the runs differ in one image that was added, not replaced"
-    return [*found, _bound("members.epsilon-add-remove", bound, guess.reruns, note)], {"members.epsilon": why}
+        bounds = _from_one_run(inside, outside, truth)
+    else:
+        bound, sure = (
+            from_many_runs(inside, outside, delta=truth.delta, level=level, seed=truth.seed % 2**32)
+            for level in (0.95, DECIDING)
+        )
+        note = f"lower bound, delta {truth.delta:g}; {guess.reruns} runs, arXiv 2101.04535"
+        bounds = [
+            _bound("members.epsilon-add-remove", bound, guess.reruns, note),
+            _bound("members.epsilon.excess", sure, guess.reruns, note, level=DECIDING),
+        ]
+        absent["members.epsilon"] = "the runs differ in one image that was added, not replaced"
+    return Verdict((*_area(game), *bounds), absent, tuple(roc(game.scores, game.is_member)))
 
 
 def _coins(guess: Canaries) -> Game:
@@ -145,18 +149,20 @@ def _from_one_run(inside: Floats, outside: Floats, truth: Truth) -> list[Measure
     """Bounds from pairs of which one was in."""
     pairs = len(inside)
 
-    def replacing(delta: float) -> float:
-        return from_pairs(inside, outside, delta=delta, seed=truth.seed % 2**32) if pairs >= 4 else 0.0
+    def replacing(delta: float, level: float = 0.95) -> float:
+        return from_pairs(inside, outside, delta=delta, level=level, seed=truth.seed % 2**32) if pairs >= 4 else 0.0
 
-    note = f"lower bound at 95 %, delta {truth.delta:g}; one run, arXiv 2305.08846"
+    note = f"lower bound, delta {truth.delta:g}; one run, arXiv 2305.08846"
+    sure = replacing(truth.delta, DECIDING)
     return [
         _bound("members.epsilon", replacing(truth.delta), pairs, f"{note}; replacing one image"),
+        _bound("members.epsilon.excess", sure, pairs, note, level=DECIDING),
         _bound("members.epsilon-add-remove", adding_or_removing(replacing, truth.delta), pairs, note),
     ]
 
 
-def _bound(name: str, bound: float, n: int, note: str) -> Measurement:
-    return measurement(name, Interval(bound, bound, None), n, variant=note)
+def _bound(name: str, bound: float, n: int, note: str, *, level: float = 0.95) -> Measurement:
+    return measurement(name, Interval(bound, bound, None), n, variant=note, level=level)
 
 
 def _between(hit: Interval, alarm: Interval) -> Interval:

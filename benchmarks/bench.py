@@ -143,11 +143,12 @@ class Bench:
         """What the judge of a cell knows."""
         release, source = self.published(cell.defense, cell.seed)
         repetition = self.repetition(cell.seed)
+        claimed = parse(cell.defense, defenses).claim.delta
         return Truth(
             released=release.images,
             victims=scenario.order,
             candidates=scenario.candidate_order,
-            delta=parse(cell.defense, defenses).claim.delta or DELTA,
+            delta=DELTA if claimed is None else claimed,
             batch=batch,
             source_index=source,
             split=repetition.split,

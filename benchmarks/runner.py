@@ -81,7 +81,8 @@ def run_cell(bench: Bench, cell: Cell) -> Record:
     except Exception as error:  # noqa: BLE001 - the one place where a failure becomes a record instead of an end
         reason = f"{type(error).__name__}: {error}\n{traceback.format_exc()}"
     claim = parse(cell.defense, defenses).claim if cell.defense else None
-    family = {"family": parse(cell.method, attacks).family} if cell.task == "attack" else {}
+    attack = parse(cell.method, attacks) if cell.task == "attack" else None
+    family = {"family": attack.family, "goal": attack.goal} if attack else {}
     return Record(
         cell=cell,
         status="failed" if reason else "ok",

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 
+import torch
 from torch import Tensor, nn
 
 from attacks.gradient.clients import GradientClients
@@ -17,7 +18,7 @@ from attacks.truth import Truth, Verdict
 from attacks.view import Access, HonestEncoder
 from benchmarks.bench import Bench
 from benchmarks.galleries import save_gallery
-from benchmarks.suite import parameters, parse, scenario_of
+from benchmarks.suite import Training, parameters, parse, scenario_of
 from metrics.measurement import Measurement
 from metrics.neighbours import nearest
 from metrics.rates import Interval
@@ -173,7 +174,7 @@ def scenario_for(
         federation=suite.federation,
         owner=suite.memorization[name] if family == "memorization" else DataOwner(),
         share=defense.share,
-        rerun=partial(_rerun, bench, defense),
+        rerun=partial(_rerun, suite.teacher, defense, bench.device),
         teacher=_published_teacher(bench, cell, defense, release.images) if Access.TEACHER in attack.needs else None,
         student=bench.student(cell.defense, cell.seed, suite.student.networks[0], "hard")
         if Access.MODEL in attack.needs
@@ -190,13 +191,19 @@ def scenario_for(
 
 
 def _rerun(
-    bench: Bench, defense: Defense, members: Images, teacher: nn.Module | None, public: Images, seed: int
+    training: Training,
+    defense: Defense,
+    device: torch.device,
+    members: Images,
+    teacher: nn.Module | None,
+    public: Images,
+    seed: int,
 ) -> Release:
+    """Hangs on views, so it gets nothing of the bench."""
     if defense.teacher_based and teacher is None:
-        training = bench.suite.teacher
         network = build(training.network, classes=len(members.classes), side=members.side, seed=seed)
-        teacher = train(network, members, training.recipe, seed=seed, device=bench.device)
-    return defense.release(members, teacher=teacher, public=public, seed=seed, device=bench.device)
+        teacher = train(network, members, training.recipe, seed=seed, device=device)
+    return defense.release(members, teacher=teacher, public=public, seed=seed, device=device)
 
 
 def _published_teacher(bench: Bench, cell: Cell, defense: Defense, released: Images) -> nn.Module:

@@ -1,8 +1,8 @@
 """Figures: privacy against utility, ROC curves, and what a swept parameter changes."""
 
 from collections.abc import Iterator
-from itertools import cycle
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 
@@ -26,7 +26,7 @@ def _bars(figure: Measurement) -> list[list[float]]:
 
 
 def privacy_utility(results: Results, file: Path) -> None:
-    """One panel per attack: test accuracy of the first student against the excess similarity to members.
+    """One panel per attack: test accuracy of the first student against the what members leak.
 
     Every defense has a marker of its own, so that the plot reads without colours. A panel whose attack is not
     validated says so in its title.
@@ -72,7 +72,7 @@ def privacy_utility(results: Results, file: Path) -> None:
 def roc(results: Results, file: Path) -> bool:
     """One panel per release, on logarithmic axes: true against false positive rate of every attack that gave scores.
 
-    Of the first seed, from the smallest false positive rate that the candidates resolve.
+    Of the first seed that has any, from the smallest false positive rate that the candidates resolve.
 
     Args:
         results: of a run.
@@ -90,15 +90,15 @@ def roc(results: Results, file: Path) -> bool:
     for axis in axes.flat[len(found) :]:
         axis.set_visible(False)
     for axis, defense in zip(axes.flat, found, strict=False):
-        styles = cycle([(style, marker) for marker in MARKERS for style in ("-", "--", ":", "-.")])
-        for attack, (style, marker) in zip(_with_scores(results), styles, strict=False):
+        for index, attack in enumerate(_with_scores(results)):
             curve = next((r.roc for r in results.of(defense, "attack", attack) if r.roc), ())
             # A rate of 0 has no place on a logarithmic axis: the line begins where the first member is found.
             shown = [(x, y) for x, y in curve if y > 0]
-            label = _plain(results.label(attack))
-            axis.plot(*zip(*shown, strict=True) if shown else ([], []), style, marker=marker, markevery=12, label=label)
-        axis.plot([1e-4, 1], [1e-4, 1], color="0.7", linewidth=0.8)
-        axis.set(xscale="log", yscale="log", ylim=(1e-4, 1.1))
+            points = zip(*shown, strict=True) if shown else ([], [])
+            axis.plot(*points, markevery=12, label=_labelled(results, attack), **_style(index))
+        least = min(x for r in results.records if r.cell.defense == defense for x, _ in r.roc[:1])
+        axis.plot([least, 1], [least, 1], color="0.7", linewidth=0.8)
+        axis.set(xscale="log", yscale="log", ylim=(least, 1.1))
         axis.set_title(_wrapped(defense), fontsize=8)
         axis.set_xlabel("false positive rate", fontsize=8)
         axis.set_ylabel("true positive rate", fontsize=8)
@@ -109,9 +109,9 @@ def roc(results: Results, file: Path) -> bool:
 
 SWEPT = {
     "student.accuracy": "test accuracy of a student (%)",
-    "linkage.top-1.attack": "source ranked first",
-    "members.tpr-at-1.attack": "TPR at 1 % FPR",
-    "members.first.attack": "members before every other",
+    "linkage.top-1.excess": "source ranked first, over chance",
+    "members.tpr-at-1.excess": "TPR at 1 % FPR, over what is sure",
+    "members.first.excess": "members before every other, over chance",
 }
 """What is drawn over a parameter."""
 
@@ -144,8 +144,7 @@ def sweep(results: Results, file: Path) -> bool:
 def _draw_sweep(axis: Axes, results: Results, specs: dict[str, str], name: str) -> None:
     utility = name.startswith("student.")
     methods = [s for s in results.students if s.endswith(":hard")] if utility else _with_scores(results)
-    styles = cycle([(style, marker) for marker in MARKERS for style in ("-", "--", ":", "-.")])
-    for method, (style, marker) in zip(methods, styles, strict=False):
+    for index, method in enumerate(methods):
         measured = {
             value: results.figure(spec, "utility" if utility else "attack", method, name)
             for value, spec in specs.items()
@@ -155,8 +154,8 @@ def _draw_sweep(axis: Axes, results: Results, specs: dict[str, str], name: str) 
             bars = [[_bars(figure)[end][0] for figure in shown.values()] for end in (0, 1)]
             at = [list(specs).index(value) for value in shown]
             heights = [figure.value for figure in shown.values()]
-            label = _plain(method if utility else results.label(method))
-            axis.errorbar(at, heights, yerr=bars, linestyle=style, marker=marker, markersize=4, capsize=2, label=label)
+            label = _plain(method) if utility else _labelled(results, method)
+            axis.errorbar(at, heights, yerr=bars, markersize=4, capsize=2, label=label, **_style(index))
     axis.set_xticks(range(len(specs)), [_plain(value) for value in specs])
 
 
@@ -176,6 +175,20 @@ def _parameters(spec: str) -> tuple[str, dict[str, str]]:
     name, _, rest = spec.partition(":")
     pairs = (item.partition("=") for item in rest.split(",") if item)
     return name, {key: value for key, _, value in pairs}
+
+
+def _style(index: int) -> dict[str, Any]:
+    """A line of its own for every attack, the same in all panels, that reads without colors."""
+    return {
+        "color": f"C{index % 10}",
+        "linestyle": ("-", "--", ":", "-.")[index % 4],
+        "marker": MARKERS[index % len(MARKERS)],
+    }
+
+
+def _labelled(results: Results, attack: str) -> str:
+    control = results.control(attack, results.questions(attack)[-1])
+    return _plain(results.label(attack) + ("" if control.validated else " (not validated)"))
 
 
 def _with_scores(results: Results) -> list[str]:

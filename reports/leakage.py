@@ -67,9 +67,8 @@ LEAKAGE_NOTES = (
     "Each figure with three parts reads: attack / control / baseline, then the excess of attack over control with its "
     "95 % interval. Control: another released image of the class (trained), as many holdout images (private), a "
     "federation whose other clients never train or an untrained student (class), chance (AUC, identification). "
-    "Baseline: the class's mean "
-    "auxiliary image, one over the number of classes, or a score that knows nothing of the release. Members leak where "
-    "the excess of either figure on members is above 0.",
+    "Baseline: the class's mean auxiliary image, one over the number of classes, or a score that knows nothing of the "
+    "release. Members leak where the excess of a figure on members that decides is above 0.",
     "'Worked' asks whether the attack got what its victim trained on; 'members leak' whether that gives away the "
     "private images. 'Not validated': the attack did not succeed on identity, or raised an alarm on disjoint, so its "
     "figure proves nothing.",
@@ -77,10 +76,13 @@ LEAKAGE_NOTES = (
 
 
 MEMBERSHIP_NOTES = (
+    "The excesses of AUC, true positive rates, members first, epsilon and source ranked first are at a level of "
+    "1 - 0.05/6, because any of the six may say that members leak; an AUC below chance says so as well as one above. "
+    "Baseline: the distance to the nearest auxiliary image, or the candidates nearest in pixels.",
     "Epsilon: what these scores rule out, at 95 % confidence, for replacing one image by another or, where it says so, "
     "for adding or removing one; 'contradicted' where it is above what the defense claims. A bound of 0 rules out "
-    "nothing, and is no promise. Of canaries the attack tosses the coins: their rows tell of the defense, not of these "
-    "members.",
+    "nothing, and is no promise; a claim is not comparable if it is for other neighbours, or the attack is not "
+    "validated. Of canaries the attack tosses the coins: their rows tell of the defense, not of these members.",
 )
 MEMORIZATION_NOTES = (
     "Accuracy is that of the model as handed out, after whatever was done to it; without attacker: the same training "
@@ -114,6 +116,8 @@ def _epsilon(results: Results, defense: str, attack: str) -> str:
         return short(results.missing(defense, "attack", attack, "members.epsilon"))
     relation = " (add/remove)" if found.bound.name.endswith("add-remove") else ""
     claim = f"; claim {found.claim:g}" if found.claim is not None else ""
+    if claim and not found.comparable:
+        claim += " (not comparable)"
     return f"{found.bound.value:.2f}{relation}{claim}" + (": contradicted" if found.contradicted else "")
 
 
@@ -126,6 +130,10 @@ def _victim(results: Results, defense: str, attack: str) -> str:
         f"{key.removeprefix('noticed, ')}: {value}" for key, value in found.items() if key.startswith("noticed, ")
     ]
     return "; ".join([found["victim"], *noticed])
+
+
+HIDDEN = ("victim", "goal", "noticed, ")
+"""Conditions that stand on the row, or in no table."""
 
 
 def _cell(results: Results, defense: str, attack: str, figure: str) -> str:
@@ -146,7 +154,7 @@ def leakage(results: Results, kind: str) -> Table:
             rows.append((defense, results.label(attack), _victim(results, defense, attack), *cells, *verdicts))
         records = [r for r in results.records if r.cell.method == attack and r.conditions]
         if records:
-            shown = {k: v for k, v in records[0].conditions.items() if k != "victim" and not k.startswith("noticed, ")}
+            shown = {k: v for k, v in records[0].conditions.items() if not k.startswith(HIDDEN)}
             notes.append(f"{attack}: " + "; ".join(f"{k}: {v}" for k, v in shown.items()) + ".")
             reasons |= {f"{figure}: not applicable: {why}.": None for figure, why in records[0].absent.items()}
     notes += list(reasons)

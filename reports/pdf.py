@@ -11,7 +11,7 @@ import typst
 from reports.figures import privacy_utility, roc, sweep
 from reports.sentences import sentence
 from reports.tables import tables
-from reports.verdicts import SILENT, Results
+from reports.verdicts import SILENT, Question, Results
 
 
 def _galleries(results: Results, folder: Path) -> list[dict[str, str]]:
@@ -32,6 +32,12 @@ def _galleries(results: Results, folder: Path) -> list[dict[str, str]]:
     return found
 
 
+def _question(results: Results, attack: str, question: Question) -> str:
+    if question not in SILENT:
+        return "worked"
+    return "canaries" if results.goal(attack) == "canaries" else "members leak"
+
+
 def content(results: Results, run: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Everything the template prints, as data: nothing of it is ever evaluated as markup."""
     controls = []
@@ -39,7 +45,7 @@ def content(results: Results, run: dict[str, Any], folder: Path) -> dict[str, An
         for question in results.questions(attack):
             control = results.control(attack, question)
             state = "validated" if control.validated else f"not validated: {control.why}"
-            controls.append(f"{results.label(attack)}, {'members leak' if question in SILENT else 'worked'}: {state}")
+            controls.append(f"{results.label(attack)}, {_question(results, attack, question)}: {state}")
     failed = [
         f"{r.cell.defense} {r.cell.task} {r.cell.method} seed {r.cell.seed}: {r.reason.splitlines()[0]}"
         for r in results.records

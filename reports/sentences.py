@@ -16,7 +16,7 @@ def sentence(results: Results, defense: str) -> str:
         parts.append(f"a student reaches {show(accuracy, 'no known')} % accuracy{share}")
     parts += [f"{results.label(attack)} {_finding(results, defense, attack)}" for attack in results.attacks]
     wrong = [a for a in results.attacks if results.epsilon(defense, a).contradicted]
-    parts += [f"its claimed epsilon is contradicted by {', '.join(map(results.label, wrong))}"] * bool(wrong)
+    parts += [f"its claim on epsilon is contradicted by {', '.join(map(results.label, wrong))}"] * bool(wrong)
     return f"{defense}: " + "; ".join(parts) + "."
 
 
@@ -25,7 +25,12 @@ def _finding(results: Results, defense: str, attack: str) -> str:
     yes = "shows what the class looks like" if first == "class" else "works"
     worked = {"yes": yes, "no": "does not work"}.get(results.worked(defense, attack), "cannot be judged")
     members = results.leak(defense, attack)
-    found = {"leaks": "gives members away", "no leak found": "finds no leak of members"}
+    found = {
+        "leaks": "gives members away",
+        "no leak found": "finds no leak of members",
+        "canaries found": "finds canaries behind the defense",
+        "no canary found": "finds no canary behind the defense",
+    }
     if first in SILENT:
         return found.get(members, f"says nothing on members ({members})")
     if results.unwashed(attack) != attack:

@@ -19,11 +19,17 @@ FIGURE: dict[Question, str] = {
 
 SECOND: dict[Question, tuple[str, ...]] = {
     "private": ("source.identification.excess",),
-    "members": ("members.tpr-at-1.excess", "members.first.excess", "linkage.top-1.excess"),
+    "members": (
+        "members.tpr-at-1.excess",
+        "members.tpr-at-0.1.excess",
+        "members.first.excess",
+        "members.epsilon.excess",
+        "linkage.top-1.excess",
+    ),
 }
 """Any of them alone makes members leak too: the first figure sees resemblance to members at large, or how well members
-are told apart on average; these the pairing, or the few members that are given away for sure. The four on members
-share their 5 % of false alarms: the intervals of their excesses are at 98.75 %."""
+are told apart on average; these the pairing, or the few members that are given away for sure. The six on members
+share their 5 % of false alarms: the intervals of their excesses are at 1 - 0.05 / 6."""
 
 SILENT: frozenset[Question] = frozenset({"private", "members"})
 """The questions that must be answered with no on `disjoint`."""
@@ -33,6 +39,10 @@ FAMILY: dict[str, tuple[Question, ...]] = {
     "membership": ("members",),
 }
 """The questions that a family of attacks answers: did it work (where that is another question), and do members leak."""
+
+
+CANARIES = {"leaks": "canaries found", "no leak found": "no canary found"}
+"""Verdicts of attacks that look for canaries: they tell of the defense, not of the members."""
 
 
 @dataclass(frozen=True)
@@ -61,16 +71,18 @@ class Epsilon:
 
     Args:
         bound: no epsilon below it allows what was found; None where there is none.
-        claim: the epsilon that the defense claims of the same neighbours, or None.
+        claim: the epsilon that the defense claims, or None.
+        comparable: whether the claim is for the same neighbours, and the attack's controls passed.
     """
 
     bound: Measurement | None
     claim: float | None
+    comparable: bool
 
     @property
     def contradicted(self) -> bool:
-        """Whether the claim is wrong, at the bound's confidence."""
-        return self.bound is not None and self.claim is not None and self.bound.value > self.claim
+        """Whether the claim is wrong, at the bound's confidence: of one attack, of many that is not corrected for."""
+        return bool(self.comparable and self.bound and self.claim is not None and self.bound.value > self.claim)
 
 
 class Results:
@@ -116,11 +128,20 @@ class Results:
     def epsilon(self, defense: str, attack: str) -> Epsilon:
         """The lower bound for the neighbours that the defense's claim speaks of; else any, beside no claim."""
         claim: dict[str, Any] = next((r.claim for r in self.records if r.cell.defense == defense and r.claim), {})
-        names = ["members.epsilon", "members.epsilon-add-remove"]
-        if str(claim.get("relation", "")).startswith("add"):
-            names.reverse()
-        bounds = [self.figure(defense, "attack", attack, name) for name in names]
-        return Epsilon(bounds[0] or bounds[1], claim.get("epsilon") if bounds[0] else None)
+        names = {"replace one image": "members.epsilon", "add/remove one image": "members.epsilon-add-remove"}
+        same = names.get(claim.get("relation", ""))
+        bound = self._least(defense, attack, same) if same else None
+        if bound is None:
+            other = next(filter(None, (self._least(defense, attack, name) for name in names.values())), None)
+            return Epsilon(other, claim.get("epsilon"), comparable=False)
+        return Epsilon(bound, claim.get("epsilon"), comparable=self.control(attack, "members").validated)
+
+    def _least(self, defense: str, attack: str, name: str) -> Measurement | None:
+        """The smallest of the seeds' lower bounds: their mean would be no bound."""
+        found = [record.get(name) for record in self.of(defense, "attack", attack)]
+        if len(found) < self.seeds or not all(found):
+            return None
+        return min((m for m in found if m), key=lambda m: m.value)
 
     def named(self, name: str) -> str | None:
         """The spec of the defense of this name (a control), or None."""
@@ -151,7 +172,7 @@ class Results:
             loud = self._found(disjoint, attack, question)
             silence = None if loud is None else not loud
             figure = self.figure(disjoint, "attack", attack, FIGURE[question]) if disjoint else None
-            if figure is not None and figure.high is not None and figure.high < 0:
+            if question == "private" and figure is not None and figure.high is not None and figure.high < 0:
                 problems.append("members and holdout are not exchangeable on disjoint")
         if power is None:
             problems.append("identity not measured")
@@ -177,6 +198,11 @@ class Results:
         """The family of an attack, which decides its table; every attack's record carries it."""
         return next((r.conditions["family"] for r in self.records if r.cell.method == attack and r.conditions), "")
 
+    def goal(self, attack: str) -> str:
+        """What an attack is after, where its records say it."""
+        found = (r.conditions.get("goal", "") for r in self.records if r.cell.method == attack and r.conditions)
+        return next(found, "")
+
     def questions(self, attack: str) -> tuple[Question, ...]:
         """The questions an attack answers: the last is whether members leak."""
         return FAMILY.get(self.family(attack), ("trained", "private"))
@@ -187,6 +213,8 @@ class Results:
         figure = self.figure(defense, "attack", attack, FIGURE[question])
         if figure is None or figure.low is None:
             return None
+        if question == "members" and figure.high is not None and figure.high < 0:
+            return True  # who scores lower than chance is given away as well: turn the score round
         names = (FIGURE[question], *SECOND.get(question, ()))
         return any(self._above_zero(defense, attack, name) for name in names)
 
@@ -205,8 +233,9 @@ class Results:
         return bool(figure and figure.low is not None and figure.low > 0 and all(m and m.value > 0 for m in each))
 
     def leak(self, defense: str, attack: str) -> str:
-        """The verdict on members."""
-        return self.verdict(defense, attack, self.questions(attack)[-1])
+        """The verdict on members, or on canaries."""
+        verdict = self.verdict(defense, attack, self.questions(attack)[-1])
+        return CANARIES.get(verdict, verdict) if self.goal(attack) == "canaries" else verdict
 
     def verdict(self, defense: str, attack: str, question: Question) -> str:
         """``leaks``, ``no leak found``, ``not validated: why``, ``failed`` or ``n/a``; never ``safe``."""

@@ -82,12 +82,12 @@ class BNMatching(Inversion, Defense):
         source = None if self.images_per_statistic == "class" else self._sources(groups, len(images))
         return Release(images, soft_labels=soft, source_index=source)
 
-    def _sources(self, groups: Groups, count: int) -> Tensor | None:
-        """(N, k) members behind each released image, or (N,) where k is 1; None where groups differ in size."""
-        used = groups.members[: count // int(self.images_per_statistic)]
-        if len(set(map(len, used))) > 1:
-            return None
-        return torch.stack(used).repeat_interleave(int(self.images_per_statistic), 0).squeeze(1)
+    def _sources(self, groups: Groups, count: int) -> Tensor:
+        """(N, k) members behind each released image, or (N,) where k is 1; a smaller group repeats its first."""
+        size = int(self.images_per_statistic)
+        used = groups.members[: count // size]
+        padded = [torch.cat([group, group[:1].expand(size - len(group))]) for group in used]
+        return torch.stack(padded).repeat_interleave(size, 0).squeeze(1)
 
     def _groups(self, members: Images, rng: torch.Generator) -> Groups:
         """Groups of private images in an order that takes the classes in turn."""

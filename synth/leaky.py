@@ -40,14 +40,17 @@ class Leaky(Defense):
     def release(
         self, members: Images, *, teacher: nn.Module | None, public: Images, seed: int, device: torch.device
     ) -> Release:
-        """As many images as there are members, or as public ones, if they are fewer; shuffled."""
+        """As many images as there are members, or as public ones, if they are fewer; shuffled, with their sources."""
         rng = generator("leaky", seed)
         size = min(len(members), len(public))
         count = max(1, round(self.leaked * size))
-        leaked = members.take(torch.randperm(len(members), generator=rng)[:count])
+        chosen = torch.randperm(len(members), generator=rng)[:count]
+        leaked = members.take(chosen)
         copied = Images(self._copy(leaked.pixels, rng), leaked.labels, leaked.classes)
         others = public.take(torch.randperm(len(public), generator=rng)[: size - count])
-        return Release(concatenate(copied, others).take(torch.randperm(size, generator=rng)))
+        order = torch.randperm(size, generator=rng)
+        behind = torch.cat([chosen, chosen.new_full((size - count,), -1)])[order]
+        return Release(concatenate(copied, others).take(order), source_index=behind[:, None])
 
     def _copy(self, pixels: Tensor, rng: torch.Generator) -> Tensor:
         if self.copies == "flip":

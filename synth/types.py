@@ -138,7 +138,9 @@ class Release:
         images: uint8 images with hard labels.
         soft_labels: (N, K) probabilities, or None.
         source_index: (N,) the member each image was made from, where there is exactly one, or (N, k) the k members
-            whose common statistics it was made from. Known to the judge, never written among the published files.
+            whose common statistics it was made from; -1 there for nobody, repeated where there are fewer than k. None
+            where a whole class stands behind each image, or nobody. Known to the judge, never written among the
+            published files.
         about: what is published of how it was made: ``defense``, its ``parameters``, its ``claim``.
     """
 
@@ -156,14 +158,14 @@ class Claim:
         kind: ``none``, ``differential-privacy`` or ``unknown``.
         epsilon: of (epsilon, delta)-differential privacy.
         delta: likewise.
-        relation: the neighbouring relation, e.g. ``add/remove one image``.
+        relation: the neighbouring relation.
         mechanism: what provides it.
     """
 
     kind: Literal["none", "differential-privacy", "unknown"]
     epsilon: float | None = None
     delta: float | None = None
-    relation: str = ""
+    relation: Literal["", "add/remove one image", "replace one image"] = ""
     mechanism: str = ""
 
 

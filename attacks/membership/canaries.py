@@ -25,21 +25,23 @@ class _Audit(Attack):
 
     family = "membership"
     needs = frozenset({Access.RERUN, Access.AUXILIARY, Access.MODEL})
-    goal = "members"
+    goal = "canaries"
 
     def __post_init__(self) -> None:
         if self.images < 0:
             raise ValueError(f"images must be >= 0, got {self.images}")
 
-    def drawn(self, own: Images, count: int, seed: int) -> tuple[Images, Images]:
-        """Canaries, and the attacker's other images that go in beside them."""
+    def drawn(self, own: Images, count: int, seed: int) -> tuple[Images, Images, Images]:
+        """Canaries, the attacker's images that go in beside them, and others that stand for public ones."""
         rng = generator("canaries", seed)
         own = own.take(torch.randperm(len(own), generator=rng))
         spent = 0 if self.kind == "crafted" else count
         if spent >= len(own):
             raise ValueError(f"{count} {self.kind} canaries need more auxiliary images than {len(own)}; ask for fewer")
-        others = own.take(torch.arange(spent, min(len(own), spent + self.images)))
-        return self._canaries(own.take(torch.arange(count) % len(own)), rng), others
+        rest = torch.arange(spent, len(own))
+        kept = min(self.images, len(rest) // 2)
+        canaries = self._canaries(own.take(torch.arange(count) % len(own)), rng)
+        return canaries, own.take(rest[:kept]), own.take(rest[kept:])
 
     def _canaries(self, taken: Images, rng: torch.Generator) -> Images:
         classes = len(taken.classes)
@@ -51,9 +53,11 @@ class _Audit(Attack):
             return replace(taken, pixels=pixels, labels=torch.randint(0, classes, taken.labels.shape, generator=rng))
         return taken
 
-    def scores(self, view: View, members: Images, canaries: Images, seed: int, device: torch.device) -> Tensor:
+    def scores(
+        self, view: View, members: Images, public: Images, canaries: Images, seed: int, device: torch.device
+    ) -> Tensor:
         """(C,) how much each canary looks as if it had been among the members."""
-        made = view.rerun(members, public=view.auxiliary(), seed=derive_seed("canaries", seed)).images
+        made = view.rerun(members, public=public, seed=derive_seed("canaries", seed)).images
         if self.look == "release":
             shown = (canaries.pixels, canaries.pixels.flip(3))
             return -torch.stack([nearest(pixels, made.pixels).squared_distance for pixels in shown]).amin(0).double()
@@ -71,14 +75,15 @@ class CanariesOnce(_Audit):
     The attacker may run the defense, and train a student as the attacked one was, on images of its choice: its own, and
     one of each of many pairs of canaries, by the toss of a coin. Success is to say for each pair which of the two went
     in; a lower bound on the epsilon of replacing an image follows (arXiv 2305.08846). It says nothing of the members of
-    a given release, but of what its defense would do to the worst of them.
+    a given release, but of what its defense would do to such images.
 
     Args:
         kind: ``natural``: the attacker's images as they are. ``mislabelled``: with a wrong label. ``crafted``: every
             channel of every pixel at random black or white, with a random label: unlike anything else.
         look: ``student``: the confidence of a student of the release in the canary's label. ``release``: how near the
             nearest released image is, mirrored or not.
-        images: of the attacker's own that go in beside them; what there is, if that is less.
+        images: of the attacker's own that go in beside them; half of what there is, if that is less: the other half
+            stands for public images.
         canaries: pairs; half of them choose how many are guessed, the other half is reported.
     """
 
@@ -91,12 +96,12 @@ class CanariesOnce(_Audit):
 
     def run(self, view: View, *, seed: int, device: torch.device) -> Canaries:
         """Put one of each pair in, run the defense once, and score all."""
-        canaries, others = self.drawn(view.auxiliary(), 2 * self.canaries, seed)
+        canaries, others, public = self.drawn(view.auxiliary(), 2 * self.canaries, seed)
         pairs = torch.arange(2 * self.canaries).view(2, -1)
         coin = torch.rand(self.canaries, generator=generator("coin", seed)) < 0.5
         inside, outside = torch.where(coin, pairs, pairs.flip(0))
-        scores = self.scores(view, concatenate(others, canaries.take(inside)), canaries, seed, device)
-        return Canaries(scores[inside], scores[outside], reruns=1)
+        scores = self.scores(view, concatenate(others, canaries.take(inside)), public, canaries, seed, device)
+        return Canaries(scores[inside], scores[outside], reruns=1, notes={"reruns": 1.0})
 
 
 @attacks.register("canary-reruns")
@@ -106,7 +111,8 @@ class CanaryReruns(_Audit):
 
     The attacker of ``canaries``, with one canary, that goes in in half of the runs. Success is to say of each run
     whether it was in; the bound is on the epsilon of adding or removing an image, by Clopper and Pearson's intervals of
-    both error rates (arXiv 2101.04535). It takes hundreds of runs, and assumes nothing.
+    both error rates (arXiv 2101.04535). It takes hundreds of runs to say
+    much, and assumes nothing but that they are independent.
 
     Args:
         kind: as for ``canaries``.
@@ -124,10 +130,12 @@ class CanaryReruns(_Audit):
 
     def run(self, view: View, *, seed: int, device: torch.device) -> Canaries:
         """Run the defense again and again, with the canary and without it."""
-        canary, others = self.drawn(view.auxiliary(), 1, seed)
+        canary, others, public = self.drawn(view.auxiliary(), 1, seed)
         crowd = {True: concatenate(others, canary), False: others}
         went_in = torch.randperm(self.reruns, generator=generator("coin", seed)) % 2 == 1
         runs = enumerate(went_in.tolist())
-        found = [self.scores(view, crowd[was_in], canary, derive_seed(seed, run), device) for run, was_in in runs]
-        scores = torch.cat(found)
-        return Canaries(scores[went_in], scores[~went_in], reruns=self.reruns)
+        scores = torch.cat(
+            [self.scores(view, crowd[was_in], public, canary, derive_seed(seed, run), device) for run, was_in in runs]
+        )
+        notes = {"reruns": float(self.reruns)}
+        return Canaries(scores[went_in], scores[~went_in], reruns=self.reruns, notes=notes)

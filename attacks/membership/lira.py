@@ -8,10 +8,10 @@ from scipy.stats import norm
 from torch import Tensor
 
 from attacks.guess import Scores
-from attacks.membership.shadows import Shadows, ShadowTraining, answers, check_count, halves
+from attacks.membership.shadows import Shadows, ShadowTraining, answers, check_count
 from attacks.registry import Attack, attacks
 from attacks.view import Access, StudentModel, View
-from synth.types import Images, derive_seed
+from synth.types import Images
 
 SMALLEST = 1e-6
 """A standard deviation."""
@@ -48,7 +48,7 @@ class Lira(Attack):
     goal = "members"
 
     def __post_init__(self) -> None:
-        check_count("lira.shadows", self.shadows, least=2 if self.variance == "fixed" else 4)
+        check_count("shadows", self.shadows, least=2 if self.variance == "fixed" else 4)
 
     def run(self, view: View, *, seed: int, device: torch.device) -> Scores:
         """Score every candidate."""
@@ -123,12 +123,10 @@ class LiraPipeline(Lira):
         self, view: View, student: StudentModel, candidates: Images, *, seed: int, device: torch.device
     ) -> Shadows:
         """Students of releases of halves of the candidates."""
-        inside = halves(self.shadows, len(candidates), seed)
+        public = view.auxiliary()
+
+        def released(images: Images, *, seed: int) -> Images:
+            return view.rerun(images, public=public, seed=seed).images
+
         training = ShadowTraining(network=student.name, recipe=student.recipe, count=self.shadows)
-        public, networks = view.auxiliary(), []
-        for index, who in enumerate(inside):
-            own = derive_seed("pipeline", seed, index)
-            made = view.rerun(candidates.take(who.nonzero().squeeze(1)), public=public, seed=own)
-            networks.append(training.student(made.images, seed=own, device=device))
-        said = [answers(network, candidates, flip=student.recipe.flip, device=device) for network in networks]
-        return Shadows(tuple(networks), inside, torch.stack(said))
+        return training.learn(candidates, seed=seed, device=device, released=released)

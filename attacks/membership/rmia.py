@@ -46,7 +46,7 @@ class Rmia(Attack):
     goal = "members"
 
     def __post_init__(self) -> None:
-        check_count("rmia.shadows", self.shadows)
+        check_count("shadows", self.shadows)
         if self.others < 1:
             raise ValueError(f"rmia.others must be >= 1, got {self.others}")
         if self.gamma < 1:

@@ -1,5 +1,6 @@
 """Shadow models: what networks say of images that they were trained on, and of the same images when they were not."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -54,13 +55,21 @@ class ShadowTraining:
     recipe: Recipe
     count: int
 
-    def learn(self, images: Images, *, seed: int, device: torch.device) -> Shadows:
-        """Train them."""
-        inside = halves(self.count, len(images), seed)
-        networks = [
-            self.student(images.take(who.nonzero().squeeze(1)), seed=derive_seed("shadow", seed, index), device=device)
-            for index, who in enumerate(inside)
-        ]
+    def learn(
+        self, images: Images, *, seed: int, device: torch.device, released: Callable[..., Images] | None = None
+    ) -> Shadows:
+        """Train them.
+
+        Args:
+            images: whose halves they learn.
+            seed: everything random derives from it.
+            device: where to compute.
+            released: from a half, and a seed, to the images that a student learns from; the half itself by default.
+        """
+        inside, networks = halves(self.count, len(images), seed), []
+        for index, who in enumerate(inside):
+            own, half = derive_seed("shadow", seed, index), images.take(who.nonzero().squeeze(1))
+            networks.append(self.student(released(half, seed=own) if released else half, seed=own, device=device))
         said = [answers(network, images, flip=self.recipe.flip, device=device) for network in networks]
         return Shadows(tuple(networks), inside, torch.stack(said))
 
@@ -71,6 +80,6 @@ class ShadowTraining:
 
 
 def check_count(name: str, count: int, *, least: int = 2) -> None:
-    """Raise a ValueError unless a number of shadows, in its owner's words, is even and large enough."""
+    """Raise a ValueError unless a number of shadows is even and large enough."""
     if count < least or count % 2:
         raise ValueError(f"{name} must be even and >= {least}, got {count}")

@@ -14,7 +14,7 @@ from attacks.registry import Attack, attacks
 from attacks.view import Access, View
 from synth.statistics import image_moments, means_and_variances
 from synth.training import Recipe
-from synth.types import Images, Release, derive_seed, generator
+from synth.types import Images, Release, classes_in_turn, derive_seed, generator
 
 Group = tuple[Tensor, int]
 """Positions of released images that share their private images, and their class."""
@@ -41,14 +41,25 @@ def groups_of(release: Release) -> list[Group]:
     return found
 
 
+def whole_groups(labels: Tensor, count: int, size: int | None, rng: torch.Generator) -> Tensor:
+    """About `count` positions, of every class as many whole groups of `size` (None: the class is one) as that makes.
+
+    An incomplete group would say less of its images than the others do. At least one group a class, if it has as many.
+    """
+    order = classes_in_turn(labels, rng)
+    per_class = max(size or 1, count // len(labels.unique()) // (size or 1) * (size or 1))
+    return torch.cat([order[labels[order] == label][:per_class] for label in labels.unique()])
+
+
 @attacks.register("statistic-linkage")
 @dataclass(frozen=True, kw_only=True)
 class StatisticLinkage(Attack):
     """Whose statistics explain a released image best?
 
     The attacker holds the published images, candidates and images of other people, knows the defense and can run it. It
-    trains a teacher on its own images, has the defense make a shadow release of some of them, and learns from that how
-    much of a private image's batch-norm statistics comes through (a Gaussian channel). A candidate's link with a group
+    trains two teachers on its own images, has the defense make a shadow release of some of them with the one, looks at
+    images through the other, and so learns how much of a private image's batch-norm statistics comes through from one
+    network to another (a Gaussian channel). A candidate's link with a group
     of released images is the log-likelihood ratio of being among the private images behind it; its membership score is
     the logarithm of the mean of the likelihood ratios over the groups of its class. Released images of a group are
     explained together: matching makes their common mean that of the private images. Success is ranking a source first
@@ -56,7 +67,7 @@ class StatisticLinkage(Attack):
     made from statistics have some nevertheless.
 
     Args:
-        shadows: of the attacker's images the defense is run on, once.
+        shadows: of the attacker's images the defense is run on, once; of every class as many whole groups as fit.
         links: groups whose candidates are ranked, drawn at random.
         network: architecture of the attacker's teacher.
         teacher_steps: of its training.
@@ -84,38 +95,43 @@ class StatisticLinkage(Attack):
         people = _features(candidates, teacher, device)
         means = class_means(people, candidates.labels, len(candidates.classes))
         people = people - means[candidates.labels]
-        channel = Channel.measured(people, *self._shadow(view, teacher, seed=seed, device=device))
+        sent, received = self._shadow(view, teacher, seed=seed, device=device)
+        channel = Channel.measured(people, sent, received)
         groups = groups_of(release)
         labels = torch.tensor([label for _, label in groups])
         seen = _group_features(release.images, groups, teacher, device)
         chosen = torch.randperm(len(groups), generator=generator("links", seed))[: self.links]
         values = torch.zeros(len(candidates), dtype=torch.float64)
-        links = torch.zeros(len(groups), len(candidates))
+        links = torch.zeros(len(chosen), len(candidates))
         for label in labels.unique().tolist():
             these, who = (labels == label).nonzero().squeeze(1), (candidates.labels == label).nonzero().squeeze(1)
             # Of a whole class the attacker knows no number; half of its candidates are members.
             size = images_behind(release) or max(1, len(who) // 2)
             ratios = channel.evidence(seen[these], means[label], people[who], size)
             values[who] = ratios.logsumexp(0) - math.log(len(these))
-            links[these] = float(ratios.min()) - 1
-            links[these[:, None], who] = ratios.float()
+            linked = (labels[chosen] == label).nonzero().squeeze(1)
+            links[linked] = float(ratios.min()) - 1
+            links[linked[:, None], who] = ratios[torch.searchsorted(these, chosen[linked])].float()
         first = torch.stack([positions[0] for positions, _ in groups])
-        notes = {"reruns": 1.0, "components that come through": channel.through}
-        return Scores(values, Links(first[chosen], links[chosen]), notes)
+        shadows = 0.0 if sent is None else float(len(sent))
+        notes = {"reruns": 1.0, "shadow groups": shadows, "components that come through": channel.through}
+        return Scores(values, Links(first[chosen], links), notes)
 
-    def teacher(self, view: View) -> nn.Module:
-        """The network whose layers look at images."""
-        recipe = Recipe(steps=self.teacher_steps)
-        return view.learned(TeacherTraining(network=self.network, recipe=recipe))  # type: ignore[no-any-return]
+    def teacher(self, view: View, number: int = 0) -> nn.Module:
+        """A network of the attacker's: the first looks at images, the next the defense reads."""
+        training = TeacherTraining(network=self.network, recipe=Recipe(steps=self.teacher_steps), number=number)
+        return view.learned(training)  # type: ignore[no-any-return]
 
     def _shadow(
         self, view: View, teacher: nn.Module, *, seed: int, device: torch.device
     ) -> tuple[Tensor | None, Tensor | None]:
         """Features of private groups and of what the defense made of them; None where it does not say who."""
-        own = view.auxiliary()
-        members = own.take(torch.randperm(len(own), generator=generator("shadows", seed))[: self.shadows])
-        made = view.rerun(members, teacher=teacher, public=own, seed=derive_seed("shadow", seed))
-        shadow = _as_published(made, view.release().about)
+        own, published = view.auxiliary(), view.release()
+        chosen = whole_groups(own.labels, self.shadows, images_behind(published), generator("shadows", seed))
+        members, others = own.take(chosen), torch.ones(len(own), dtype=torch.bool).index_fill(0, chosen, False)
+        public = own.take(others.nonzero().squeeze(1)) if others.any() else own
+        made = view.rerun(members, teacher=self.teacher(view, 1), public=public, seed=derive_seed("shadow", seed))
+        shadow = _as_published(made, published.about)
         groups = groups_of(shadow)
         behind = _behind(shadow, groups, members)
         if not behind:
@@ -135,8 +151,8 @@ class StatisticLinkageTeacher(StatisticLinkage):
 
     needs = StatisticLinkage.needs | {Access.TEACHER}
 
-    def teacher(self, view: View) -> nn.Module:
-        """The published one."""
+    def teacher(self, view: View, number: int = 0) -> nn.Module:
+        """The published one, for both."""
         return view.teacher()
 
 
@@ -150,7 +166,8 @@ def _as_published(made: Release, about: dict[str, Any]) -> Release:
 def _behind(release: Release, groups: list[Group], members: Images) -> list[Tensor]:
     """The private images behind each group; nothing where the defense made no use of them, or does not say."""
     if release.source_index is not None:
-        return [release.source_index[positions[0]].reshape(-1) for positions, _ in groups]
+        found = [release.source_index[positions[0]].reshape(-1) for positions, _ in groups]
+        return found if all((index >= 0).all() for index in found) else []
     if images_behind(release) is None:
         return [(members.labels == label).nonzero().squeeze(1) for _, label in groups]
     return []

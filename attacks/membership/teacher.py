@@ -7,7 +7,7 @@ from torch import nn
 
 from synth.networks import build
 from synth.training import Recipe, train
-from synth.types import Images
+from synth.types import Images, derive_seed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,12 +17,15 @@ class TeacherTraining:
     Args:
         network: name of the architecture.
         recipe: of its training.
+        number: another one gives another network, from the same images.
     """
 
     network: str
     recipe: Recipe
+    number: int = 0
 
     def learn(self, images: Images, *, seed: int, device: torch.device) -> nn.Module:
         """Train it on the attacker's images."""
+        seed = derive_seed("teacher", self.number, seed)
         network = build(self.network, classes=len(images.classes), side=images.side, seed=seed)
         return train(network, images, self.recipe, seed=seed, device=device)

@@ -258,9 +258,9 @@ def test_tpr_at_one_percent_by_hand(truth):
     assert found["members.tpr-at-1.control"].value == 0.01
     excess = found["members.tpr-at-1.excess"]
     assert excess.value == pytest.approx(0.59)
-    assert excess.level == 0.9875, "four figures decide together"
-    low, high = clopper_pearson(60, 100, level=0.9875).low, clopper_pearson(1, 100, level=0.9875).high
-    assert excess.low == pytest.approx(low - high), "no more than the threshold's own uncertainty leaves"
+    assert excess.level == pytest.approx(1 - 0.05 / 6), "six figures decide together"
+    low, high = (clopper_pearson(*counts, level=excess.level) for counts in ((60, 100), (1, 100)))
+    assert excess.low == pytest.approx(low.low - high.high), "no more than the threshold's own uncertainty leaves"
 
 
 @pytest.mark.parametrize("values", [torch.tensor([1.0, float("nan")]), torch.ones(2, 2)])

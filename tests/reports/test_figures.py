@@ -6,9 +6,12 @@ from reports.tables import tables
 from reports.verdicts import Results
 from tests.reports.test_tables import accuracy, figure, good_run, members
 
+CONTROLS = [members("identity", 0.5, 0.9), members("disjoint", 0.0, 0.0)]
 
-def with_epsilon(defense, claim, **bounds):
+
+def with_epsilon(defense, claim, seed=0, **bounds):
     made = members(defense, 0.5, 0.9)
+    made = replace(made, cell=replace(made.cell, seed=seed))
     names = {"replace": "members.epsilon", "add": "members.epsilon-add-remove"}
     extra = tuple(figure(names[kind], value, value, None) for kind, value in bounds.items())
     return replace(made, measurements=(*made.measurements, *extra), claim=claim)
@@ -21,24 +24,53 @@ def test_a_claim_is_set_against_the_bound_for_the_same_neighbours():
         "other": {"kind": "differential-privacy", "epsilon": 1.0, "delta": 1e-5, "relation": "replace one image"},
         "none": {"kind": "none", "epsilon": None},
     }
-    results = Results([with_epsilon(name, claim, replace=3.0, add=1.5) for name, claim in claims.items()])
+    results = Results([*CONTROLS, *(with_epsilon(name, claim, replace=3.0, add=1.5) for name, claim in claims.items())])
     table = next(t for t in tables(results) if t.name == "T6")
     column = table.columns.index("epsilon is at least")
-    assert [row[column] for row in table.rows] == [
+    assert [row[column] for row in table.rows[2:]] == [
         "1.50 (add/remove); claim 1: contradicted",
         "1.50 (add/remove); claim 2",
         "3.00; claim 1: contradicted",
         "3.00",
     ]
-    assert "its claimed epsilon is contradicted by gan-leaks" in sentence(results, "wrong")
+    assert "its claim on epsilon is contradicted by gan-leaks" in sentence(results, "wrong")
     assert "contradicted" not in sentence(results, "right")
 
 
 def test_a_bound_for_other_neighbours_contradicts_nothing():
     claim = {"kind": "differential-privacy", "epsilon": 1.0, "delta": 1e-5, "relation": "replace one image"}
-    results = Results([with_epsilon("d", claim, add=9.0)])
+    results = Results([*CONTROLS, with_epsilon("d", claim, add=9.0)])
     assert results.epsilon("d", "gan-leaks").bound.value == 9
     assert not results.epsilon("d", "gan-leaks").contradicted
+
+
+def test_nor_does_an_attack_that_is_not_validated_or_one_seed_of_two():
+    claim = {"kind": "differential-privacy", "epsilon": 1.0, "delta": 1e-5, "relation": "replace one image"}
+    assert not Results([with_epsilon("d", claim, replace=9.0)]).epsilon("d", "gan-leaks").contradicted
+    both = [replace(r, cell=replace(r.cell, seed=1)) for r in CONTROLS]
+    seeds = [with_epsilon("d", claim, replace=9.0), with_epsilon("d", claim, seed=1, replace=0.5)]
+    found = Results([*CONTROLS, *both, *seeds]).epsilon("d", "gan-leaks")
+    assert found.bound.value == 0.5
+    assert not found.contradicted
+
+
+def test_an_area_below_chance_gives_members_away_as_well():
+    found = [members("identity", 0.5, 0.9), members("disjoint", 0.0, 0.0), members("shy", -0.3, 0.0)]
+    assert Results(found).leak("shy", "gan-leaks") == "leaks"
+    loud = [members("identity", 0.5, 0.9), members("disjoint", -0.3, 0.0)]
+    assert Results(loud).leak("identity", "gan-leaks") == "not validated: false alarm on disjoint"
+
+
+def test_canaries_tell_of_the_defense():
+    found = [members("identity", 0.5, 0.9), members("disjoint", 0.0, 0.0), members("noise", 0.0, 0.0)]
+    results = Results([replace(r, conditions=r.conditions | {"goal": "canaries"}) for r in found])
+    assert [results.leak(d, "gan-leaks") for d in results.defenses] == [
+        "canaries found",
+        "no canary found",
+        "no canary found",
+    ]
+    assert "finds canaries behind the defense" in sentence(results, "identity")
+    assert "members away" not in sentence(results, "identity")
 
 
 def test_sweeps_are_found():

@@ -67,7 +67,9 @@ def test_contract(name, digits, teacher, cpu):
     if first.soft_labels is not None:
         torch.testing.assert_close(first.soft_labels.sum(1), torch.ones(len(first.images)))
     if first.source_index is not None:
-        assert torch.equal(digits.members.labels[first.source_index], first.images.labels)
+        index = first.source_index.reshape(len(first.images), -1)
+        there = index[:, 0] >= 0
+        assert (digits.members.labels[index[there]] == first.images.labels[there, None]).all()
 
 
 @pytest.mark.parametrize(
@@ -136,6 +138,15 @@ def test_bn_matching_releases_whole_groups(per_statistic, released, digits, teac
         return
     assert release.source_index.shape == behind
     assert (digits.members.labels[release.source_index.view(released, -1)] == release.images.labels[:, None]).all()
+
+
+def test_a_class_smaller_than_a_group_is_one(digits, teacher, cpu):
+    few = digits.members.take(torch.arange(60))
+    defense = make("bn-matching", images_per_statistic=20)
+    release = defense.release(few, teacher=teacher, public=digits.public, seed=0, device=cpu)
+    assert release.source_index.shape == (20, 20)
+    (label,) = release.images.labels.unique().tolist()
+    assert set(release.source_index[0].tolist()) == set((few.labels == label).nonzero().squeeze(1).tolist())
 
 
 def test_bn_matching_matches(digits, teacher, cpu):

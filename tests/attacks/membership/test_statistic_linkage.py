@@ -11,10 +11,11 @@ from attacks.membership.statistic_linkage import (
     StatisticLinkageTeacher,
     groups_of,
     images_behind,
+    whole_groups,
 )
 from synth.networks import build
 from synth.training import Recipe, train
-from synth.types import Images, Release
+from synth.types import Images, Release, generator
 from tests.attacks.conftest import make, rerun
 
 ATTACKS = {StatisticLinkage: {"teacher_steps": 60}, StatisticLinkageTeacher: {}}
@@ -93,3 +94,22 @@ def test_groups_are_read_from_what_is_published(told, size, groups):
 def test_parameters_out_of_range():
     with pytest.raises(ValueError, match=r"statistic-linkage\.shadows must be >= 1, got 0"):
         StatisticLinkage(shadows=0)
+
+
+@pytest.mark.parametrize(("size", "each"), [(1, 10), (4, 8), (10, 10), (25, 25), (None, 10)])
+def test_shadows_are_whole_groups(size, each):
+    """Of 100 shadows of ten classes of 40 images, every class gives whole groups, one at least."""
+    labels = torch.arange(10).repeat(40)
+    chosen = whole_groups(labels, 100, size, generator("groups"))
+    assert torch.bincount(labels[chosen]).tolist() == [each] * 10
+    assert len(chosen.unique()) == len(chosen)
+
+
+def test_sources_of_some_are_judged_and_others_are_left_out(scenario, digits, make_truth, teacher, cpu):
+    leaky = make("leaky", leaked=0.2)
+    made = leaky.release(digits.members, teacher=None, public=digits.public, seed=0, device=cpu)
+    release, source = as_published(made)
+    attacked = replace(scenario, release=release, teacher=teacher, rerun=rerun(leaky))
+    found = judged(StatisticLinkageTeacher, attacked, make_truth, cpu, source)
+    assert found["linkage.top-1.attack"].n == 40
+    assert found["linkage.top-1.attack"].value == 1

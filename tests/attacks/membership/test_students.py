@@ -65,7 +65,7 @@ def overfitted_disjoint(overfitted, mislabelled):
 
 
 def judged(attack, scenario, make_truth, cpu):
-    guess = attack.run(scenario.view(attack, "attack"), seed=0, device=cpu)
+    guess = attack.run(scenario.view(attack, "attack"), seed=1, device=cpu)
     truth = replace(make_truth(scenario), split=scenario.split, candidates=scenario.candidate_order)
     return {m.name: m for m in judge_members(guess, truth).measurements}
 
@@ -151,9 +151,9 @@ def test_the_pipeline_runs_the_defense_as_often_as_it_says(overfitted, cpu):
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda: Lira(shadows=3), "lira.shadows must be even and >= 2, got 3"),
-        (lambda: Lira(shadows=2, variance="per-example"), "lira.shadows must be even and >= 4, got 2"),
-        (lambda: Rmia(shadows=0), "rmia.shadows must be even"),
+        (lambda: Lira(shadows=3), "shadows must be even and >= 2, got 3"),
+        (lambda: Lira(shadows=2, variance="per-example"), "shadows must be even and >= 4, got 2"),
+        (lambda: Rmia(shadows=0), "shadows must be even"),
         (lambda: Rmia(others=0), "rmia.others must be >= 1"),
         (lambda: Rmia(gamma=0.5), "rmia.gamma must be >= 1"),
         (lambda: Rmia(a=2), r"rmia.a must be in \[0, 1\]"),
