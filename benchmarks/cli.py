@@ -1,7 +1,9 @@
-"""The command line: `leakbench run | synthesize | report | list | check | doctor`."""
+"""The command line: `leakbench run | synthesize | audit | report | list | check | doctor`."""
 
+import json
 import os
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +13,7 @@ from rich.table import Table as Grid
 from rich.text import Text
 from typer import TyperException
 
+from benchmarks import audit as auditing
 from benchmarks import contract, plugins
 from benchmarks import doctor as health
 from benchmarks.checks import capacities
@@ -172,6 +175,28 @@ def synthesize(
 
 
 @app.command()
+def audit(
+    private: Annotated[Path, typer.Option(help="The private images, in class folders or not.")],
+    released: Annotated[Path, typer.Option(help="The images that are to be published, however they were made.")],
+    holdout: Annotated[Path | None, typer.Option(help="Images of the same kind that were not used.")] = None,
+    out: Annotated[Path, typer.Option(help="Where riskiest.csv and riskiest.png go.")] = Path("runs/audit"),
+    image_size: ImageSize = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the verdict as JSON.")] = False,
+) -> None:
+    """Judge a folder of released images against the private ones; leaves with status 3 when it leaks."""
+    folders = auditing.open_folders(private, released, holdout, image_size)
+    found = auditing.audit(folders)
+    auditing.write(found, folders, out)
+    if as_json:
+        typer.echo(json.dumps(asdict(found), indent=1))
+    else:
+        for line in (f"verdict: {found.verdict}", *found.reasons, f"{len(found.risky)} private images in {out}"):
+            out_console.print(Text(line), soft_wrap=True)
+    if found.verdict == auditing.LEAKS:
+        raise typer.Exit(3)
+
+
+@app.command()
 def report(
     run: Annotated[Path, typer.Argument(help="A run folder.")],
     format: Annotated[str, typer.Option(help="Comma-separated: pdf, csv, md, latex.")] = "pdf,csv,md,latex",
@@ -233,7 +258,7 @@ def guarded(command: Callable[[], object]) -> int:
         command: the command line with its arguments.
 
     Returns:
-        0 done, 1 some cell failed, 2 the request was wrong, 130 interrupted.
+        0 done, 1 some cell failed, 2 the request was wrong, 3 an audit found a leak, 130 interrupted.
     """
     try:
         status = command()

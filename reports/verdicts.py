@@ -164,12 +164,12 @@ class Results:
 
     def control(self, attack: str, question: Question) -> Control:
         """Did the attack succeed on `identity` and, where members are concerned, find nothing on `disjoint`?"""
-        power = self._found(self.named("identity"), self.unwashed(attack), question)
+        power = self.found(self.named("identity"), self.unwashed(attack), question)
         silence = None
         problems = []
         if question in SILENT:
             disjoint = self.named("disjoint")
-            loud = self._found(disjoint, attack, question)
+            loud = self.found(disjoint, attack, question)
             silence = None if loud is None else not loud
             figure = self.figure(disjoint, "attack", attack, FIGURE[question]) if disjoint else None
             if question == "private" and figure is not None and figure.high is not None and figure.high < 0:
@@ -207,7 +207,8 @@ class Results:
         """The questions an attack answers: the last is whether members leak."""
         return FAMILY.get(self.family(attack), ("trained", "private"))
 
-    def _found(self, defense: str | None, attack: str, question: Question) -> bool | None:
+    def found(self, defense: str | None, attack: str, question: Question) -> bool | None:
+        """Whether any figure that answers the question says yes, controls aside; None where it was not measured."""
         if defense is None:
             return None
         figure = self.figure(defense, "attack", attack, FIGURE[question])
@@ -239,7 +240,7 @@ class Results:
 
     def verdict(self, defense: str, attack: str, question: Question) -> str:
         """``leaks``, ``no leak found``, ``not validated: why``, ``failed`` or ``n/a``; never ``safe``."""
-        found = self._found(defense, attack, question)
+        found = self.found(defense, attack, question)
         if found is None:
             return self.missing(defense, "attack", attack)
         control = self.control(attack, question)

@@ -67,13 +67,7 @@ def list_classes(folder: Path, problems: list[str], *, fewest: int) -> Listing:
         if _leaves(directory, folder):
             problems.append(f"{directory.name}: is a link that leaves the folder {folder}")
             continue
-        found = sorted(
-            f
-            for f in directory.rglob("*")
-            if not f.is_dir()
-            and not any(part.startswith(".") for part in f.relative_to(directory).parts)
-            and f.name.lower() not in IGNORED
-        )
+        found = _images_below(directory)
         if len(found) < fewest:
             problems.append(f"{directory.name}: the class has {len(found)} images, at least {fewest} are needed")
         files += found
@@ -83,6 +77,29 @@ def list_classes(folder: Path, problems: list[str], *, fewest: int) -> Listing:
     elif len(directories) == 1:
         problems.append(f"{folder}: has the single class {directories[0].name!r}; at least two are needed")
     return Listing(folder, files, labels, tuple(d.name for d in directories))
+
+
+def list_images(folder: Path, problems: list[str]) -> Listing:
+    """List all images below a folder, in class folders or not; they get one label.
+
+    Args:
+        folder: holds images.
+        problems: sentences about what is wrong are appended here.
+    """
+    files = _images_below(folder)
+    if not files:
+        problems.append(f"{folder}: holds no files; give a folder of images")
+    return Listing(folder, files, [0] * len(files), ("image",))
+
+
+def _images_below(directory: Path) -> list[Path]:
+    return sorted(
+        f
+        for f in directory.rglob("*")
+        if not f.is_dir()
+        and not any(part.startswith(".") for part in f.relative_to(directory).parts)
+        and f.name.lower() not in IGNORED
+    )
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
