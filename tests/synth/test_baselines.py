@@ -123,3 +123,27 @@ def test_a_mixture_needs_images(digits, teacher, cpu):
     few = digits.members.take(torch.arange(12))
     with pytest.raises(ValueError, match=r"statistic-sampling\.mixture=9 needs as many images of every class"):
         released("statistic-sampling", few, digits.public, cpu, teacher=teacher, mixture=9)
+
+
+def test_distribution_matching_starts_with_members(digits, cpu):
+    """Where nothing is learned, the images are the members that they started as."""
+    release = released("distribution-matching", digits.members, digits.public, cpu, learning_rate=1e-12)
+    assert (release.images.pixels.int() - digits.members.pixels[release.source_index].int()).abs().max() <= 1
+    assert torch.bincount(release.images.labels).tolist() == [2] * 10
+
+
+def test_distribution_matching_brings_means_together(digits, cpu):
+    """From noise, in the embedding of a network that no step has used."""
+    from synth.distribution_matching import embedding, normalised
+
+    network = embedding(digits.members, seed=123)
+
+    def distance(steps):
+        made = released("distribution-matching", digits.members, digits.public, cpu, start="noise", steps=steps).images
+        means = [
+            torch.stack([network(normalised(images.pixels[images.labels == k])).mean(0) for k in range(10)])
+            for images in (made, digits.members)
+        ]
+        return (means[0] - means[1]).square().sum().item()
+
+    assert distance(30) < 0.7 * distance(1)

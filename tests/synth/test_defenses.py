@@ -19,6 +19,7 @@ SMALL = {
     "bn-matching": {"images": 20, "steps": 3, "batch_size": 20},
     "statistic-sampling": {"images": 20, "steps": 3, "batch_size": 20, "components": 4},
     "subset": {"images": 20},
+    "distribution-matching": {"images_per_class": 2, "steps": 2, "real_batch": 4},
 }
 NAMES = sorted(defenses)
 
@@ -92,6 +93,8 @@ def test_another_seed_gives_another_release(name, digits, teacher, cpu):
         ("bn-matching", {"images_per_statistic": 0}),
         ("bn-matching", {"learning_rate": 0.0}),
         ("subset", {"images": 0}),
+        ("distribution-matching", {"images_per_class": 0}),
+        ("distribution-matching", {"learning_rate": 0.0}),
         ("mixup", {"alpha": 0.0}),
         ("instahide", {"mixed": 1}),
         ("instahide", {"largest": 0.2}),
