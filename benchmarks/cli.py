@@ -111,7 +111,7 @@ def run(
             plugins=sources,
         )
     for file in write_reports(folder):
-        if file.suffix == ".pdf":
+        if file.suffix in (".pdf", ".html"):
             out_console.print(f"report: {file}", soft_wrap=True)
     _show_summary(Results(records.values(), seeds=chosen.seeds))
     if any(record.status == "failed" for record in records.values()):
@@ -199,7 +199,7 @@ def audit(
 @app.command()
 def report(
     run: Annotated[Path, typer.Argument(help="A run folder.")],
-    format: Annotated[str, typer.Option(help="Comma-separated: pdf, csv, md, latex.")] = "pdf,csv,md,latex",
+    format: Annotated[str, typer.Option(help="Comma-separated: pdf, html, csv, md, latex.")] = "pdf,html,csv,md,latex",
 ) -> None:
     """Write the tables and the report of a run again, from its records."""
     for file in write_reports(run, tuple(format.split(","))):

@@ -19,6 +19,25 @@ MARKERS = "os^DvP*X<>hp"
 EXCESS = {"private": "members leak: SSIM excess over strangers", "members": "members leak: AUC over chance"}
 
 
+def draw(results: Results, folder: Path) -> dict[str, str]:
+    """Draw what there is to draw.
+
+    Args:
+        results: of a run.
+        folder: where the SVG files go.
+
+    Returns:
+        The files' names, with their titles.
+    """
+    privacy_utility(results, folder / "privacy-utility.svg")
+    drawn = {"privacy-utility.svg": "Privacy against utility: one panel per attack, one marker per defense"}
+    if roc(results, folder / "roc.svg"):
+        drawn["roc.svg"] = "ROC curves of the first seed: true against false positive rate; gray: chance"
+    if sweep(results, folder / "sweep.svg"):
+        drawn["sweep.svg"] = "Utility and leakage over a parameter"
+    return drawn
+
+
 def _bars(figure: Measurement) -> list[list[float]]:
     low = figure.value if figure.low is None else figure.low
     high = figure.value if figure.high is None else figure.high

@@ -3,7 +3,9 @@
 import json
 from pathlib import Path
 
+from reports.figures import draw
 from reports.formats import to_csv, to_latex, to_markdown
+from reports.html import write_html
 from reports.pdf import write_pdf
 from reports.records import read_records
 from reports.tables import tables
@@ -17,12 +19,15 @@ class ReportProblem(ValueError):
 FORMATS = {"csv": (".csv", to_csv), "md": (".md", to_markdown), "latex": (".tex", to_latex)}
 
 
-def write_reports(folder: Path, formats: tuple[str, ...] = ("pdf", "csv", "md", "latex")) -> list[Path]:
+DOCUMENTS = {"pdf": write_pdf, "html": write_html}
+
+
+def write_reports(folder: Path, formats: tuple[str, ...] = (*DOCUMENTS, *FORMATS)) -> list[Path]:
     """Write the tables and the report of a run into its folder.
 
     Args:
         folder: a run folder.
-        formats: of ``pdf``, ``csv``, ``md`` and ``latex``.
+        formats: of ``pdf``, ``html``, ``csv``, ``md`` and ``latex``.
 
     Returns:
         The files written.
@@ -30,9 +35,9 @@ def write_reports(folder: Path, formats: tuple[str, ...] = ("pdf", "csv", "md", 
     Raises:
         ReportProblem: the folder is no run, or has no records yet, or a format is unknown.
     """
-    unknown = sorted(set(formats) - {"pdf", *FORMATS})
+    unknown = sorted(set(formats) - {*DOCUMENTS, *FORMATS})
     if unknown:
-        raise ReportProblem(f"--format {','.join(unknown)}: the formats are pdf, {', '.join(FORMATS)}")
+        raise ReportProblem(f"--format {','.join(unknown)}: the formats are {', '.join([*DOCUMENTS, *FORMATS])}")
     if not (folder / "run.json").is_file():
         raise ReportProblem(f"{folder} is not a run folder: it has no run.json")
     records = list(read_records(folder / "records.jsonl").values())
@@ -48,10 +53,12 @@ def write_reports(folder: Path, formats: tuple[str, ...] = ("pdf", "csv", "md", 
     results = Results(records, seeds=seeds)
     for table in tables(results):
         for name in formats:
-            if name != "pdf":
+            if name in FORMATS:
                 suffix, render = FORMATS[name]
                 written.append(folder / "tables" / f"{table.name}{suffix}")
                 written[-1].write_text(render(table), encoding="utf-8")
-    if "pdf" in formats:
-        written.append(write_pdf(results, run, folder))
+    documents = [DOCUMENTS[name] for name in formats if name in DOCUMENTS]
+    if documents:
+        figures = draw(results, folder / "figures")
+        written += [write(results, run, folder, figures) for write in documents]
     return written

@@ -59,7 +59,7 @@ def test_every_package_is_installed():
 
 
 def test_reports_leave_torch_out():
-    modules = "reports, reports.write, reports.pdf, reports.tables, reports.records"
+    modules = "reports, reports.write, reports.pdf, reports.html, reports.tables, reports.records"
     code = f"import sys, {modules}; sys.exit(any(m in sys.modules for m in ('torch', 'torchvision', 'piq')))"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 

@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given, settings
 
 from metrics.measurement import Measurement
+from reports.content import content
+from reports.figures import draw
 from reports.formats import to_csv, to_latex, to_markdown
-from reports.pdf import content, write_pdf
+from reports.pdf import write_pdf
 from reports.records import Cell, Record
 from reports.sentences import sentence
 from reports.tables import Table, show, tables
@@ -179,7 +181,7 @@ def test_hostile_names_reach_the_template_as_data(tmp_path):
     records = [*good_run(), accuracy(evil, 10), attack(evil, 0.1, 0.0)]
     run = {"suite": {"name": "#panic()", "dataset": "<b>"}, "environment": {}}
     assert json.loads(json.dumps(content(Results(records), run, tmp_path)))["sentences"][-1].startswith(evil)
-    file = write_pdf(Results(records), run, tmp_path)
+    file = write_pdf(Results(records), run, tmp_path, draw(Results(records), tmp_path / "figures"))
     assert file.read_bytes().startswith(b"%PDF")
 
 
@@ -187,7 +189,7 @@ def test_a_run_with_failures_and_gaps_renders(tmp_path):
     records = [record("identity", "release", status="failed", reason="RuntimeError: boom\ntrace"), accuracy("blur", 5)]
     run = {"suite": {"name": "s", "dataset": "d"}}
     assert "boom" in " ".join(content(Results(records), run, tmp_path)["failed"])
-    assert write_pdf(Results(records), run, tmp_path).is_file()
+    assert write_pdf(Results(records), run, tmp_path, draw(Results(records), tmp_path / "figures")).is_file()
 
 
 def members(defense, auc, tpr, method="gan-leaks"):

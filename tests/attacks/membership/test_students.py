@@ -17,17 +17,17 @@ from tests.attacks.conftest import learner, make, rerun, student
 
 ATTACKS = {
     "loss-threshold": LossThreshold(),
-    "online, fixed": Lira(shadows=8),
-    "online, per example": Lira(shadows=8, variance="per-example"),
-    "offline, fixed": Lira(shadows=8, mode="offline"),
-    "offline, per example": Lira(shadows=8, mode="offline", variance="per-example"),
-    "rmia": Rmia(shadows=8),
-    "rmia, offline": Rmia(shadows=8, mode="offline"),
-    "pipeline": LiraPipeline(shadows=4),
+    "online, fixed": Lira(shadows=4),
+    "online, per example": Lira(shadows=4, variance="per-example"),
+    "offline, fixed": Lira(shadows=4, mode="offline"),
+    "offline, per example": Lira(shadows=4, mode="offline", variance="per-example"),
+    "rmia": Rmia(shadows=4),
+    "rmia, offline": Rmia(shadows=4, mode="offline"),
+    "pipeline": LiraPipeline(shadows=2),
 }
 
 
-LONG = Recipe(steps=150, batch_size=50, learning_rate=0.03, crop_padding=0, flip=False)
+LONG = Recipe(steps=100, batch_size=50, learning_rate=0.03, crop_padding=0, flip=False)
 """Long enough to remember."""
 
 
