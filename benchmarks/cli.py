@@ -1,4 +1,4 @@
-"""The command line: `leakbench run | synthesize | audit | report | list | check | doctor`."""
+"""The command line: `leakbench run | synthesize | audit | report | compare | list | check | doctor`."""
 
 import json
 import os
@@ -24,6 +24,7 @@ from benchmarks.runner import Plan, plan
 from benchmarks.runner import run as run_suite
 from benchmarks.suite import RequestProblems, Suite, available, load_suite, parse
 from benchmarks.synthesize import synthesize as synthesize_release
+from reports.compare import compare as compare_runs
 from reports.verdicts import SILENT, Results
 from reports.write import ReportProblem, write_reports
 from synth.datasets import DATASETS, Pool, open_pool
@@ -204,6 +205,18 @@ def report(
     """Write the tables and the report of a run again, from its records."""
     for file in write_reports(run, tuple(format.split(","))):
         out_console.print(str(file), soft_wrap=True)
+
+
+@app.command()
+def compare(runs: Annotated[list[Path], typer.Argument(help="Run folders, two or more.")]) -> None:
+    """Put runs side by side: what changed, by how much, and is it outside the intervals."""
+    table = compare_runs(runs)
+    grid = Grid(*table.columns)
+    for row in table.rows:
+        grid.add_row(*map(Text, row))
+    out_console.print(grid)
+    for note in table.notes:
+        out_console.print(Text(note), soft_wrap=True)
 
 
 @app.command("list")

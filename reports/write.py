@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 from reports.figures import draw
 from reports.formats import to_csv, to_latex, to_markdown
@@ -17,6 +18,24 @@ class ReportProblem(ValueError):
 
 
 FORMATS = {"csv": (".csv", to_csv), "md": (".md", to_markdown), "latex": (".tex", to_latex)}
+
+
+def load_run(folder: Path) -> tuple[Results, dict[str, Any]]:
+    """The results of a run folder, and the content of its run.json.
+
+    Raises:
+        ReportProblem: the folder is no run, is damaged, or has no records yet.
+    """
+    if not (folder / "run.json").is_file():
+        raise ReportProblem(f"{folder} is not a run folder: it has no run.json")
+    records = list(read_records(folder / "records.jsonl").values())
+    if not records:
+        raise ReportProblem(f"{folder} has no finished cells yet")
+    try:
+        run = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        return Results(records, seeds=int(run["suite"]["seeds"])), run
+    except (ValueError, TypeError, KeyError) as error:
+        raise ReportProblem(f"{folder / 'run.json'} is damaged; run the suite again to write it anew") from error
 
 
 DOCUMENTS = {"pdf": write_pdf, "html": write_html}
@@ -38,19 +57,9 @@ def write_reports(folder: Path, formats: tuple[str, ...] = (*DOCUMENTS, *FORMATS
     unknown = sorted(set(formats) - {*DOCUMENTS, *FORMATS})
     if unknown:
         raise ReportProblem(f"--format {','.join(unknown)}: the formats are {', '.join([*DOCUMENTS, *FORMATS])}")
-    if not (folder / "run.json").is_file():
-        raise ReportProblem(f"{folder} is not a run folder: it has no run.json")
-    records = list(read_records(folder / "records.jsonl").values())
-    if not records:
-        raise ReportProblem(f"{folder} has no finished cells yet")
-    try:
-        run = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-        seeds = int(run["suite"]["seeds"])
-    except (ValueError, TypeError, KeyError) as error:
-        raise ReportProblem(f"{folder / 'run.json'} is damaged; run the suite again to write it anew") from error
+    results, run = load_run(folder)
     (folder / "tables").mkdir(exist_ok=True)
     written = []
-    results = Results(records, seeds=seeds)
     for table in tables(results):
         for name in formats:
             if name in FORMATS:

@@ -1,0 +1,59 @@
+import json
+
+import pytest
+
+from reports.compare import compare
+from reports.records import append_record
+from reports.write import ReportProblem
+from tests.benchmarks.conftest import call
+from tests.reports.test_tables import accuracy, attack, good_run
+
+
+def folder(root, records, *, suite="s", members="m"):
+    root.mkdir()
+    for record in records:
+        append_record(root / "records.jsonl", record)
+    run = {"suite": {"name": suite, "dataset": "d", "seeds": 1}, "identity": {"hash": "h", "members": members}}
+    (root / "run.json").write_text(json.dumps(run))
+    return root
+
+
+def test_a_run_and_itself_differ_in_nothing(tmp_path):
+    table = compare([folder(tmp_path / "a", good_run()), folder(tmp_path / "b", good_run())])
+    assert {row[-1] for row in table.rows} == {"no"}
+    assert {row[-2] for row in table.rows} == {"+0"}
+    assert table.notes == ()
+
+
+def test_what_changed_by_how_much_and_is_it_outside(tmp_path):
+    first = folder(tmp_path / "a", [accuracy("noise", 50), attack("noise", 0.5, 0.0)])
+    other = folder(tmp_path / "b", [accuracy("noise", 70), attack("noise", 0.55, 0.0), accuracy("new", 3)])
+    rows = {(row[0], row[2]): row for row in compare([first, other]).rows}
+    assert rows["noise", "student.accuracy"][-2:] == ("+20", "yes")
+    assert rows["noise", "trained.ssim.excess"][-2:] == ("+0.05", "no")
+    assert rows["new", "student.accuracy"][3] == "incomplete"
+    assert rows["new", "student.accuracy"][-2:] == ("n/a", "n/a")
+
+
+def test_other_suites_and_members_are_said(tmp_path):
+    first = folder(tmp_path / "a", good_run())
+    other = folder(tmp_path / "b", good_run(), suite="t", members="n")
+    assert compare([first, other]).notes == (
+        "Not the same in all runs: the suite: s (h); t (h).",
+        "Not the same in all runs: the members: m; n.",
+    )
+
+
+def test_the_command_line(tmp_path, capsys):
+    runs = [folder(tmp_path / name, good_run()) for name in "abc"]
+    assert call("compare", *runs) == 0
+    assert "A: a" in capsys.readouterr().out
+    assert call("compare", runs[0]) == 2
+    assert "needs two run folders" in capsys.readouterr().err
+    assert call("compare", runs[0], tmp_path) == 2
+    assert "is not a run folder" in capsys.readouterr().err
+
+
+def test_one_run_is_refused(tmp_path):
+    with pytest.raises(ReportProblem, match="two run folders at least"):
+        compare([folder(tmp_path / "a", good_run())])
