@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -261,7 +262,17 @@ def doctor() -> None:
 def main() -> None:
     """Entry point: a user's mistake is one sentence and status 2, never a traceback."""
     keep_freed_memory()
+    signal.signal(signal.SIGTERM, terminate)
     raise SystemExit(guarded(lambda: app(standalone_mode=False)))
+
+
+class Terminated(BaseException):
+    """Somebody asked this process to stop: no cell may take it for its own failure."""
+
+
+def terminate(*_: object) -> None:
+    """What SIGTERM does."""
+    raise Terminated
 
 
 def guarded(command: Callable[[], object]) -> int:
@@ -271,7 +282,7 @@ def guarded(command: Callable[[], object]) -> int:
         command: the command line with its arguments.
 
     Returns:
-        0 done, 1 some cell failed, 2 the request was wrong, 3 an audit found a leak, 130 interrupted.
+        0 done, 1 some cell failed, 2 the request was wrong, 3 an audit found a leak, 130 interrupted, 143 terminated.
     """
     try:
         status = command()
@@ -279,6 +290,8 @@ def guarded(command: Callable[[], object]) -> int:
         status = stop.exit_code
     except (typer.Abort, KeyboardInterrupt):
         status = 130
+    except Terminated:
+        status = 143
     except OSError as error:
         return refuse([f"{error.filename or 'the system'}: {error.strerror or error}"]).exit_code
     except (RequestProblems, DataProblems) as error:
@@ -286,7 +299,7 @@ def guarded(command: Callable[[], object]) -> int:
     except (ReportProblem, TyperException) as error:
         format_message = getattr(error, "format_message", error.__str__)
         return refuse([format_message()]).exit_code
-    if status == 130:  # typer turns Ctrl-C into this status
+    if status in (130, 143):  # typer turns Ctrl-C into the first
         error_console.print("Interrupted; finished cells are kept, and the same command resumes.")
     return status if isinstance(status, int) else 0
 

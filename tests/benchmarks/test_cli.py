@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import signal
 
 import pytest
 import torch
@@ -18,7 +19,7 @@ def test_end_to_end_and_resume(suites, tmp_path, capsys):
     folder = tmp_path / "run"
     records = read_records(folder / "records.jsonl")
     assert {r.status for r in records.values()} == {"ok"}
-    assert len(records) == len(plan(suite.load_suite("tiny")).cells) == 1 + 3 * (1 + 1 + 2 + 8) + 2
+    assert len(records) == len(plan(suite.load_suite("tiny")).cells) == 1 + 3 * (1 + 1 + 2 + 13) + 2
     assert (folder / "report.pdf").read_bytes().startswith(b"%PDF")
     assert {f.name for f in (folder / "tables").iterdir()} >= {
         "T1.csv",
@@ -66,14 +67,19 @@ def test_a_failing_cell_is_a_record_and_status_1(suites, tmp_path, monkeypatch, 
     assert run_tiny(tmp_path, "--defense", "identity", "--attack", "sign:images=2") == 0, "failed cells are tried again"
 
 
-def test_an_interrupt_keeps_what_is_done(suites, tmp_path, monkeypatch, capsys):
-    from benchmarks import stages
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupt_keeps_what_is_done(number, status, suites, tmp_path, monkeypatch, capsys):
+    from benchmarks import cli, stages
 
     def interrupted(bench, cell):
-        raise KeyboardInterrupt
+        signal.raise_signal(number)
 
+    before = signal.signal(signal.SIGTERM, cli.terminate)
     monkeypatch.setitem(stages.STAGES, "visual", interrupted)
-    assert run_tiny(tmp_path) == 130
+    try:
+        assert run_tiny(tmp_path) == status
+    finally:
+        signal.signal(signal.SIGTERM, before)
     assert "same command resumes" in capsys.readouterr().err
     assert len(read_records(tmp_path / "run" / "records.jsonl")) == 2
 
