@@ -19,14 +19,15 @@ from benchmarks import contract, plugins
 from benchmarks import doctor as health
 from benchmarks.checks import capacities
 from benchmarks.environment import keep_freed_memory, pick_device
-from benchmarks.estimate import estimate, side_of
+from benchmarks.estimate import side_of
 from benchmarks.progress import Live
-from benchmarks.runner import Plan, plan
+from benchmarks.runner import plan
 from benchmarks.runner import run as run_suite
+from benchmarks.shown import show_plan, show_summary
 from benchmarks.suite import RequestProblems, Suite, available, load_suite, parse
 from benchmarks.synthesize import synthesize as synthesize_release
 from reports.compare import compare as compare_runs
-from reports.verdicts import SILENT, Results
+from reports.verdicts import Results
 from reports.write import ReportProblem, write_reports
 from synth.datasets import DATASETS, Pool, open_pool
 from synth.image_files import DataProblems
@@ -97,7 +98,7 @@ def run(
     if dry_run:
         for line in capacities(chosen, (3, side_of(chosen), side_of(chosen)), 10):
             out_console.print(Text(line), soft_wrap=True)
-        _show_plan(chosen, plan(chosen), where.type)
+        show_plan(out_console, chosen, plan(chosen), where.type)
         return
     folder = out or Path("runs") / (f"{suite}-{dataset}" if dataset else suite)
     pool = _open(chosen, data)
@@ -115,42 +116,9 @@ def run(
     for file in write_reports(folder):
         if file.suffix in (".pdf", ".html"):
             out_console.print(f"report: {file}", soft_wrap=True)
-    _show_summary(Results(records.values(), seeds=chosen.seeds))
+    show_summary(out_console, Results(records.values(), seeds=chosen.seeds))
     if any(record.status == "failed" for record in records.values()):
         raise typer.Exit(1)
-
-
-def _show_plan(suite: Suite, grid: Plan, device: str) -> None:
-    table = Grid("seed", "defense", "task", "method", "estimate")
-    total = 0.0
-    for cell, seconds in estimate(suite, grid, device):
-        table.add_row(str(cell.seed), Text(cell.defense or "-"), cell.task, Text(cell.method), f"{seconds:,.0f} s")
-        total += seconds
-    out_console.print(table)
-    out_console.print(
-        f"{len(grid.cells)} cells, about {total / 3600:.1f} hours one after another on this machine ({device})"
-    )
-
-
-def _show_summary(results: Results) -> None:
-    table = Grid("defense", "attack", "worked", "members")
-    for defense in results.defenses:
-        for attack in results.attacks:
-            verdicts = (results.worked(defense, attack), results.leak(defense, attack))
-            table.add_row(*map(Text, (defense, results.label(attack), *verdicts)))
-    out_console.print(table)
-    for attack in results.attacks:
-        for question in results.questions(attack):
-            control = results.control(attack, question)
-            state = "validated" if control.validated else f"NOT VALIDATED: {control.why}"
-            out_console.print(
-                Text(f"control of {results.label(attack)}, {'members' if question in SILENT else 'worked'}: {state}")
-            )
-    for record in results.records:
-        if record.status == "failed":
-            cell = record.cell
-            line = f"FAILED {cell.defense} {cell.task} {cell.method} seed {cell.seed}: {record.reason.splitlines()[0]}"
-            out_console.print(Text(line), soft_wrap=True)
 
 
 @app.command()
