@@ -165,7 +165,7 @@ class StudentModel:
 
 @runtime_checkable
 class Learner(Protocol):
-    """What an attacker learns from its own images alone. Hashable; equal learners must do the same."""
+    """What an attacker learns from its own images or the candidates. Hashable; equal learners must do the same."""
 
     def __hash__(self) -> int:
         """By value, as a frozen dataclass does."""

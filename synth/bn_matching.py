@@ -11,7 +11,7 @@ from synth.inversion import Inversion, Statistics, frozen, group_matrix, group_s
 from synth.registry import defenses
 from synth.statistics import Moments, recorded_moments
 from synth.training import autocast, predict
-from synth.types import Defense, Images, Release, generator
+from synth.types import Images, Release, generator
 
 
 class Groups(NamedTuple):
@@ -23,7 +23,7 @@ class Groups(NamedTuple):
 
 @defenses.register("bn-matching")
 @dataclass(frozen=True, kw_only=True)
-class BNMatching(Inversion, Defense):
+class BNMatching(Inversion):
     """Class-wise batch-norm statistics matching, the method of arXiv 2210.03205 (version 2).
 
     The statistics of every batch-norm layer's input are recorded for each group of `images_per_statistic` private
@@ -36,7 +36,6 @@ class BNMatching(Inversion, Defense):
             incomplete last group is dropped: a statistic of fewer images than stated would be a lie. A class
             smaller than one group forms one group.
         images: how many to release, or ``"members"`` for as many as there are members; rounded to whole groups.
-        soft_labels: publish the teacher's probabilities beside the hard labels.
 
     The other parameters are those of :class:`synth.inversion.Inversion`; a batch holds at least one group.
 
@@ -46,13 +45,6 @@ class BNMatching(Inversion, Defense):
 
     images_per_statistic: int | Literal["class"] = "class"
     images: int | Literal["members"] = "members"
-    soft_labels: bool = True
-    teacher_based = True
-
-    @property
-    def publishes_soft_labels(self) -> bool:  # type: ignore[override]
-        """Whether the release carries the teacher's probabilities."""
-        return self.soft_labels
 
     def __post_init__(self) -> None:
         self.check("bn-matching")

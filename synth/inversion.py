@@ -11,6 +11,7 @@ from torch.nn.functional import cross_entropy
 from synth.networks import MEAN, STD
 from synth.statistics import Moments, recorded_moments
 from synth.training import autocast
+from synth.types import Defense
 
 Statistics = Sequence[tuple[Tensor, Tensor]]
 """Per batch-norm layer the mean and the biased variance of its input, (G, channels) each, of G groups of images."""
@@ -55,8 +56,8 @@ def total_variation(x: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Inversion:
-    """How noise is optimised; the part that the defenses that invert statistics share.
+class Inversion(Defense):
+    """A defense that inverts a teacher's statistics: how noise is optimised.
 
     Args:
         steps: Adam steps for each batch.
@@ -69,6 +70,7 @@ class Inversion:
         l2_weight: of the batch's L2 norm in normalised units; 0 leaves it out.
         jitter: pixels of random roll before each pass.
         flip: random horizontal flips before each pass.
+        soft_labels: publish the network's probabilities beside the hard labels.
     """
 
     steps: int = 150
@@ -81,6 +83,13 @@ class Inversion:
     l2_weight: float = 0.0
     jitter: int = 0
     flip: bool = False
+    soft_labels: bool = True
+    teacher_based = True
+
+    @property
+    def publishes_soft_labels(self) -> bool:  # type: ignore[override]
+        """Whether the release carries the network's probabilities."""
+        return self.soft_labels
 
     def check(self, name: str) -> None:
         """Raise a ValueError that names the defense's parameter if one is out of range."""

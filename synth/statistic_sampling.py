@@ -11,7 +11,7 @@ from synth.inversion import Inversion, Statistics, frozen
 from synth.registry import defenses
 from synth.statistics import image_moments, means_and_variances
 from synth.training import predict
-from synth.types import Defense, Images, Release, generator
+from synth.types import Images, Release, generator
 
 SMALLEST = 1e-6
 """Of a variance, before its logarithm is taken."""
@@ -19,7 +19,7 @@ SMALLEST = 1e-6
 
 @defenses.register("statistic-sampling")
 @dataclass(frozen=True, kw_only=True)
-class StatisticSampling(Inversion, Defense):
+class StatisticSampling(Inversion):
     """A class-wise model of per-image batch-norm statistics is fitted, sampled, and what it gives is inverted.
 
     Every member's vector of batch-norm input means and log-variances is taken on the teacher. Per class, a Gaussian or
@@ -34,7 +34,6 @@ class StatisticSampling(Inversion, Defense):
         mixture: Gaussians per class.
         shrinkage: of covariances towards their diagonal, in [0, 1].
         temperature: of the standard deviations that are drawn from; below 1 is nearer to the mean.
-        soft_labels: publish the teacher's probabilities beside the hard labels.
 
     The other parameters are those of :class:`synth.inversion.Inversion`.
 
@@ -47,13 +46,6 @@ class StatisticSampling(Inversion, Defense):
     mixture: int = 1
     shrinkage: float = 0.0
     temperature: float = 1.0
-    soft_labels: bool = True
-    teacher_based = True
-
-    @property
-    def publishes_soft_labels(self) -> bool:  # type: ignore[override]
-        """Whether the release carries the teacher's probabilities."""
-        return self.soft_labels
 
     def __post_init__(self) -> None:
         self.check("statistic-sampling")

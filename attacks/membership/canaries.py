@@ -8,7 +8,8 @@ from torch import Tensor
 
 from attacks.guess import Canaries
 from attacks.membership.lira import confidence
-from attacks.membership.shadows import ShadowTraining, answers
+from attacks.membership.shadows import answers
+from attacks.membership.teacher import TeacherTraining
 from attacks.registry import Attack, attacks
 from attacks.view import Access, View
 from metrics.neighbours import nearest
@@ -62,8 +63,8 @@ class _Audit(Attack):
             shown = (canaries.pixels, canaries.pixels.flip(3))
             return -torch.stack([nearest(pixels, made.pixels).squared_distance for pixels in shown]).amin(0).double()
         attacked = view.model()
-        training = ShadowTraining(network=attacked.name, recipe=attacked.recipe, count=2)
-        student = training.student(made, seed=derive_seed("student", seed), device=device)
+        training = TeacherTraining(network=attacked.name, recipe=attacked.recipe)
+        student = training.learn(made, seed=derive_seed("student", seed), device=device)
         return confidence(answers(student, canaries, flip=attacked.recipe.flip, device=device), canaries).mean(0)
 
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from synth.networks import build
-from synth.training import Recipe, predict, train
+from attacks.membership.teacher import TeacherTraining
+from synth.training import Recipe, predict
 from synth.types import Images, derive_seed, generator
 
 
@@ -66,17 +66,13 @@ class ShadowTraining:
             device: where to compute.
             released: from a half, and a seed, to the images that a student learns from; the half itself by default.
         """
+        training = TeacherTraining(network=self.network, recipe=self.recipe)
         inside, networks = halves(self.count, len(images), seed), []
         for index, who in enumerate(inside):
             own, half = derive_seed("shadow", seed, index), images.take(who.nonzero().squeeze(1))
-            networks.append(self.student(released(half, seed=own) if released else half, seed=own, device=device))
+            networks.append(training.learn(released(half, seed=own) if released else half, seed=own, device=device))
         said = [answers(network, images, flip=self.recipe.flip, device=device) for network in networks]
         return Shadows(tuple(networks), inside, torch.stack(said))
-
-    def student(self, images: Images, *, seed: int, device: torch.device) -> nn.Module:
-        """One network, from scratch."""
-        network = build(self.network, classes=len(images.classes), side=images.side, seed=seed)
-        return train(network, images, self.recipe, seed=seed, device=device)
 
 
 def check_count(name: str, count: int, *, least: int = 2) -> None:

@@ -1,4 +1,4 @@
-"""A network that an attacker trains on its own images."""
+"""A network that an attacker trains itself."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ from synth.types import Images, derive_seed
 
 @dataclass(frozen=True, kw_only=True)
 class TeacherTraining:
-    """A teacher of the attacker's own.
+    """A teacher, or a student, of the attacker's own.
 
     Args:
         network: name of the architecture.
@@ -25,7 +25,7 @@ class TeacherTraining:
     number: int = 0
 
     def learn(self, images: Images, *, seed: int, device: torch.device) -> nn.Module:
-        """Train it on the attacker's images."""
+        """Train it on these images."""
         seed = derive_seed("teacher", self.number, seed)
         network = build(self.network, classes=len(images.classes), side=images.side, seed=seed)
         return train(network, images, self.recipe, seed=seed, device=device)

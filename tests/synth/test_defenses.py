@@ -1,7 +1,6 @@
 """One contract over every registered defense."""
 
-import json
-from dataclasses import FrozenInstanceError, asdict, is_dataclass
+from dataclasses import FrozenInstanceError
 
 import pytest
 import torch
@@ -12,7 +11,6 @@ from synth.bn_matching import BNMatching
 from synth.networks import build
 from synth.registry import Registry, defenses
 from synth.training import Recipe, train
-from synth.types import Claim
 
 assert synth
 SMALL = {
@@ -48,29 +46,16 @@ def test_the_registry_refuses_duplicates():
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_contract(name, digits, teacher, cpu):
+def test_sources_are_of_the_released_class(name, digits, teacher, cpu):
+    """What a defense must do on any data is checked by benchmarks.contract, over the same registry."""
     defense = make(name)
-    assert is_dataclass(defense)
     with pytest.raises(FrozenInstanceError):
         defense.claim = None
-    json.dumps(asdict(defense))
-    assert isinstance(defense.claim, Claim)
-    before = digits.members.pixels.clone()
-    weights = {k: v.clone() for k, v in teacher.state_dict().items()}
-    first = defense.release(digits.members, teacher=teacher, public=digits.public, seed=1, device=cpu)
-    again = make(name).release(digits.members, teacher=teacher, public=digits.public, seed=1, device=cpu)
-    assert torch.equal(first.images.pixels, again.images.pixels)
-    assert torch.equal(digits.members.pixels, before)
-    assert all(torch.equal(v, weights[k]) for k, v in teacher.state_dict().items())
-    assert first.images.pixels.dtype == torch.uint8
-    assert first.images.classes == digits.members.classes
-    assert (first.soft_labels is not None) == defense.publishes_soft_labels
-    if first.soft_labels is not None:
-        torch.testing.assert_close(first.soft_labels.sum(1), torch.ones(len(first.images)))
-    if first.source_index is not None:
-        index = first.source_index.reshape(len(first.images), -1)
+    released = defense.release(digits.members, teacher=teacher, public=digits.public, seed=1, device=cpu)
+    if released.source_index is not None:
+        index = released.source_index.reshape(len(released.images), -1)
         there = index[:, 0] >= 0
-        assert (digits.members.labels[index[there]] == first.images.labels[there, None]).all()
+        assert (digits.members.labels[index[there]] == released.images.labels[there, None]).all()
 
 
 @pytest.mark.parametrize(
