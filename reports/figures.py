@@ -1,5 +1,6 @@
 """Figures: privacy against utility, ROC curves, and what a swept parameter changes."""
 
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -80,8 +81,8 @@ def privacy_utility(results: Results, file: Path) -> None:
             )
         control = results.control(attack, question)
         axis.axhline(0, color="0.6", linewidth=0.8)
-        note = "" if control.validated else f"\nnot validated: {control.why}"
-        axis.set_title(_plain(results.label(attack) + note), fontsize=9)
+        note = "" if control.validated else f"not validated: {control.why}"
+        axis.set_title("\n".join(filter(None, map(_wrapped, (results.label(attack), note)))), fontsize=8)
         axis.set_ylabel(EXCESS[question], fontsize=8)
         axis.set_xlabel("test accuracy of a student (%)" if results.students else "release", fontsize=8)
         axis.tick_params(labelsize=7)
@@ -227,7 +228,7 @@ def _save(figure: Figure, lines: int, file: Path) -> None:
 
 
 def _wrapped(text: str, width: int = 46) -> str:
-    return _plain("\n".join(text[i : i + width] for i in range(0, len(text), width)))
+    return _plain("\n".join(textwrap.wrap(text, width)))
 
 
 def _plain(text: str) -> str:
