@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from attacks.gan.federation import Federation, HonestClient, federate
 from attacks.gradient.clients import GradientClients, Share, share_gradients
+from attacks.learner import Learner
 from attacks.memorization.memorization import Memorization, Shape
 from attacks.memorization.owner import DataOwner
 from attacks.registry import Attack
@@ -19,7 +20,6 @@ from attacks.view import (
     AnsweringModel,
     Encoder,
     HonestEncoder,
-    Learner,
     Participant,
     Seat,
     SharedGradients,

@@ -9,6 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
+from attacks.learner import Learner
 from synth.training import Extra, Penalty, Recipe
 from synth.types import Images, Release
 
@@ -161,19 +162,6 @@ class StudentModel:
     network: nn.Module
     name: str
     recipe: Recipe
-
-
-@runtime_checkable
-class Learner(Protocol):
-    """What an attacker learns from its own images or the candidates. Hashable; equal learners must do the same."""
-
-    def __hash__(self) -> int:
-        """By value, as a frozen dataclass does."""
-        ...
-
-    def learn(self, images: Images, *, seed: int, device: torch.device) -> Any:
-        """Learn from these images; everything random derives from the seed."""
-        ...
 
 
 @runtime_checkable

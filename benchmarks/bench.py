@@ -1,24 +1,26 @@
 """What the stages of a run share: the data, the networks, the victims, each made once."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict
 from functools import cache, lru_cache
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from attacks.learner import Learner, Tensors
 from attacks.scenario import Scenario, attacked_order
 from attacks.truth import Truth
-from attacks.view import Learner, StudentModel
-from benchmarks.store import Cache, RunFolder, digest
+from attacks.view import StudentModel
+from benchmarks.environment import is_ours, result_key
+from benchmarks.run_folder import RunFolder
+from benchmarks.store import Store, digest
 from benchmarks.suite import Suite, Training, parse
 from benchmarks.victims import Victims
 from reports.records import Cell
-from synth.datasets import Pool, split
 from synth.networks import build
 from synth.registry import defenses
-from synth.training import train
+from synth.training import Recipe, train
 from synth.types import Images, Release, Split, derive_seed, generator
 
 Progress = Callable[[int, int], None]
@@ -27,68 +29,69 @@ DELTA = 1e-5
 """Of bounds on the epsilon of a defense that claims none."""
 
 
-@dataclass(frozen=True)
-class Repetition:
-    """One seed's data and networks."""
-
-    split: Split
-    oracle: nn.Module
-    teacher: Callable[[], nn.Module]
-
-
 class Bench:
-    """Everything that stages share: the suite, the data, the folder; trains each teacher and oracle once.
+    """Everything that stages share: the suite, the data, the folder; trains each network once.
 
     Args:
         suite: the grid.
-        pool: the dataset.
+        parts: the split of each seed, by its index.
         folder: the run folder.
-        networks: the cache of trained networks.
+        store: what was computed before, by this run or others.
         device: where to compute.
         progress: called with (done, total) of whatever is under way.
     """
 
     def __init__(
-        self, suite: Suite, pool: Pool, folder: RunFolder, networks: Cache, device: torch.device, progress: Progress
+        self,
+        suite: Suite,
+        parts: Callable[[int], Split],
+        folder: RunFolder,
+        store: Store,
+        device: torch.device,
+        progress: Progress,
     ) -> None:
-        self.suite, self.pool, self.folder, self.networks = suite, pool, folder, networks
+        self.suite, self.parts, self.folder, self.store = suite, parts, folder, store
         self.device, self.progress = device, progress
-        self.parts = cache(lambda seed: split(pool, suite.sizes, seed=self.seed("split", seed)))
-        self.repetition = cache(self._repetition)
+        self.oracle = cache(lambda seed: self.trained("oracle", suite.teacher, parts(seed).holdout, seed))
+        self.teacher = cache(lambda seed: self.trained("teacher", suite.teacher, parts(seed).members, seed))
+        self.data_digest = cache(lambda seed: digest(*vars(parts(seed)).values()))
         self.published = cache(self._published)
+        self.release_digest = cache(self._release_digest)
         self.victims = lru_cache(maxsize=1)(self._victims)
         self.student = lru_cache(maxsize=2)(self._student)
-        self.learned = cache(self._learned)
+        self.learned = cache(lambda seed: self._remembered(parts(seed).auxiliary, self.seed("auxiliary", seed)))
         self.shadowed = cache(self._shadowed)
-
-    def _repetition(self, seed: int) -> Repetition:
-        parts = self.parts(seed)
-        oracle = self.trained("oracle", self.suite.teacher, parts.holdout, seed)
-        return Repetition(
-            parts, oracle, cache(lambda: self.trained("teacher", self.suite.teacher, parts.members, seed))
-        )
 
     def seed(self, *names: object) -> int:
         """A seed derived from the suite's hash and names."""
         return derive_seed(self.suite.hash, *names)
 
     def trained(self, purpose: str, training: Training, images: Images, seed: int) -> nn.Module:
-        """A network trained on images, from the cache where it is there."""
-        network = build(
-            training.network, classes=len(images.classes), side=images.side, seed=self.seed(purpose, "init", seed)
-        )
-        key = digest(purpose, training.model_dump(mode="json"), self.seed(purpose, seed), images)
-        if not self.networks.load(key, network):
+        """A network trained on images, from the store where it is there."""
+        return self._network(purpose, training.network, training.recipe, images, None, seed)
+
+    def _network(
+        self, purpose: str, name: str, recipe: Recipe, images: Images, soft_labels: Tensor | None, seed: int
+    ) -> nn.Module:
+        own = self.seed(purpose, seed)
+        network = build(name, classes=len(images.classes), side=images.side, seed=self.seed(purpose, "init", seed))
+
+        def compute() -> dict[str, Tensor]:
             train(
                 network,
                 images,
-                training.recipe,
-                seed=self.seed(purpose, seed),
+                recipe,
+                seed=own,
                 device=self.device,
+                soft_labels=soft_labels,
                 progress=self.progress,
             )
-            self.networks.save(key, network)
-        return network.to(self.device).eval()
+            return network.state_dict()
+
+        soft = None if soft_labels is None else soft_labels.tolist()
+        key = result_key("network", ("synth",), self.device, [purpose, name, asdict(recipe), own, soft], images)
+        network.load_state_dict(self.store.tensors(key, compute))
+        return network.to(self.device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload,no-any-return]
 
     def _published(self, spec: str, seed: int) -> tuple[Release, Tensor | None]:
         return self.folder.load_release(spec, seed)
@@ -107,22 +110,25 @@ class Bench:
     def _student(self, spec: str, seed: int, name: str, labels: str) -> StudentModel:
         """A student of a release, from scratch."""
         release, _ = self.published(spec, seed)
-        images, recipe, own = release.images, self.suite.student.recipe, self.seed("student", name, seed)
-        network = train(
-            build(name, classes=len(images.classes), side=images.side, seed=own),
-            images,
-            recipe,
-            seed=own,
-            device=self.device,
-            soft_labels=release.soft_labels if labels == "soft" else None,
-            progress=self.progress,
-        )
+        recipe, soft = self.suite.student.recipe, release.soft_labels if labels == "soft" else None
+        network = self._network(f"student {name}", name, recipe, release.images, soft, seed)
         return StudentModel(network, name, recipe)
 
-    def _learned(self, seed: int) -> Callable[[Learner], Any]:
-        """What attackers learn from their own images, each thing once; hangs on views, so it holds nothing else."""
-        images, own, device = self.parts(seed).auxiliary, self.seed("auxiliary", seed), self.device
-        return lru_cache(maxsize=4)(lambda learner: learner.learn(images, seed=own, device=device))
+    def _remembered(self, images: Images, seed: int) -> Callable[[Learner], Any]:
+        """What attackers learn from images, each thing once; hangs on views, so it holds nothing of the bench."""
+        store, device, own = self.store, self.device, digest(images)
+
+        def recall(learner: Learner) -> Any:
+            def compute() -> Tensors:
+                return learner.learn(images, seed=seed, device=device)
+
+            if not is_ours(type(learner)):  # nobody would notice that somebody else's code has changed
+                return learner.recall(compute(), images, device=device)
+            what = [type(learner).__qualname__, asdict(learner), seed, own]  # type: ignore[call-overload]
+            key = result_key("learned", ("synth", "attacks"), device, what)
+            return learner.recall(store.tensors(key, compute), images, device=device)
+
+        return lru_cache(maxsize=4)(recall)
 
     def candidate_order(self, seed: int) -> Tensor:
         """The order of candidates: one a seed, so that what is learned from them serves every release."""
@@ -132,17 +138,16 @@ class Bench:
 
     def _shadowed(self, seed: int) -> Callable[[Learner], Any]:
         """The same from the candidates."""
-        images, own, device = (
-            self.parts(seed).candidates(self.candidate_order(seed)),
-            self.seed("shadows", seed),
-            self.device,
-        )
-        return lru_cache(maxsize=2)(lambda learner: learner.learn(images, seed=own, device=device))
+        return self._remembered(self.parts(seed).candidates(self.candidate_order(seed)), self.seed("shadows", seed))
+
+    def _release_digest(self, spec: str, seed: int) -> str:
+        release, source = self.published(spec, seed)
+        soft = None if release.soft_labels is None else release.soft_labels.tolist()
+        return digest(release.images, soft, None if source is None else source.tolist(), release.about)
 
     def truth(self, cell: Cell, scenario: Scenario, batch: int) -> Truth:
         """What the judge of a cell knows."""
         release, source = self.published(cell.defense, cell.seed)
-        repetition = self.repetition(cell.seed)
         claimed = parse(cell.defense, defenses).claim.delta
         return Truth(
             released=release.images,
@@ -151,8 +156,8 @@ class Bench:
             delta=DELTA if claimed is None else claimed,
             batch=batch,
             source_index=source,
-            split=repetition.split,
-            oracle=repetition.oracle,
+            split=self.parts(cell.seed),
+            oracle=self.oracle(cell.seed),
             seed=self.seed("judge", cell.id),
             device=self.device,
         )

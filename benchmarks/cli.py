@@ -1,10 +1,10 @@
 """The command line: `leakbench run | synthesize | audit | report | compare | list | check | doctor`."""
 
 import json
-import os
 import signal
 from collections.abc import Callable
 from dataclasses import asdict
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -12,25 +12,26 @@ import typer
 from rich.console import Console
 from rich.table import Table as Grid
 from rich.text import Text
-from typer import TyperException
 
 from benchmarks import audit as auditing
 from benchmarks import contract, plugins
 from benchmarks import doctor as health
-from benchmarks.checks import capacities
 from benchmarks.environment import keep_freed_memory, pick_device
-from benchmarks.estimate import side_of
-from benchmarks.progress import Live
-from benchmarks.runner import plan
+from benchmarks.executors import Executor
+from benchmarks.exits import guarded, refuse, terminate
+from benchmarks.graph import plan
+from benchmarks.progress import JsonLog, Live
+from benchmarks.runner import Listener, equip, here
 from benchmarks.runner import run as run_suite
-from benchmarks.shown import show_plan, show_summary
-from benchmarks.suite import RequestProblems, Suite, available, load_suite, parse
+from benchmarks.shown import show_plan, show_store, show_summary
+from benchmarks.store import default_cache
+from benchmarks.suite import Suite, available, load_suite, parse
 from benchmarks.synthesize import synthesize as synthesize_release
+from benchmarks.work import Workplace
 from reports.compare import compare as compare_runs
 from reports.verdicts import Results
-from reports.write import ReportProblem, write_reports
+from reports.write import write_reports
 from synth.datasets import DATASETS, Pool, open_pool
-from synth.image_files import DataProblems
 from synth.registry import defenses as defense_registry
 
 app = typer.Typer(
@@ -50,22 +51,23 @@ Plugins = Annotated[
 ImageSize = Annotated[int | None, typer.Option(help="Resize and crop folders' images to this many pixels a side.")]
 
 
-def refuse(problems: list[str]) -> typer.Exit:
-    """Say everything that is wrong with the request, one sentence a line, and leave with status 2."""
-    for problem in problems:
-        error_console.print(Text(problem), soft_wrap=True)
-    return typer.Exit(2)
-
-
-def default_cache() -> Path:
-    """Where trained networks are kept between runs: under XDG_CACHE_HOME."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "leakbench"
-
-
 def _plugins(names: list[str] | None) -> dict[str, str]:
     for complaint in plugins.installed():
         error_console.print(Text(complaint), soft_wrap=True)
     return {name: plugin.digest for name, plugin in plugins.load(names or []).items()}
+
+
+class Executors(StrEnum):
+    """Where cells are computed."""
+
+    local = "local"
+    ray = "ray"
+
+
+def _on_ray(address: str | None) -> Callable[[Workplace, Listener], Executor]:
+    from benchmarks.ray_executor import OnRay  # ray takes seconds to import
+
+    return lambda workplace, listener: OnRay(workplace, address)
 
 
 def _open(suite: Suite, data: Path | None) -> Pool:
@@ -86,7 +88,12 @@ def run(
     image_size: ImageSize = None,
     plugin: Plugins = None,
     device: Device = "auto",
-    cache: Annotated[Path | None, typer.Option(help="Where trained networks are kept between runs.")] = None,
+    cache: Annotated[Path | None, typer.Option(help="What was computed before, by this run or others.")] = None,
+    executor: Annotated[Executors, typer.Option(help="Where cells are computed.")] = Executors.local,
+    address: Annotated[str | None, typer.Option(help="Of a Ray cluster; `auto` finds it. Else one is started.")] = None,
+    processes: Annotated[int | None, typer.Option(min=1, help="At once (default: what the machine allows).")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="Of each process (default: by the machine).")] = None,
+    json_logs: Annotated[bool, typer.Option("--json-logs", help="A line of JSON for everything that happens.")] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="List the cells and estimate the cost; run nothing.")
     ] = False,
@@ -95,23 +102,33 @@ def run(
     sources = _plugins(plugin)
     chosen = load_suite(suite, dataset=dataset, defenses=defense, attacks=attack, seeds=seeds, image_size=image_size)
     where = pick_device(device)
-    if dry_run:
-        for line in capacities(chosen, (3, side_of(chosen), side_of(chosen)), 10):
-            out_console.print(Text(line), soft_wrap=True)
-        show_plan(out_console, chosen, plan(chosen), where.type)
-        return
     folder = out or Path("runs") / (f"{suite}-{dataset}" if dataset else suite)
-    pool = _open(chosen, data)
-    with Live(out_console, plan(chosen), folder) as live:
+    if address and executor is not Executors.ray:
+        raise refuse(["--address is that of a Ray cluster; give --executor ray too"])
+    if dry_run:
+        show_plan(out_console, chosen, plan(chosen), where.type)
+        if data is None and chosen.dataset != "digits":
+            out_console.print("with --data DIR, what the cache already has is counted too")
+            return
+    workplace = equip(
+        chosen,
+        _open(chosen, data),
+        out=folder,
+        cache=cache or default_cache(),
+        device=where,
+        threads=threads,
+        plugins=sources,
+    )
+    if dry_run:
+        show_store(out_console, workplace)
+        return
+    with JsonLog(typer.echo) if json_logs else Live(out_console) as live:
         records = run_suite(
-            chosen,
-            pool,
-            out=folder,
-            cache=cache or default_cache(),
+            workplace,
+            live,
             data=data,
-            device=where,
-            listener=live,
             plugins=sources,
+            start=_on_ray(address) if executor is Executors.ray else here(processes),
         )
     for file in write_reports(folder):
         if file.suffix in (".pdf", ".html"):
@@ -232,44 +249,6 @@ def main() -> None:
     keep_freed_memory()
     signal.signal(signal.SIGTERM, terminate)
     raise SystemExit(guarded(lambda: app(standalone_mode=False)))
-
-
-class Terminated(BaseException):
-    """Somebody asked this process to stop: no cell may take it for its own failure."""
-
-
-def terminate(*_: object) -> None:
-    """What SIGTERM does."""
-    raise Terminated
-
-
-def guarded(command: Callable[[], object]) -> int:
-    """Run a command and turn its exceptions into an exit status.
-
-    Args:
-        command: the command line with its arguments.
-
-    Returns:
-        0 done, 1 some cell failed, 2 the request was wrong, 3 an audit found a leak, 130 interrupted, 143 terminated.
-    """
-    try:
-        status = command()
-    except typer.Exit as stop:
-        status = stop.exit_code
-    except (typer.Abort, KeyboardInterrupt):
-        status = 130
-    except Terminated:
-        status = 143
-    except OSError as error:
-        return refuse([f"{error.filename or 'the system'}: {error.strerror or error}"]).exit_code
-    except (RequestProblems, DataProblems) as error:
-        return refuse(error.problems).exit_code
-    except (ReportProblem, TyperException) as error:
-        format_message = getattr(error, "format_message", error.__str__)
-        return refuse([format_message()]).exit_code
-    if status in (130, 143):  # typer turns Ctrl-C into the first
-        error_console.print("Interrupted; finished cells are kept, and the same command resumes.")
-    return status if isinstance(status, int) else 0
 
 
 if __name__ == "__main__":

@@ -12,7 +12,10 @@ from pathlib import Path
 
 import torch
 
+from benchmarks.store import digest
 from benchmarks.suite import RequestProblems
+from reports.records import SCHEMA
+from synth.training import has_bf16
 
 M_MMAP_THRESHOLD, M_TRIM_THRESHOLD = -3, -1
 PACKAGES = ("leakbench", "torch", "torchvision", "numpy", "scipy", "piq", "lpips", "scikit-learn", "typst")
@@ -68,6 +71,36 @@ def environment(device: str) -> dict[str, str]:
     hardware = torch.cuda.get_device_name() if device == "cuda" else f"CPU {platform.machine()}, {os.cpu_count()} cores"
     packages = {package: _version(package) for package in PACKAGES}
     return {"python": platform.python_version(), "commit": commit, "device": hardware} | packages
+
+
+PACKAGE_FOLDERS = ("attacks", "benchmarks", "metrics", "reports", "synth")
+
+
+def is_ours(cls: type) -> bool:
+    """Whether a class comes from leakbench itself, not from a plug-in."""
+    return cls.__module__.partition(".")[0] in PACKAGE_FOLDERS
+
+
+@cache
+def code(*packages: str) -> str:
+    """A hash of the source of some of our packages: what other code computed is not taken for this code's."""
+    root = Path(__file__).resolve().parents[1]
+    files = sorted(file for package in packages for file in (root / package).rglob("*.py"))
+    return digest([[file.relative_to(root).as_posix(), file.read_text(encoding="utf-8")] for file in files])
+
+
+def result_key(kind: str, packages: tuple[str, ...], device: torch.device, *parts: object) -> str:
+    """What a result is stored under: a hash of the code, the arithmetic, and everything else that it depends on.
+
+    Args:
+        kind: of result; it stands in front.
+        packages: whose code computes it.
+        device: where; the last bits of a sum on a CPU depend on the number of threads too.
+        parts: specs, seeds and images.
+    """
+    threads = 0 if device.type == "cuda" else torch.get_num_threads()
+    arithmetic = [environment(device.type)["device"], has_bf16(device), threads, torch.__version__]
+    return f"{kind}-{digest(SCHEMA, code(*packages), arithmetic, *parts)}"
 
 
 def peak_memory(device: torch.device) -> int:

@@ -9,7 +9,7 @@ import torch
 from attacks.memorization.owner import DataOwner
 from attacks.registry import Attack, attacks
 from attacks.view import Access
-from benchmarks.runner import Plan
+from benchmarks.graph import Plan
 from benchmarks.suite import Suite, parse, scenario_of
 from reports.records import Cell
 from synth.networks import build
@@ -44,6 +44,16 @@ def side_of(suite: Suite) -> int:
     return suite.image_size or SIDES.get(suite.dataset, 32)
 
 
+def disk_of(suite: Suite) -> int:
+    """Bytes of a run folder, at most: a PNG of a photograph takes about as much as its pixels."""
+    images = 0
+    for spec in suite.defenses:
+        count = getattr(parse(spec, defenses), "images", "members")
+        images += count if isinstance(count, int) else suite.sizes.members
+    galleries = 10**6 * len(suite.attacks) * len(suite.defenses)
+    return suite.seeds * (images * 3 * side_of(suite) ** 2 + galleries)
+
+
 def _seconds_per_image(suite: Suite, network: str, device: torch.device) -> float:
     """Seconds that one image takes in one training step."""
     side = side_of(suite)
@@ -62,17 +72,15 @@ def _seconds(suite: Suite, cell: Cell, seconds, trained: set[tuple[object, ...]]
         return float(seconds(network)) * recipe.steps * recipe.batch_size
 
     teacher = cost(suite.teacher.network, suite.teacher.recipe)
-    if cell.task == "oracle":
+    if cell.task in ("oracle", "teacher"):
         return teacher
     if cell.task == "release":
         defense = parse(cell.defense, defenses)
         if not defense.teacher_based:
             return suite.sizes.members * 1e-3
-        first = teacher if ("teacher", cell.seed) not in trained else 0.0
-        trained.add(("teacher", cell.seed))
         images = getattr(defense, "images", suite.sizes.members)
         count = suite.sizes.members if images == "members" else int(images)
-        return first + count * getattr(defense, "steps", 0) * float(seconds(suite.teacher.network))
+        return count * getattr(defense, "steps", 0) * float(seconds(suite.teacher.network))
     if cell.task == "utility":
         return cost(cell.method.split(":")[0], suite.student.recipe)
     if cell.task == "visual":

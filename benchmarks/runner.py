@@ -1,31 +1,37 @@
-"""The runner: from a suite to records, one cell after another, resumable at any moment."""
+"""The runner: from a suite to records, resumable at any moment."""
 
-import time
-import traceback
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+import heapq
+from collections.abc import Callable, Iterable
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
 
-from attacks.registry import attacks
-from benchmarks.bench import Bench
 from benchmarks.checks import capacities
-from benchmarks.environment import environment, peak_memory
-from benchmarks.stages import STAGES, Outcome
-from benchmarks.store import Cache, RunFolder, digest
-from benchmarks.suite import Suite, parse
+from benchmarks.environment import environment
+from benchmarks.executors import Executor, InProcess, Processes, WorkerDied, default_processes, default_threads
+from benchmarks.graph import Plan, plan
+from benchmarks.run_folder import RunFolder
+from benchmarks.store import Store, digest
+from benchmarks.suite import Suite
+from benchmarks.work import Workplace, failed
 from reports.records import Cell, Record
-from synth.datasets import Pool
-from synth.registry import defenses
+from synth.datasets import Pool, split
+from synth.types import derive_seed
+
+ATTEMPTS = 2
+"""At a cell whose worker dies."""
 
 
 class Listener(Protocol):
     """Whoever wants to know how a run goes."""
 
     def announced(self, line: str) -> None:
-        """Something worth knowing before the first cell."""
+        """Something worth knowing."""
+
+    def began(self, grid: Plan, left: list[Cell], slots: int) -> None:
+        """The run begins with what is left of it."""
 
     def started(self, cell: Cell) -> None:
         """A cell begins."""
@@ -37,122 +43,136 @@ class Listener(Protocol):
         """A cell has left its record."""
 
 
-@dataclass(frozen=True)
-class Plan:
-    """The grid of a suite, in the order in which it runs."""
-
-    cells: tuple[Cell, ...]
-
-    def left(self, records: dict[str, Record]) -> list[Cell]:
-        """The cells that are not done; failed ones are tried again."""
-        return [cell for cell in self.cells if cell.id not in records or records[cell.id].status == "failed"]
-
-
-def plan(suite: Suite) -> Plan:
-    """All cells of a suite: per seed and defense its release first, then everything that reads it."""
-    identity = f"{suite.name}-{suite.hash}"
-
-    def cell(defense: str, task: str, method: str, seed: int) -> Cell:
-        return Cell(suite=identity, dataset=suite.dataset, defense=defense, task=task, method=method, seed=seed)
-
-    def cells() -> Iterator[Cell]:
-        for seed in range(suite.seeds):
-            yield cell("", "oracle", suite.teacher.network, seed)
-            for spec in suite.defenses:
-                yield cell(spec, "release", "", seed)
-                yield cell(spec, "visual", "", seed)
-                labels = ["hard"] + ["soft"] * bool(parse(spec, defenses).publishes_soft_labels)
-                yield from (cell(spec, "utility", f"{n}:{k}", seed) for n in suite.student.networks for k in labels)
-                yield from (cell(spec, "attack", attack, seed) for attack in suite.attacks)
-
-    return Plan(tuple(cells()))
-
-
-def run_cell(bench: Bench, cell: Cell) -> Record:
-    """Compute one cell; whatever goes wrong becomes its record."""
-    if bench.device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats()
-    reason, outcome, start = "", Outcome(()), time.perf_counter()
-    needs_release = cell.task not in ("oracle", "release")
-    try:
-        if needs_release and not bench.folder.has_release(cell.defense, cell.seed):
-            raise RuntimeError("the release that this cell reads was not made; see its own record")
-        outcome = STAGES[cell.task](bench, cell)
-    except Exception as error:  # noqa: BLE001 - the one place where a failure becomes a record instead of an end
-        reason = f"{type(error).__name__}: {error}\n{traceback.format_exc()}"
-    claim = parse(cell.defense, defenses).claim if cell.defense else None
-    attack = parse(cell.method, attacks) if cell.task == "attack" else None
-    family = {"family": attack.family, "goal": attack.goal} if attack else {}
-    return Record(
-        cell=cell,
-        status="failed" if reason else "ok",
-        reason=reason,
-        measurements=outcome.measurements,
-        absent=outcome.absent,
-        conditions=family | outcome.conditions,
-        roc=outcome.roc,
-        claim=asdict(claim) if claim else {},
-        seconds=round(time.perf_counter() - start, 3),
-        peak_memory=peak_memory(bench.device),
-        environment=environment(bench.device.type),
-    )
-
-
-def describe(suite: Suite, bench: Bench, data: Path | None, plugins: dict[str, str]) -> dict[str, Any]:
+def describe(workplace: Workplace, grid: Plan, data: Path | None, sources: dict[str, str]) -> dict[str, Any]:
     """The content of run.json: the resolved suite, the data, and what makes it this run."""
+    suite, device = workplace.suite, torch.device(workplace.device).type
     return {
         # Seed 0's members stand for the data: a run on other images must not take these releases for its own.
-        "identity": {"suite": suite.name, "hash": suite.hash, "members": digest(bench.parts(0).members)}
-        | ({"plugins": plugins} if plugins else {}),
+        "identity": {"suite": suite.name, "hash": suite.hash, "members": digest(workplace.splits[0].members)}
+        | ({"plugins": sources} if sources else {}),
         "suite": suite.model_dump(mode="json"),
+        "cells": [cell.id for cell in grid.cells],
         "data": data.name if data else "",
-        "environment": environment(bench.device.type),
+        "environment": environment(device) | {"threads": str(workplace.threads)},
     }
 
 
-def run(
+def here(processes: int | None = None) -> Callable[[Workplace, Listener], Executor]:
+    """The executor ``local``: as many processes as asked for, or as the machine allows; one is this process."""
+
+    def start(workplace: Workplace, listener: Listener) -> Executor:
+        count = processes or default_processes(workplace)
+        return InProcess(workplace, listener.advanced) if count == 1 else Processes(workplace, count)
+
+    return start
+
+
+def equip(
     suite: Suite,
     pool: Pool,
     *,
     out: Path,
     cache: Path,
-    data: Path | None,
     device: torch.device,
-    listener: Listener,
-    plugins: dict[str, str] | None = None,
-) -> dict[str, Record]:
-    """Run what is left of a suite.
+    threads: int | None = None,
+    plugins: Iterable[str] = (),
+) -> Workplace:
+    """Draw the data of a suite, and say where its cells are computed.
 
     Args:
         suite: the grid.
         pool: the dataset.
         out: the run folder.
-        cache: of trained networks.
-        data: where the dataset came from, for the description.
+        cache: of what was computed before, by this run or others.
         device: where to compute.
+        threads: of torch in each process; by the machine by default.
+        plugins: files and modules to import.
+
+    Raises:
+        DataProblems: the dataset cannot be split as the suite asks.
+    """
+    seeds = [derive_seed(suite.hash, "split", seed) for seed in range(suite.seeds)]
+    return Workplace(
+        suite=suite,
+        splits=tuple(split(pool, suite.sizes, seed=seed) for seed in seeds),
+        out=out,
+        cache=cache,
+        device=str(device),
+        threads=threads or default_threads(device.type),
+        plugins=tuple(plugins),
+    )
+
+
+def run(
+    workplace: Workplace,
+    listener: Listener,
+    *,
+    data: Path | None,
+    plugins: dict[str, str] | None = None,
+    start: Callable[[Workplace, Listener], Executor] | None = None,
+) -> dict[str, Record]:
+    """Run what is left of a suite.
+
+    Args:
+        workplace: the suite, its data, and where to compute.
         listener: told how it goes.
+        data: where the dataset came from, for the description.
         plugins: a hash of the source of each plug-in, by name: another source makes another run.
+        start: makes the executor; processes on this machine by default.
 
     Returns:
         The records of the suite's cells, by id.
 
     Raises:
-        RequestProblems: `out` holds another run, or an attack asks for more than fits.
-        DataProblems: the dataset cannot be split as the suite asks.
+        RequestProblems: the run folder holds another run or is in use, or an attack asks for more than fits.
+        OSError: the disk is full; what was done is kept.
     """
-    folder = RunFolder(out)
-    bench = Bench(suite, pool, folder, Cache(cache), device, listener.advanced)
-    for seed in range(suite.seeds):
-        bench.parts(seed)  # a dataset that is too small is refused before anything starts
-    members = bench.parts(0).members
+    suite, members = workplace.suite, workplace.splits[0].members
     for line in capacities(suite, tuple(members.pixels.shape[1:]), len(members.classes)):  # type: ignore[arg-type]
         listener.announced(line)
-    folder.open(describe(suite, bench, data, plugins or {}))
-    grid = plan(suite)
-    for cell in grid.left(folder.records()):
-        listener.started(cell)
-        record = run_cell(bench, cell)
-        folder.append(record)
-        listener.finished(record)
-    records = folder.records()
+    Store(workplace.cache).prepare()
+    folder, grid = RunFolder(workplace.out), plan(suite)
+    with folder.held():
+        folder.open(describe(workplace, grid, data, plugins or {}))
+        left = grid.left(folder.records())
+        if left:
+            executor = (start or here())(workplace, listener)
+            listener.began(grid, left, executor.slots)
+            try:
+                complete(grid, left, folder, executor, listener)
+            finally:
+                executor.close()
+        records = folder.records()
     return {cell.id: records[cell.id] for cell in grid.cells}
+
+
+def complete(grid: Plan, left: list[Cell], folder: RunFolder, executor: Executor, listener: Listener) -> None:
+    """Have an executor compute what is left, each cell when its needs are done, in the order of the plan."""
+    order, attempts = grid.order(left), dict.fromkeys((cell.id for cell in left), 0)
+    ready: list[tuple[int, Cell]] = []
+    running: dict[Future[Record], Cell] = {}
+
+    def begin(cell: Cell) -> None:
+        attempts[cell.id] += 1
+        running[executor.submit(cell, grid.needs[cell.id])] = cell
+
+    while order.is_active():
+        for cell in order.get_ready():
+            heapq.heappush(ready, (grid.position[cell.id], cell))
+        while ready and len(running) < executor.slots:
+            _, cell = heapq.heappop(ready)
+            listener.started(cell)
+            begin(cell)
+        for future in wait(running, return_when=FIRST_COMPLETED).done:
+            cell = running.pop(future)
+            try:
+                record = future.result()
+            except WorkerDied as error:
+                if attempts[cell.id] < ATTEMPTS:
+                    listener.announced(f"{error}; trying again: {cell.defense} {cell.task} {cell.method}")
+                    begin(cell)
+                    continue
+                record = failed(cell, f"{error}, {ATTEMPTS} times; if memory ran out, take fewer --processes")
+            folder.append(record)
+            listener.finished(record)
+            order.done(cell)

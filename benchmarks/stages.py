@@ -47,12 +47,12 @@ class Outcome:
 def release_stage(bench: Bench, cell: Cell) -> Outcome:
     """Synthesise a release and save it."""
     defense = parse(cell.defense, defenses)
-    repetition = bench.repetition(cell.seed)
-    teacher = repetition.teacher() if defense.teacher_based else None
+    parts = bench.parts(cell.seed)
+    teacher = bench.teacher(cell.seed) if defense.teacher_based else None
     release = defense.release(
-        repetition.split.members,
+        parts.members,
         teacher=teacher,
-        public=repetition.split.public,
+        public=parts.public,
         seed=bench.seed("defense", cell.defense, cell.seed),
         device=bench.device,
     )
@@ -65,7 +65,7 @@ def release_stage(bench: Bench, cell: Cell) -> Outcome:
 def visual_stage(bench: Bench, cell: Cell) -> Outcome:
     """Compare a release with the private images it came from, the nearest ones, and the nearest strangers'."""
     release, source = bench.published(cell.defense, cell.seed)
-    parts = bench.repetition(cell.seed).split
+    parts = bench.parts(cell.seed)
     images, members = release.images, parts.members
     if source is not None and source.ndim == 1:
         paired, pairing = source, "source"
@@ -87,15 +87,23 @@ def utility_stage(bench: Bench, cell: Cell) -> Outcome:
     """Train a student on a release from scratch and test it on real images."""
     name, _, labels = cell.method.partition(":")
     student = bench.student(cell.defense, cell.seed, name, labels).network
-    test = bench.repetition(cell.seed).split.test
+    test = bench.parts(cell.seed).test
     return Outcome((_accuracy(predict(student, test.pixels, device=bench.device), test, "student.accuracy"),))
 
 
 def oracle_stage(bench: Bench, cell: Cell) -> Outcome:
     """The oracle's own test accuracy: what its verdicts are worth."""
-    repetition = bench.repetition(cell.seed)
-    test = repetition.split.test
-    return Outcome((_accuracy(predict(repetition.oracle, test.pixels, device=bench.device), test, "oracle.accuracy"),))
+    return _tested(bench, cell, bench.oracle(cell.seed))
+
+
+def teacher_stage(bench: Bench, cell: Cell) -> Outcome:
+    """The test accuracy of the network that defenses read."""
+    return _tested(bench, cell, bench.teacher(cell.seed))
+
+
+def _tested(bench: Bench, cell: Cell, network: nn.Module) -> Outcome:
+    test = bench.parts(cell.seed).test
+    return Outcome((_accuracy(predict(network, test.pixels, device=bench.device), test, f"{cell.task}.accuracy"),))
 
 
 def attack_stage(bench: Bench, cell: Cell) -> Outcome:
@@ -142,7 +150,7 @@ def _shared_model(bench: Bench, cell: Cell, scenario: Scenario, attacked: list[n
     """The shared model's test accuracy over the rounds, with the attacker and with an honest client in its seat."""
     honest: list[nn.Module] = []
     replace(scenario, watch=honest.append).honest_federation()
-    test = bench.repetition(cell.seed).split.test
+    test = bench.parts(cell.seed).test
 
     def percent(network: nn.Module) -> str:
         right = predict(network, test.pixels, device=bench.device).argmax(1) == test.labels
@@ -169,7 +177,7 @@ def scenario_for(
     defense = parse(cell.defense, defenses)
     return Scenario(
         release=release,
-        split=bench.repetition(cell.seed).split,
+        split=bench.parts(cell.seed),
         clients=suite.gradient[name] if family == "gradient" else GradientClients(),
         federation=suite.federation,
         owner=suite.memorization[name] if family == "memorization" else DataOwner(),
@@ -209,7 +217,7 @@ def _rerun(
 def _published_teacher(bench: Bench, cell: Cell, defense: Defense, released: Images) -> nn.Module:
     """The teacher where the defense read one; else a network trained alike on the release, as anybody could."""
     if defense.teacher_based:
-        return bench.repetition(cell.seed).teacher()
+        return bench.teacher(cell.seed)
     return bench.trained("network of the release", bench.suite.teacher, released, cell.seed)
 
 
@@ -218,6 +226,7 @@ STAGES: dict[str, Callable[[Bench, Cell], Outcome]] = {
     "visual": visual_stage,
     "utility": utility_stage,
     "oracle": oracle_stage,
+    "teacher": teacher_stage,
     "attack": attack_stage,
 }
 

@@ -1,28 +1,21 @@
-"""A run folder and the cache: where results lie, named by what they depend on."""
+"""What was computed once, by the hash of everything that it depends on, for all runs on this machine or cluster."""
 
-import copy
 import hashlib
 import json
+import logging
 import os
-import re
-import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from filelock import FileLock
+from safetensors.torch import load, save
+from torch import Tensor
 
 from benchmarks.suite import RequestProblems
-from reports.records import Record, append_record, read_records
-from synth.release_files import DESCRIPTION, load_release, save_release
-from synth.types import Images, Release
+from synth.types import Images
 
-
-def slug(spec: str) -> str:
-    """A file name for a spec: its harmless characters and a hash, so that no name leaves the folder or collides."""
-    plain = re.sub(r"[^A-Za-z0-9=.-]+", "-", spec)[:60].strip(".-")
-    return f"{plain}-{hashlib.sha256(spec.encode()).hexdigest()[:6]}"
+LOG = logging.getLogger("leakbench")
 
 
 def digest(*parts: object) -> str:
@@ -30,6 +23,7 @@ def digest(*parts: object) -> str:
     state = hashlib.sha256()
     for part in parts:
         if isinstance(part, Images):
+            state.update(json.dumps([list(part.pixels.shape), part.classes]).encode())
             state.update(part.pixels.contiguous().numpy().tobytes())
             state.update(part.labels.numpy().tobytes())
         else:
@@ -37,117 +31,107 @@ def digest(*parts: object) -> str:
     return state.hexdigest()[:24]
 
 
-class RunFolder:
-    """`run.json`, `records.jsonl`, `releases/`, and what only the judge reads.
+class Store:
+    """A cache that several processes and machines may share.
+
+    An entry's file is named after its key and the checksum of its content, written under another name and renamed, so
+    that an entry is whole or not there. A damaged one is said, deleted, and computed again.
 
     Args:
         root: the folder; made if missing.
+
+    Attributes:
+        made: the keys of what was put.
     """
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self.made: list[str] = []
 
-    @property
-    def records_file(self) -> Path:
-        """The append-only records."""
-        return self.root / "records.jsonl"
-
-    def open(self, description: dict[str, Any]) -> None:
-        """Start or resume a run.
-
-        Args:
-            description: the content of run.json; its ``identity`` decides whether this is the same run.
+    def prepare(self) -> None:
+        """Make the folder.
 
         Raises:
-            RequestProblems: the folder holds another run.
+            RequestProblems: it cannot be made, or not be written to.
         """
-        file = self.root / "run.json"
-        if file.is_file() and _identity(file) != description["identity"]:
-            raise RequestProblems([f"--out {self.root}: holds another run (other suite or data); give another folder"])
-        self.root.mkdir(parents=True, exist_ok=True)
-        _write_text(file, json.dumps(description, indent=1))
-
-    def records(self) -> dict[str, Record]:
-        """The last record of every cell, by id."""
-        return read_records(self.records_file)
-
-    def append(self, record: Record) -> None:
-        """Add a record."""
-        append_record(self.records_file, record)
-
-    def release_folder(self, spec: str, seed: int) -> Path:
-        """Where a release is published."""
-        return self.root / "releases" / f"{slug(spec)}-seed{seed}"
-
-    def _pairing(self, spec: str, seed: int) -> Path:
-        return self.root / "judge" / f"{slug(spec)}-seed{seed}.safetensors"
-
-    def gallery(self, cell_id: str) -> Path:
-        """Where the gallery of an attack's cell lies."""
-        return self.root / "galleries" / f"{cell_id}.png"
-
-    def save_release(self, release: Release, spec: str, seed: int, about: dict[str, Any]) -> None:
-        """Publish a release: written under a temporary name and renamed when complete."""
-        folder = self.release_folder(spec, seed)
-        part = folder.with_name(folder.name + ".part")
-        shutil.rmtree(part, ignore_errors=True)
-        published = save_release(release, part, about=about)
-        shutil.rmtree(folder, ignore_errors=True)
-        pairing = self._pairing(spec, seed)
-        pairing.unlink(missing_ok=True)
-        if published.source_index is not None:
-            pairing.parent.mkdir(exist_ok=True)
-            save_file({"source_index": published.source_index.contiguous()}, pairing)
-        part.rename(folder)
-
-    def has_release(self, spec: str, seed: int) -> bool:
-        """Whether a complete release lies there."""
-        return (self.release_folder(spec, seed) / DESCRIPTION).is_file()
-
-    def load_release(self, spec: str, seed: int) -> tuple[Release, Tensor | None]:
-        """The release as the world sees it, and beside it the judge's pairing."""
-        pairing = self._pairing(spec, seed)
-        source = load_file(pairing)["source_index"] if pairing.is_file() else None
-        return load_release(self.release_folder(spec, seed)), source
-
-
-class Cache:
-    """Trained networks by the hash of everything they depend on; damaged entries are recomputed.
-
-    Args:
-        root: the folder; made if missing.
-    """
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-
-    def load(self, key: str, network: nn.Module) -> bool:
-        """Load weights into a network; False where there are none, or they do not fit or are damaged."""
-        file = self.root / f"{key}.safetensors"
-        trial = copy.deepcopy(network)  # a failing load leaves what it has read
         try:
-            trial.load_state_dict(load_file(file))
-        except (FileNotFoundError, SafetensorError, RuntimeError):
-            return False
-        network.load_state_dict(trial.state_dict())
-        return True
+            self.root.mkdir(parents=True, exist_ok=True, mode=0o700)  # private images are among what is kept
+            (self.root / "locks").mkdir(exist_ok=True)
+        except OSError as error:
+            raise RequestProblems([f"--cache {self.root}: {error.strerror}; give a folder to write to"]) from error
+        if not os.access(self.root / "locks", os.W_OK):
+            raise RequestProblems([f"--cache {self.root}: cannot be written to; give another folder"])
 
-    def save(self, key: str, network: nn.Module) -> None:
-        """Store weights under a temporary name, then rename."""
-        self.root.mkdir(parents=True, exist_ok=True)
-        part = self.root / f"{key}.{os.getpid()}.part"
-        save_file({name: tensor.contiguous().cpu() for name, tensor in network.state_dict().items()}, part)
-        part.rename(self.root / f"{key}.safetensors")
+    @contextmanager
+    def held(self, key: str) -> Iterator[None]:
+        """Be the only one, of all processes, who works on an entry."""
+        self.prepare()
+        with FileLock(self.root / "locks" / key):
+            yield
+
+    def fetch(self, key: str) -> bytes | None:
+        """An entry, or None where there is none that is whole."""
+        for file in self._folder(key).glob(f"{key}.*"):
+            try:
+                content = file.read_bytes()
+            except FileNotFoundError:
+                continue  # another process found it damaged
+            if file.suffix == f".{_checksum(content)}":
+                return content
+            LOG.warning("%s: is damaged; it is computed again", file)
+            file.unlink(missing_ok=True)
+        return None
+
+    def has(self, key: str) -> bool:
+        """Whether there is an entry, without looking whether it is whole."""
+        return any(self._folder(key).glob(f"{key}.*"))
+
+    def put(self, key: str, content: bytes) -> None:
+        """Keep an entry, and remember that this object made it."""
+        folder = self._folder(key)
+        folder.mkdir(parents=True, exist_ok=True)
+        write_whole(folder / f"{key}.{_checksum(content)}", content)
+        self.made.append(key)
+
+    def once(self, key: str, compute: Callable[[], bytes]) -> bytes:
+        """An entry; where there is none it is computed, by one process while the others wait."""
+        found = self.fetch(key)
+        if found is not None:
+            return found
+        with self.held(key):
+            found = self.fetch(key)
+            if found is None:
+                found = compute()
+                self.put(key, found)
+        return found
+
+    def tensors(self, key: str, compute: Callable[[], Mapping[str, Tensor]]) -> dict[str, Tensor]:
+        """The same for tensors by name; what has just been computed is read back too, so that both are alike."""
+
+        def packed() -> bytes:
+            return bytes(save({name: tensor.detach().cpu().contiguous() for name, tensor in compute().items()}))
+
+        return dict(load(self.once(key, packed)))
+
+    def _folder(self, key: str) -> Path:
+        return self.root / key[-2:]
 
 
-def _identity(file: Path) -> object:
+def default_cache() -> Path:
+    """Where results are kept between runs: under XDG_CACHE_HOME."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "leakbench"
+
+
+def write_whole(file: Path, content: bytes) -> None:
+    """Write a file under another name and rename it; nothing is left where that fails."""
+    part = file.with_name(f".{file.name}.{os.getpid()}.part")
     try:
-        return json.loads(file.read_text(encoding="utf-8"))["identity"]
-    except (ValueError, TypeError, KeyError) as error:
-        raise RequestProblems([f"{file}: is damaged; delete it, or give another --out"]) from error
+        part.write_bytes(content)
+        part.replace(file)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
 
 
-def _write_text(file: Path, text: str) -> None:
-    part = file.with_suffix(file.suffix + ".part")
-    part.write_text(text, encoding="utf-8")
-    part.rename(file)
+def _checksum(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:16]

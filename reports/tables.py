@@ -19,10 +19,11 @@ def _utility(results: Results) -> Table:
         rows.append(tuple(row))
     heads = [student.replace(":", ", ") + " labels" for student in results.students]
     seeds = len({r.cell.seed for r in results.records})
-    oracle = [r.get("oracle.accuracy") for r in results.records if r.cell.task == "oracle"]
     notes = [f"Test accuracy in % on real images, 95 % interval; in brackets the ratio to identity. Seeds: {seeds}."]
-    if oracle and oracle[0]:
-        notes.append(f"The oracle that grades GAN attacks has a test accuracy of {show(oracle[0])} %.")
+    for who, does in (("oracle", "grades GAN attacks"), ("teacher", "defenses read")):
+        found = next((r.get(f"{who}.accuracy") for r in results.records if r.cell.task == who), None)
+        if found:
+            notes.append(f"The {who} that {does} has a test accuracy of {show(found)} %.")
     return Table(
         "T1", "Utility: students trained from scratch on the release", ("Defense", *heads), tuple(rows), tuple(notes)
     )

@@ -10,6 +10,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from attacks.gan.augmentation import augment
 from attacks.gan.generator import Generator
+from attacks.learner import Tensors, joined, part
 from synth.training import autocast, batches
 from synth.types import Images, generator, seeded
 
@@ -69,7 +70,7 @@ class PriorTraining:
     learning_rate: float = 1e-3
     average: float = 0.98
 
-    def learn(self, images: Images, *, seed: int, device: torch.device) -> Prior:
+    def train(self, images: Images, *, seed: int, device: torch.device) -> Prior:
         """Train on these images; their labels are not looked at."""
         rng = generator("prior", seed, device=device)
         made, judge = self._networks(images.side, seed, device)
@@ -87,6 +88,19 @@ class PriorTraining:
             average.update_parameters(made)
         made.load_state_dict(average.module.state_dict())
         return Prior(made.eval().requires_grad_(False), judge.eval().requires_grad_(False))
+
+    def learn(self, images: Images, *, seed: int, device: torch.device) -> Tensors:
+        """The weights of both networks, trained on these images."""
+        prior = self.train(images, seed=seed, device=device)
+        return joined({name: getattr(prior, name).state_dict() for name in ("generator", "discriminator")})
+
+    def recall(self, learned: Tensors, images: Images, *, device: torch.device) -> Prior:
+        """The prior of these weights."""
+        prior = Prior(*self._networks(images.side, 0, device))
+        for name in ("generator", "discriminator"):
+            getattr(prior, name).load_state_dict(part(learned, name))
+            getattr(prior, name).eval().requires_grad_(False)
+        return prior
 
     def _networks(self, side: int, seed: int, device: torch.device) -> tuple[Generator, Discriminator]:
         with seeded(seed):

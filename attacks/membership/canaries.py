@@ -64,7 +64,7 @@ class _Audit(Attack):
             return -torch.stack([nearest(pixels, made.pixels).squared_distance for pixels in shown]).amin(0).double()
         attacked = view.model()
         training = TeacherTraining(network=attacked.name, recipe=attacked.recipe)
-        student = training.learn(made, seed=derive_seed("student", seed), device=device)
+        student = training.train(made, seed=derive_seed("student", seed), device=device)
         return confidence(answers(student, canaries, flip=attacked.recipe.flip, device=device), canaries).mean(0)
 
 

@@ -129,4 +129,4 @@ class LiraPipeline(Lira):
             return view.rerun(images, public=public, seed=seed).images
 
         training = ShadowTraining(network=student.name, recipe=student.recipe, count=self.shadows)
-        return training.learn(candidates, seed=seed, device=device, released=released)
+        return training.train(candidates, seed=seed, device=device, released=released)

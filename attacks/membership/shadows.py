@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from attacks.learner import Tensors, joined, part
 from attacks.membership.teacher import TeacherTraining
 from synth.training import Recipe, predict
 from synth.types import Images, derive_seed, generator
@@ -55,7 +56,7 @@ class ShadowTraining:
     recipe: Recipe
     count: int
 
-    def learn(
+    def train(
         self, images: Images, *, seed: int, device: torch.device, released: Callable[..., Images] | None = None
     ) -> Shadows:
         """Train them.
@@ -70,9 +71,22 @@ class ShadowTraining:
         inside, networks = halves(self.count, len(images), seed), []
         for index, who in enumerate(inside):
             own, half = derive_seed("shadow", seed, index), images.take(who.nonzero().squeeze(1))
-            networks.append(training.learn(released(half, seed=own) if released else half, seed=own, device=device))
+            networks.append(training.train(released(half, seed=own) if released else half, seed=own, device=device))
         said = [answers(network, images, flip=self.recipe.flip, device=device) for network in networks]
         return Shadows(tuple(networks), inside, torch.stack(said))
+
+    def learn(self, images: Images, *, seed: int, device: torch.device) -> Tensors:
+        """Weights, sets and answers of shadows that are trained on halves of these images themselves."""
+        shadows = self.train(images, seed=seed, device=device)
+        weights = {str(index): network.state_dict() for index, network in enumerate(shadows.networks)}
+        return joined(weights) | {"inside": shadows.inside, "answers": shadows.answers}
+
+    def recall(self, learned: Tensors, images: Images, *, device: torch.device) -> Shadows:
+        """The shadows of these weights."""
+        training = TeacherTraining(network=self.network, recipe=self.recipe)
+        weights = [part(learned, str(index)) for index in range(self.count)]
+        networks = tuple(training.recall(own, images, device=device) for own in weights)
+        return Shadows(networks, learned["inside"], learned["answers"])
 
 
 def check_count(name: str, count: int, *, least: int = 2) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from attacks.learner import Tensors
 from synth.networks import build
 from synth.training import Recipe, train
 from synth.types import Images, derive_seed
@@ -24,8 +25,18 @@ class TeacherTraining:
     recipe: Recipe
     number: int = 0
 
-    def learn(self, images: Images, *, seed: int, device: torch.device) -> nn.Module:
+    def train(self, images: Images, *, seed: int, device: torch.device) -> nn.Module:
         """Train it on these images."""
         seed = derive_seed("teacher", self.number, seed)
         network = build(self.network, classes=len(images.classes), side=images.side, seed=seed)
         return train(network, images, self.recipe, seed=seed, device=device)
+
+    def learn(self, images: Images, *, seed: int, device: torch.device) -> Tensors:
+        """Its weights, trained on these images."""
+        return self.train(images, seed=seed, device=device).state_dict()
+
+    def recall(self, learned: Tensors, images: Images, *, device: torch.device) -> nn.Module:
+        """The network of these weights."""
+        network = build(self.network, classes=len(images.classes), side=images.side, seed=0)
+        network.load_state_dict(learned)
+        return network.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload,no-any-return]

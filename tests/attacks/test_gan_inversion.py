@@ -78,7 +78,7 @@ def test_the_prior_converges_and_does_not_collapse(prior, digits, oracle, cpu):
         return penultimate(oracle, pixels, device=cpu).double().numpy()
 
     real = penultimate(oracle, digits.auxiliary.pixels, device=cpu).double().numpy()
-    untrained = PriorTraining(steps=1, width=64).learn(digits.auxiliary, seed=5, device=cpu).generator
+    untrained = PriorTraining(steps=1, width=64).train(digits.auxiliary, seed=5, device=cpu).generator
     precision, recall = precision_recall(shown(prior.generator), real)
     assert precision > 0.5
     assert recall > 0.1
@@ -93,7 +93,10 @@ def test_the_same_is_learned_once(scenario):
     class Counting:
         def learn(self, images, *, seed, device):
             counted.append(seed)
-            return torch.zeros(1)
+            return {"found": torch.zeros(1)}
+
+        def recall(self, learned, images, *, device):
+            return learned["found"]
 
     view = scenario.view(GanInversion(), "gan-inversion")
     view.learned(Counting()).add_(1)

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from attacks.registry import attacks
-from benchmarks import cli, suite
+from benchmarks import cli, exits, suite
 from synth.registry import defenses
 
 TINY = """
@@ -60,11 +60,13 @@ def suites(tmp_path, monkeypatch):
 
 
 def call(*arguments):
-    return cli.guarded(lambda: cli.app(list(map(str, arguments)), standalone_mode=False))
+    return exits.guarded(lambda: cli.app(list(map(str, arguments)), standalone_mode=False))
 
 
-def run_tiny(tmp_path, *more, out="run"):
-    return call("run", "tiny", "--out", tmp_path / out, "--cache", tmp_path / "cache", "--device", "cpu", *more)
+def run_tiny(tmp_path, *more, out="run", cache="cache"):
+    places = ("--out", tmp_path / out, "--cache", tmp_path / cache)
+    processes = () if {"--executor", "--processes"} & set(more) else ("--processes", 1)
+    return call("run", "tiny", *places, "--device", "cpu", *processes, *more)
 
 
 @pytest.fixture

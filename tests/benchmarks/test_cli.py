@@ -5,11 +5,10 @@ import shutil
 import signal
 
 import pytest
-import torch
 from PIL import Image
 
 from benchmarks import suite
-from benchmarks.runner import plan
+from benchmarks.graph import plan
 from reports.records import read_records
 from tests.benchmarks.conftest import call, run_tiny
 
@@ -19,7 +18,7 @@ def test_end_to_end_and_resume(suites, tmp_path, capsys):
     folder = tmp_path / "run"
     records = read_records(folder / "records.jsonl")
     assert {r.status for r in records.values()} == {"ok"}
-    assert len(records) == len(plan(suite.load_suite("tiny")).cells) == 1 + 3 * (1 + 1 + 2 + 13) + 2
+    assert len(records) == len(plan(suite.load_suite("tiny")).cells) == 2 + 3 * (1 + 1 + 2 + 13) + 2
     assert (folder / "report.pdf").read_bytes().startswith(b"%PDF")
     assert {f.name for f in (folder / "tables").iterdir()} >= {
         "T1.csv",
@@ -69,19 +68,19 @@ def test_a_failing_cell_is_a_record_and_status_1(suites, tmp_path, monkeypatch, 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_an_interrupt_keeps_what_is_done(number, status, suites, tmp_path, monkeypatch, capsys):
-    from benchmarks import cli, stages
+    from benchmarks import exits, stages
 
     def interrupted(bench, cell):
         signal.raise_signal(number)
 
-    before = signal.signal(signal.SIGTERM, cli.terminate)
+    before = signal.signal(signal.SIGTERM, exits.terminate)
     monkeypatch.setitem(stages.STAGES, "visual", interrupted)
     try:
         assert run_tiny(tmp_path) == status
     finally:
         signal.signal(signal.SIGTERM, before)
     assert "same command resumes" in capsys.readouterr().err
-    assert len(read_records(tmp_path / "run" / "records.jsonl")) == 2
+    assert len(read_records(tmp_path / "run" / "records.jsonl")) == 3
 
 
 @pytest.mark.parametrize(
@@ -199,26 +198,8 @@ def test_list_and_doctor(capsys):
     assert "torch" in capsys.readouterr().out
 
 
-def test_a_damaged_cache_entry_is_recomputed(tmp_path):
-    from benchmarks.store import Cache
-    from synth.networks import build
-
-    cache, network = Cache(tmp_path), build("lenet", classes=2, side=32, seed=0)
-    assert not cache.load("k", network)
-    cache.save("k", network)
-    twin = build("lenet", classes=2, side=32, seed=1)
-    assert cache.load("k", twin)
-    assert all(torch.equal(a, b) for a, b in zip(network.parameters(), twin.parameters(), strict=True))
-    (tmp_path / "k.safetensors").write_bytes(b"half")
-    assert not cache.load("k", twin)
-    other = build("lenet", classes=3, side=32, seed=2)  # another architecture under the same name: it fits in part
-    cache.save("k", other)
-    assert not cache.load("k", twin)
-    assert all(torch.equal(a, b) for a, b in zip(network.parameters(), twin.parameters(), strict=True))
-
-
 def test_names_never_leave_the_run_folder():
-    from benchmarks.store import slug
+    from benchmarks.run_folder import slug
 
     for spec in ("../../etc/passwd", "a/b", "..", "", "x" * 500, "é\n"):
         assert "/" not in slug(spec)

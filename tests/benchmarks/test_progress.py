@@ -3,17 +3,17 @@ import io
 import pytest
 from rich.console import Console
 
+from benchmarks.graph import Plan
 from benchmarks.progress import Live
-from benchmarks.runner import Plan
-from reports.records import Cell, Record, append_record
+from reports.records import Cell, Record
 
 
 @pytest.mark.parametrize("terminal", [True, False])
-def test_progress_shows_cells_and_what_was_done_before(terminal, tmp_path):
+def test_progress_shows_cells_and_what_was_done_before(terminal):
     cells = tuple(Cell(suite="s", dataset="d", defense=f"blur:[{i}]", task="release") for i in range(3))
-    append_record(tmp_path / "records.jsonl", Record(cell=cells[0], status="ok"))
     console = Console(file=io.StringIO(), force_terminal=terminal, width=120, markup=False, highlight=False)
-    with Live(console, Plan(cells), tmp_path) as live:
+    with Live(console) as live:
+        live.began(Plan(cells, {}), list(cells[1:]), 1)
         live.started(cells[1])
         live.advanced(1, 2)
         live.finished(Record(cell=cells[1], status="ok", seconds=1.0))

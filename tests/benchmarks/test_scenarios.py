@@ -3,7 +3,7 @@
 import pytest
 
 from benchmarks import suite
-from benchmarks.runner import plan
+from benchmarks.graph import plan
 from reports.records import read_records
 from reports.verdicts import Results
 from tests.benchmarks.conftest import TINY, call, run_tiny

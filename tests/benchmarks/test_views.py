@@ -4,11 +4,13 @@ import pytest
 
 from attacks.registry import attacks
 from benchmarks.bench import Bench
-from benchmarks.runner import plan, run_cell
+from benchmarks.graph import plan
+from benchmarks.run_folder import RunFolder
 from benchmarks.stages import scenario_for
-from benchmarks.store import Cache, RunFolder
+from benchmarks.store import Store
 from benchmarks.suite import Training, load_suite, parse
-from synth.datasets import open_pool
+from benchmarks.work import run_cell
+from synth.datasets import open_pool, split
 from synth.training import Recipe
 from tests.attacks.test_view import pictures, reachable, shown_on_purpose
 
@@ -19,8 +21,8 @@ def bench(tmp_path_factory, cpu):
     suite = load_suite("quick", defenses=("disjoint",), attacks=tuple(attacks.names()))
     oracle = Training(network="lenet", recipe=Recipe(steps=1))
     suite = suite.model_copy(update={"teacher": oracle})
-    pool = open_pool("digits", None, None)
-    made = Bench(suite, pool, RunFolder(folder), Cache(folder / "cache"), cpu, lambda done, total: None)
+    parts = split(open_pool("digits", None, None), suite.sizes, seed=0)
+    made = Bench(suite, [parts].__getitem__, RunFolder(folder), Store(folder / "cache"), cpu, lambda done, total: None)
     made.folder.open({"identity": {}})
     release = next(cell for cell in plan(suite).cells if cell.task == "release")
     assert run_cell(made, release).status == "ok"

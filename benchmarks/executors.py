@@ -1,0 +1,159 @@
+"""Where cells are computed: in this process, in several on this machine, or on a Ray cluster (`ray_executor`)."""
+
+import ctypes
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import replace
+from multiprocessing import get_context
+from typing import Any, Protocol
+
+import psutil
+import torch
+from pebble import ProcessExpired, ProcessPool
+
+from benchmarks import plugins
+from benchmarks.bench import Bench
+from benchmarks.environment import keep_freed_memory
+from benchmarks.work import Workplace, run_cell, torch_threads
+from reports.records import Cell, Record
+
+
+class WorkerDied(RuntimeError):
+    """The process that worked on a cell is gone: killed, out of memory, or its machine was lost."""
+
+
+class Executor(Protocol):
+    """Somewhere to compute cells.
+
+    Args:
+        slots: cells that it takes at a time.
+    """
+
+    slots: int
+
+    def submit(self, cell: Cell, needs: Sequence[Cell]) -> "Future[Record]":
+        """Begin a cell whose needs are all done; the future may raise :class:`WorkerDied`."""
+
+    def close(self) -> None:
+        """Stop whatever is under way."""
+
+
+class InProcess:
+    """One cell after another, in this process.
+
+    Args:
+        workplace: what to work with.
+        progress: called with (done, total) of whatever is under way.
+    """
+
+    slots = 1
+
+    def __init__(self, workplace: Workplace, progress: Callable[[int, int], None]) -> None:
+        self.threads = workplace.threads
+        self.bench = workplace.bench(progress)
+
+    def submit(self, cell: Cell, needs: Sequence[Cell]) -> "Future[Record]":
+        """Compute a cell now."""
+        found: Future[Record] = Future()
+        with torch_threads(self.threads):
+            found.set_result(run_cell(self.bench, cell))
+        return found
+
+    def close(self) -> None:
+        """Nothing is under way between two calls."""
+
+
+class Processes:
+    """Several processes on this machine, each with its own torch threads, and its own GPU where there are any.
+
+    Args:
+        workplace: what to work with; its tensors are shared, not copied.
+        processes: how many.
+    """
+
+    def __init__(self, workplace: Workplace, processes: int) -> None:
+        self.slots = processes
+        context = get_context("spawn")  # a forked process would inherit the locks of torch's threads
+        self.pool = ProcessPool(
+            processes, context=context, initializer=begin_worker, initargs=(workplace, context.Value("i", 0))
+        )
+
+    def submit(self, cell: Cell, needs: Sequence[Cell]) -> "Future[Record]":
+        """Hand a cell to the next free process."""
+        found: Future[Record] = Future()
+
+        def hand_over(done: "Future[Record]") -> None:
+            error = done.exception() if not done.cancelled() else None
+            if isinstance(error, ProcessExpired):
+                found.set_exception(WorkerDied(f"the process that worked on it died (exit code {error.exitcode})"))
+            elif error is not None:
+                found.set_exception(error)
+            elif not done.cancelled():
+                found.set_result(done.result())
+
+        self.pool.schedule(work_here, args=[cell]).add_done_callback(hand_over)
+        return found
+
+    def close(self) -> None:
+        """Kill the processes."""
+        self.pool.stop()  # type: ignore[no-untyped-call]
+        self.pool.join()
+
+
+worker: list[Bench] = []
+"""What this process works with, once it has been made ready."""
+
+
+def begin_worker(workplace: Workplace, started: Any = None) -> None:
+    """Make a new process ready: its plug-ins, its threads, its device."""
+    die_with_parent()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process of a terminal; the first one decides
+    keep_freed_memory()
+    torch.set_num_threads(workplace.threads)
+    plugins.installed()
+    plugins.load(workplace.plugins)
+    if workplace.device == "cuda" and started is not None:
+        with started.get_lock():
+            workplace = replace(workplace, device=f"cuda:{started.value % torch.cuda.device_count()}")
+            started.value += 1
+    worker[:] = [workplace.bench()]
+
+
+def work_here(cell: Cell) -> Record:
+    """Compute a cell in a process that has been made ready."""
+    return run_cell(worker[0], cell)
+
+
+def die_with_parent() -> None:
+    """Have Linux kill this process when the run is killed, so that no orphan goes on computing."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+
+
+def default_threads(device: str) -> int:
+    """Threads of torch in each process: by the machine alone, so that figures do not depend on the processes.
+
+    Independent cells use cores better than the threads of one cell do, up to eight cells at a time.
+    """
+    cores = _cores()
+    return max(1, cores // torch.cuda.device_count()) if device == "cuda" else max(1, cores // 8)
+
+
+def default_processes(workplace: Workplace) -> int:
+    """How many processes the cores, the memory and the GPUs of this machine allow."""
+    device = torch.device(workplace.device).type
+    if device == "cuda":
+        return torch.cuda.device_count()
+    fit = psutil.virtual_memory().available // memory_of_a_process(workplace.image_bytes)
+    return int(max(1, min(_cores() // workplace.threads, fit)))
+
+
+def memory_of_a_process(images: int) -> int:
+    """Bytes for so many bytes of images: 1.3 GiB were measured for `quick`, 2.2 GiB for `cifar10-cpu` (140 MB)."""
+    return int(1.3 * 2**30 + 7 * images)
+
+
+def _cores() -> int:
+    return len(psutil.Process().cpu_affinity()) if sys.platform == "linux" else psutil.cpu_count() or 1

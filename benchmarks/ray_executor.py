@@ -1,0 +1,128 @@
+"""Cells on a Ray cluster: an existing one by its address, or one on this machine (extra ``[ray]``)."""
+
+import tempfile
+import uuid
+from collections.abc import Sequence
+from concurrent.futures import Future
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from benchmarks.executors import WorkerDied, begin_worker, memory_of_a_process, work_here, worker
+from benchmarks.run_folder import RunFolder
+from benchmarks.store import Store, default_cache
+from benchmarks.suite import RequestProblems
+from benchmarks.work import Workplace
+from reports.records import Cell, Record
+
+Parcel = tuple[bytes, dict[str, bytes]]
+"""What a cell left behind, packed, and the networks that it made, as they are stored."""
+
+CELLS_PER_GPU = 4
+"""Networks for images of 32 pixels fill a quarter of a card at most."""
+
+
+class OnRay:
+    """Every cell is a Ray task with its cores, its memory and its part of a GPU; Ray decides where it runs.
+
+    What a task leaves behind comes back through Ray's object store, and so do the releases that it reads. Where the
+    nodes see the cache folder of the run they share it; elsewhere each has its own, and networks that a cell reads come
+    with it. A cell that is lost with its worker or its node raises :class:`benchmarks.executors.WorkerDied`.
+
+    Args:
+        workplace: what to work with; the images travel once to each node.
+        address: of a cluster; None starts one on this machine.
+        shared: False has nodes not even look whether they see the cache folder.
+
+    Raises:
+        RequestProblems: ray is not installed, or there is no such cluster.
+    """
+
+    slots = 10_000
+
+    def __init__(self, workplace: Workplace, address: str | None = None, *, shared: bool = True) -> None:
+        self.ray = _connected(address)
+        self.folder, self.store = RunFolder(workplace.out), Store(workplace.cache)
+        self.left_behind: dict[str, Any] = {}
+        self.token = workplace.cache / f"token-{uuid.uuid4().hex}" if shared else None
+        if self.token is not None:
+            self.token.touch()
+        far = replace(workplace, device=workplace.device.partition(":")[0])
+        self.run, self.workplace = uuid.uuid4().hex, self.ray.put(far)
+        gpus = 1 / CELLS_PER_GPU if far.device == "cuda" else 0
+        memory = memory_of_a_process(workplace.image_bytes)
+        task = self.ray.remote(num_cpus=workplace.threads, num_gpus=gpus, memory=memory, max_retries=0)
+        self.task = task(work_far)
+
+    def submit(self, cell: Cell, needs: Sequence[Cell]) -> "Future[Record]":
+        """Begin a cell whose needs are all done."""
+        found: Future[Record] = Future()
+        parcels = [self._left_behind(need, {}) for need in needs]
+        reference = self.task.remote(self.run, self.workplace, cell, self.token, *parcels)
+
+        def hand_over(done: "Future[Parcel]") -> None:
+            try:
+                packed, networks = done.result()
+                record = self.folder.unpack(packed)
+                assert record is not None
+                for key, content in networks.items():
+                    self.store.put(key, content)
+                self._left_behind(cell, networks)
+                found.set_result(record)
+            except self.ray.exceptions.RayTaskError as error:
+                found.set_exception(error.cause)
+            except self.ray.exceptions.RayError as error:
+                found.set_exception(WorkerDied(f"its worker or node was lost ({type(error).__name__})"))
+            except Exception as error:  # noqa: BLE001 - it belongs to whoever waits for the future
+                found.set_exception(error)
+
+        reference.future().add_done_callback(hand_over)
+        return found
+
+    def _left_behind(self, cell: Cell, networks: dict[str, bytes]) -> Any:
+        """What a cell left behind, owned by this process: a lost node takes nothing with it."""
+        if cell.id not in self.left_behind:
+            self.left_behind[cell.id] = self.ray.put((self.folder.pack(cell), networks))
+        return self.left_behind[cell.id]
+
+    def close(self) -> None:
+        """Leave the cluster; what is under way there is given up."""
+        if self.token is not None:
+            self.token.unlink(missing_ok=True)
+        self.ray.shutdown()
+
+
+_run: list[str] = []
+
+
+def work_far(run: str, workplace: Workplace, cell: Cell, token: Path | None, *parcels: Parcel) -> Parcel:
+    """Compute a cell on a node of a cluster, and pack what it leaves behind."""
+    shared = token is not None and token.exists()
+    with tempfile.TemporaryDirectory(prefix="leakbench-") as folder:
+        if _run != [run]:
+            _run[:] = [run]
+            begin_worker(replace(workplace, cache=workplace.cache if shared else default_cache()))
+        bench = worker[0]
+        bench.folder.root = Path(folder)
+        for packed, networks in parcels:
+            bench.folder.unpack(packed)
+            for key, content in networks.items():
+                if not bench.store.has(key):
+                    bench.store.put(key, content)
+        bench.store.made.clear()
+        record = work_here(cell)
+        made = [] if shared else [key for key in bench.store.made if key.startswith("network-")]
+        return bench.folder.pack(cell, record), {key: bench.store.fetch(key) or b"" for key in made}
+
+
+def _connected(address: str | None) -> Any:
+    try:
+        import ray
+    except ImportError as error:
+        raise RequestProblems(["--executor ray: ray is not installed; pip install 'leakbench[ray]'"]) from error
+    try:
+        ray.init(address=address, ignore_reinit_error=True, log_to_driver=False, logging_level="error")
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise RequestProblems([f"--address {address}: there is no Ray cluster to connect to: {reason}"]) from error
+    return ray

@@ -1,0 +1,188 @@
+"""The work on one cell, wherever it is done: a function of the workplace and the cell."""
+
+import errno
+import tempfile
+import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import torch
+
+from attacks.registry import attacks
+from benchmarks.bench import Bench
+from benchmarks.environment import environment, is_ours, peak_memory, result_key
+from benchmarks.run_folder import RunFolder
+from benchmarks.stages import STAGES, Outcome
+from benchmarks.store import Store
+from benchmarks.suite import Suite, parse
+from reports.records import Cell, Record
+from synth.registry import defenses
+from synth.types import Split
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+"""No space is left: every cell after this one would fail alike."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workplace:
+    """What a process needs in order to work on the cells of a run; it can be sent to another one.
+
+    Args:
+        suite: the grid.
+        splits: the parts of the dataset, by seed.
+        out: the run folder.
+        cache: of the store.
+        device: ``cpu``, or a CUDA device.
+        threads: of torch, on a CPU; the last bits of figures depend on them.
+        plugins: files and modules to import.
+    """
+
+    suite: Suite
+    splits: tuple[Split, ...]
+    out: Path
+    cache: Path
+    device: str
+    threads: int
+    plugins: tuple[str, ...] = ()
+
+    @property
+    def image_bytes(self) -> int:
+        """Of one seed's images."""
+        return sum(part.pixels.numel() for part in vars(self.splits[0]).values())
+
+    def bench(self, progress: Callable[[int, int], None] = lambda done, total: None) -> Bench:
+        """What the stages share in this process."""
+        return Bench(
+            self.suite,
+            self.splits.__getitem__,
+            RunFolder(self.out),
+            Store(self.cache),
+            torch.device(self.device),
+            progress,
+        )
+
+
+@contextmanager
+def torch_threads(count: int) -> Iterator[None]:
+    """Compute with so many threads, and with as many as before afterwards."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def run_cell(bench: Bench, cell: Cell) -> Record:
+    """Compute one cell, or take it from the store; whatever goes wrong becomes its record.
+
+    Raises:
+        OSError: the disk is full.
+    """
+    if _reads_release(cell) and not bench.folder.has_release(cell.defense, cell.seed):
+        return failed(cell, "the release that this cell reads was not made; see its own record")
+    key = cell_key(bench, cell)
+    if key is None:
+        return measure(bench, cell)
+    found = bench.store.fetch(key)
+    if found is None:
+        with bench.store.held(key):
+            found = bench.store.fetch(key)
+            if found is None:
+                record = measure(bench, cell)
+                if record.status == "ok":
+                    bench.store.put(key, bench.folder.pack(cell, record))
+                return record
+    kept = bench.folder.unpack(found)
+    assert kept is not None
+    return replace(kept, cell=cell)
+
+
+def cell_key(bench: Bench, cell: Cell) -> str | None:
+    """What a cell's result is stored under; None for plug-ins, whose code may change unnoticed."""
+    methods: list[type] = [type(parse(cell.defense, defenses))] if cell.defense else []
+    methods += [type(parse(cell.method, attacks))] if cell.task == "attack" else []
+    if not all(map(is_ours, methods)):
+        return None
+    reads = [bench.release_digest(cell.defense, cell.seed)] if _reads_release(cell) else []
+    packages = ("synth", "metrics", "attacks", "benchmarks")
+    return result_key(cell.task, packages, bench.device, cell.id, bench.data_digest(cell.seed), *reads)
+
+
+def _reads_release(cell: Cell) -> bool:
+    return cell.task not in ("oracle", "teacher", "release")
+
+
+def stored(workplace: Workplace, cells: Sequence[Cell]) -> int:
+    """How many of a run's cells would be taken from the store."""
+    with tempfile.TemporaryDirectory() as folder, torch_threads(workplace.threads):
+        bench, count = replace(workplace, out=Path(folder)).bench(), 0
+        for cell in cells:
+            there = not _reads_release(cell) or bench.folder.has_release(cell.defense, cell.seed)
+            key = cell_key(bench, cell) if there else None
+            found = None if key is None else bench.store.fetch(key)
+            count += found is not None
+            if found is not None and cell.task == "release":
+                bench.folder.unpack(found)
+        return count
+
+
+def measure(bench: Bench, cell: Cell) -> Record:
+    """Compute one cell.
+
+    Raises:
+        OSError: the disk is full.
+    """
+    if bench.device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+    reason, outcome, start = "", Outcome(()), time.perf_counter()
+    try:
+        outcome = STAGES[cell.task](bench, cell)
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in FULL:
+            raise
+        reason = f"{type(error).__name__}: {error}\n{traceback.format_exc()}"
+    return _recorded(
+        cell,
+        outcome,
+        reason=reason,
+        seconds=round(time.perf_counter() - start, 3),
+        peak_memory=peak_memory(bench.device),
+        environment=environment(bench.device.type) | {"threads": str(torch.get_num_threads())},
+    )
+
+
+def _recorded(
+    cell: Cell,
+    outcome: Outcome | None = None,
+    *,
+    reason: str = "",
+    seconds: float = 0.0,
+    peak_memory: int = 0,
+    environment: dict[str, str] | None = None,
+) -> Record:
+    found = outcome or Outcome(())
+    claim = parse(cell.defense, defenses).claim if cell.defense else None
+    attack = parse(cell.method, attacks) if cell.task == "attack" else None
+    family = {"family": attack.family, "goal": attack.goal} if attack else {}
+    return Record(
+        cell=cell,
+        status="failed" if reason else "ok",
+        reason=reason,
+        measurements=found.measurements,
+        absent=found.absent,
+        conditions=family | found.conditions,
+        roc=found.roc,
+        claim=asdict(claim) if claim else {},
+        seconds=seconds,
+        peak_memory=peak_memory,
+        environment=environment or {},
+    )
+
+
+def failed(cell: Cell, reason: str) -> Record:
+    """The record of a cell that nobody could finish."""
+    return _recorded(cell, reason=reason)
