@@ -88,8 +88,9 @@ class Store:
 
     def put(self, key: str, content: bytes) -> None:
         """Keep an entry, and remember that this object made it."""
+        self.prepare()
         folder = self._folder(key)
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(exist_ok=True)
         write_whole(folder / f"{key}.{_checksum(content)}", content)
         self.made.append(key)
 

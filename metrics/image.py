@@ -6,6 +6,8 @@ import piq
 import torch
 from torch import Tensor
 
+from metrics.chunks import in_chunks
+
 PSNR_CAP = 80.0
 """dB. piq adds 1e-8 to the mean squared error, so an exact copy scores 80 dB and no batch becomes infinite."""
 
@@ -33,7 +35,7 @@ def _chunked(metric: Callable[[Tensor, Tensor], Tensor], x: Tensor, y: Tensor, s
     _check(x, y)
     if not len(x):
         return x.new_zeros(0)
-    return torch.cat([metric(a.float(), b.float()) for a, b in zip(x.split(size), y.split(size), strict=True)])
+    return torch.cat(in_chunks(lambda index: metric(x[index].float(), y[index].float()), len(x), size))
 
 
 def psnr(x: Tensor, y: Tensor) -> Tensor:

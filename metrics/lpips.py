@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 from torchvision.models import AlexNet_Weights
 
+from metrics.chunks import in_chunks
+
 
 def backbone_file() -> Path:
     """Where torchvision keeps AlexNet's ImageNet weights: under TORCH_HOME, in hub/checkpoints."""
@@ -59,5 +61,10 @@ def lpips_distance(x: Tensor, y: Tensor, *, chunk: int = 256) -> Tensor:
     if (reason := unavailable()) is not None:
         raise FileNotFoundError(reason)
     network = _network(backbone_file(), str(x.device))
-    parts = [network(a.float() * 2 - 1, b.float() * 2 - 1) for a, b in zip(x.split(chunk), y.split(chunk), strict=True)]
-    return torch.cat(parts).flatten() if parts else x.new_zeros(0)
+    if not len(x):
+        return x.new_zeros(0)
+
+    def distances(index: Tensor) -> Tensor:
+        return network(x[index].float() * 2 - 1, y[index].float() * 2 - 1).flatten()  # type: ignore[no-any-return]
+
+    return torch.cat(in_chunks(distances, len(x), chunk))

@@ -5,6 +5,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from metrics.chunks import in_chunks
+
 
 class Neighbours(NamedTuple):
     """The nearest candidate of each query: position and squared distance in 0..255 units, both (Q,)."""
@@ -61,15 +63,18 @@ def nearest(
     masked = query_labels is not None and candidate_labels is not None
     if masked and not torch.isin(query_labels, candidate_labels).all():  # type: ignore[arg-type]
         raise ValueError("a query has a label that no candidate has")
-    indices, distances = [x.new_zeros(0, dtype=torch.long)], [x.new_zeros(0, dtype=torch.long)]
-    for start in range(0, len(x), tile):
-        part = x[start : start + tile]
-        mask = query_labels[start : start + tile, None] == candidate_labels[None] if masked else None  # type: ignore[index]
+    if not len(x):
+        return Neighbours(x.new_zeros(0, dtype=torch.long), x.new_zeros(0, dtype=torch.long))
+
+    def closest(index: Tensor) -> tuple[Tensor, Tensor]:
+        part = x[index]
+        mask = query_labels[index, None] == candidate_labels[None] if masked else None  # type: ignore[index]
         short = _shortlist(part, y, mask, min(8, len(y)))
         exact = torch.stack([(part.int() - y[column].int()).square().sum(1) for column in short.T], dim=1)
         if mask is not None:
             exact = exact.masked_fill(~mask.gather(1, short), torch.iinfo(exact.dtype).max)
         best = exact.argmin(1, keepdim=True)
-        indices.append(short.gather(1, best).squeeze(1))
-        distances.append(exact.gather(1, best).squeeze(1))
-    return Neighbours(torch.cat(indices), torch.cat(distances))
+        return short.gather(1, best).squeeze(1), exact.gather(1, best).squeeze(1)
+
+    found = in_chunks(closest, len(x), tile)
+    return Neighbours(*(torch.cat(column) for column in zip(*found, strict=True)))

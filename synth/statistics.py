@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from metrics.chunks import in_chunks
 from synth.training import autocast
 
 Moments = list[tuple[Tensor, Tensor]]
@@ -69,15 +70,16 @@ def image_moments(network: nn.Module, pixels: Tensor, *, device: torch.device, c
         ValueError: the network has no batch-norm layer.
     """
     network = network.to(device).eval()
-    rows = []
-    for part in pixels.split(chunk):
-        batch = part.to(device).to(memory_format=torch.channels_last).float().div_(255)
+
+    def of(index: Tensor) -> Tensor:
+        batch = pixels[index].to(device).to(memory_format=torch.channels_last).float().div_(255)
         with recorded_moments(network) as moments, autocast(device):
             network(batch)
         if not moments:
             raise ValueError("this network has no batch-norm layers, so images have no statistics in it")
-        rows.append(torch.stack([torch.cat(kind, 1) for kind in zip(*moments, strict=True)], 1).double().cpu())
-    return torch.cat(rows)
+        return torch.stack([torch.cat(kind, 1) for kind in zip(*moments, strict=True)], 1).double().cpu()
+
+    return torch.cat(in_chunks(of, len(pixels), chunk))
 
 
 def means_and_variances(moments: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, kl_div, log_softmax, pad, softmax
 
+from metrics.chunks import in_chunks
 from synth.types import Images, derive_seed, generator, seeded
 
 Penalty = Callable[[nn.Module], Tensor]
@@ -200,12 +201,13 @@ def train(
 def predict(network: nn.Module, pixels: Tensor, *, device: torch.device, chunk: int = 512) -> Tensor:
     """Logits (N, K) as float32 on the CPU of a network in evaluation mode, for uint8 images (N, C, H, W)."""
     network.eval()
-    parts = []
-    for part in pixels.split(chunk):
-        batch = part.to(device).to(memory_format=torch.channels_last).float().div_(255)
+
+    def logits(index: Tensor) -> Tensor:
+        batch = pixels[index].to(device).to(memory_format=torch.channels_last).float().div_(255)
         with autocast(device):
-            parts.append(network(batch).float().cpu())
-    return torch.cat(parts)
+            return network(batch).float().cpu()  # type: ignore[no-any-return]
+
+    return torch.cat(in_chunks(logits, len(pixels), chunk))
 
 
 def penultimate(network: nn.Module, pixels: Tensor, *, device: torch.device) -> Tensor:

@@ -18,6 +18,7 @@ from attacks.gradient.updates import client_updates
 from attacks.guess import Reconstructions
 from attacks.registry import Attack
 from attacks.view import Access, SharedGradients, View
+from metrics.chunks import in_chunks
 from synth.networks import MEAN, STD
 from synth.training import has_bf16
 from synth.types import generator
@@ -100,9 +101,12 @@ class GradientMatching(Attack):
         start = torch.randn(shape, generator=rng, device=device)
         logits = torch.randn((*shape[:2], shared.classes), generator=rng, device=device)
         rows = torch.arange(clients, device=device).repeat_interleave(self.restarts)
-        size = self.restarts * chunk(shared, self.restarts, device)
-        parts = zip(rows.split(size), start.split(size), logits.split(size), strict=True)
-        searches = [_Search(self, shared, labels.to(device), row, x, y, rng).run() for row, x, y in parts]
+
+        def search(index: Tensor) -> _Search:
+            at = (index[:, None] * self.restarts + torch.arange(self.restarts)).flatten().to(device)
+            return _Search(self, shared, labels.to(device), rows[at], start[at], logits[at], rng).run()
+
+        searches = in_chunks(search, clients, chunk(shared, self.restarts, device))
         pixels, found = (torch.cat(column) for column in zip(*((s.pixels, s.labels) for s in searches), strict=True))
         done = sum(s.steps for s in searches) / (self.iterations * len(rows))
         return Reconstructions(

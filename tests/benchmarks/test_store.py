@@ -27,7 +27,6 @@ def test_what_was_computed_is_not_computed_again(tmp_path):
     first = Store(tmp_path).tensors("network-x", lambda: WEIGHTS)
     again = Store(tmp_path).tensors("network-x", refuse)
     assert all(torch.equal(first[name], again[name]) and torch.equal(first[name], WEIGHTS[name]) for name in WEIGHTS)
-    assert (tmp_path.stat().st_mode & 0o077) == (tmp_path.stat().st_mode & 0o077)
 
 
 @pytest.mark.parametrize("damage", [b"", b"half", None])
@@ -40,6 +39,11 @@ def test_a_damaged_entry_is_said_deleted_and_computed_again(damage, tmp_path, ca
     assert store.once("network-x", lambda: b"anew") == b"anew"
     assert "is damaged; it is computed again" in caplog.text
     assert [f.read_bytes() for f in tmp_path.rglob("network-x.*")] == [b"anew"]
+
+
+def test_others_of_the_machine_do_not_see_it(tmp_path):
+    Store(tmp_path / "cache").put("network-x", b"private")
+    assert (tmp_path / "cache").stat().st_mode & 0o077 == 0
 
 
 def test_an_exception_leaves_no_entry_and_no_part(tmp_path):
@@ -96,7 +100,7 @@ class Cellular:
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 def test_an_unwritable_cache_is_a_sentence(tmp_path):
     tmp_path.chmod(0o500)
-    with pytest.raises(RequestProblems, match="cannot be written|Permission denied"):
+    with pytest.raises(RequestProblems, match=r"cannot be written|Permission denied"):
         Store(tmp_path / "cache").prepare()
 
 

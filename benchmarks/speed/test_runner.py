@@ -1,0 +1,35 @@
+"""What the runner itself costs: cells that do nothing, each with its lock, its entry in the store, and its record."""
+
+import torch
+
+from benchmarks import stages
+from benchmarks.progress import JsonLog
+from benchmarks.runner import equip, here, run
+from benchmarks.stages import Outcome
+from benchmarks.suite import load_suite
+from synth.datasets import open_pool
+
+COUNT = 600
+
+
+def test_cells_that_do_nothing(benchmark, tmp_path, monkeypatch):
+    for task in stages.STAGES:
+        monkeypatch.setitem(stages.STAGES, task, lambda bench, cell: Outcome(()))
+    monkeypatch.setattr("benchmarks.run_folder.RunFolder.has_release", lambda *_: True)
+    monkeypatch.setattr("benchmarks.bench.Bench._release_digest", lambda *_: "x")
+    attacks = [f"sign:images={i}" for i in range(1, COUNT // 2 - 5)]
+    suite = load_suite("quick", defenses=["identity", "disjoint"], attacks=attacks)
+    monkeypatch.setattr("benchmarks.runner.capacities", lambda *_: [])
+    folders = iter(range(100))
+
+    def fresh():
+        root = tmp_path / str(next(folders))
+        pool, device = open_pool("digits", None, None), torch.device("cpu")
+        return (equip(suite, pool, out=root / "run", cache=root / "cache", device=device),), {}
+
+    def whole(workplace):
+        return run(workplace, JsonLog(lambda line: None), data=None, start=here(1))
+
+    records = benchmark.pedantic(whole, setup=fresh, rounds=3)
+    benchmark.extra_info["cells a second"] = len(records) / benchmark.stats.stats.median
+    print(f"\n{len(records) / benchmark.stats.stats.median:.0f} cells a second")
