@@ -30,7 +30,7 @@ from benchmarks.synthesize import synthesize as synthesize_release
 from benchmarks.work import Workplace
 from reports.compare import compare as compare_runs
 from reports.verdicts import Results
-from reports.write import write_reports
+from reports.write import DOCUMENTS, FORMATS, PARQUET, write_reports
 from synth.datasets import DATASETS, Pool, open_pool
 from synth.registry import defenses as defense_registry
 
@@ -186,7 +186,7 @@ def audit(
 @app.command()
 def report(
     run: Annotated[Path, typer.Argument(help="A run folder.")],
-    format: Annotated[str, typer.Option(help="Comma-separated: pdf, html, csv, md, latex.")] = "pdf,html,csv,md,latex",
+    format: Annotated[str, typer.Option(help="Comma-separated.")] = ",".join((*DOCUMENTS, *FORMATS, PARQUET)),
 ) -> None:
     """Write the tables and the report of a run again, from its records."""
     for file in write_reports(run, tuple(format.split(","))):

@@ -9,6 +9,7 @@ import tarfile
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -56,10 +57,12 @@ class RunFolder:
             RequestProblems: the folder holds another run.
         """
         file = self.root / "run.json"
-        if file.is_file() and _identity(file) != description["identity"]:
+        begun = _read(file) if file.is_file() else {"identity": description["identity"]}
+        if begun["identity"] != description["identity"]:
             raise RequestProblems([f"--out {self.root}: holds another run (other suite or data); give another folder"])
         self.root.mkdir(parents=True, exist_ok=True)
-        write_whole(file, json.dumps(description, indent=1).encode())
+        dated = {"date": begun.get("date", date.today().isoformat())} | description
+        write_whole(file, json.dumps(dated, indent=1).encode())
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -161,8 +164,9 @@ def _add(archive: tarfile.TarFile, name: str, content: bytes) -> None:
     archive.addfile(about, io.BytesIO(content))
 
 
-def _identity(file: Path) -> object:
+def _read(file: Path) -> dict[str, Any]:
     try:
-        return json.loads(file.read_text(encoding="utf-8"))["identity"]
+        found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        return found | {"identity": found["identity"]}
     except (ValueError, TypeError, KeyError) as error:
         raise RequestProblems([f"{file}: is damaged; delete it, or give another --out"]) from error

@@ -130,11 +130,19 @@ def attack_stage(bench: Bench, cell: Cell) -> Outcome:
     if isinstance(guess, Reconstructions):
         save_gallery(bench.folder.gallery(cell.id), guess, truth)
     grants = ", ".join(sorted(access.name for access in attack.needs))
-    conditions |= {"threat model": grants, "parameters": json.dumps(parameters(attack))} | scenario.conditions(attack)
+    conditions |= {"threat model": grants, "the attacker is given": "; ".join(sorted(attack.needs))}
+    conditions |= {"what it does": _story(attack)}
+    conditions |= {"parameters": json.dumps(parameters(attack))} | scenario.conditions(attack)
     conditions |= {f"noticed, {name}": f"{value:.3g}" for name, value in guess.notes.items()}
     if unwashed := bench.suite.unwashed(cell.method):
         conditions["power shown by"] = unwashed
     return Outcome(verdict.measurements, verdict.absent, conditions, verdict.roc)
+
+
+def _story(attack: Attack) -> str:
+    """Who the attacker is and what it does: the beginning of the class's documentation."""
+    paragraphs = (type(attack).__doc__ or "").partition("Args:")[0].split("\n\n")[:2]
+    return " ".join(" ".join(paragraphs).split())
 
 
 def _memorization(

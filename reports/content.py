@@ -8,22 +8,56 @@ from reports.sentences import sentence
 from reports.tables import tables
 from reports.verdicts import SILENT, Question, Results
 
+REFERENCES = (
+    "The audited paper: releases by class-wise batch-norm statistics, arXiv 2210.03205",
+    "L. Zhu et al.: DLG, arXiv 1906.08935; B. Zhao et al.: iDLG, arXiv 2001.02610",
+    "J. Geiping et al.: Inverting Gradients, arXiv 2003.14053; H. Yin et al.: GradInversion, arXiv 2104.07586",
+    "C. Song et al.: memorization by training code, arXiv 1709.07886",
+    "B. Hitaj et al.: GANs against federations, arXiv 1702.07464",
+    "Y. Zhang et al.: GMI, arXiv 1911.07135; S. Chen et al.: KEDMI, arXiv 2010.04092",
+    "D. Chen et al.: GAN-Leaks, arXiv 1909.03935; B. van Breugel et al.: DOMIAS, arXiv 2302.12580",
+    "N. Carlini et al.: LiRA, arXiv 2112.03570; S. Zarifzadeh et al.: RMIA, arXiv 2312.03262",
+    "T. Steinke et al.: privacy auditing in one run, arXiv 2305.08846",
+    "Article 29 Working Party, Opinion 05/2014 (WP216); EDPB, Opinion 28/2024",
+)
 
-def _galleries(results: Results, folder: Path) -> list[dict[str, str]]:
-    """The galleries of the first seed, in the order of attacks and defenses."""
+
+def _galleries(results: Results, folder: Path, attack: str) -> list[dict[str, str]]:
+    """An attack's galleries of the first seed, in the order of defenses."""
+    found = []
+    for defense in results.defenses:
+        record = next(iter(results.of(defense, "attack", attack)), None)
+        if record and (folder / "galleries" / f"{record.cell.id}.png").is_file():
+            verdict = results.leak(defense, attack)
+            found.append(
+                {
+                    "file": f"galleries/{record.cell.id}.png",
+                    "title": f"{results.label(attack)} against {defense}",
+                    "verdict": f"worked: {results.worked(defense, attack)}; members: {verdict}",
+                }
+            )
+    return found
+
+
+def _attacks(results: Results, folder: Path) -> list[dict[str, Any]]:
+    """Every attack: who the attacker is, what it is given, whether its controls passed, what it found."""
     found = []
     for attack in results.attacks:
-        for defense in results.defenses:
-            record = next(iter(results.of(defense, "attack", attack)), None)
-            if record and (folder / "galleries" / f"{record.cell.id}.png").is_file():
-                verdict = results.leak(defense, attack)
-                found.append(
-                    {
-                        "file": f"galleries/{record.cell.id}.png",
-                        "title": f"{results.label(attack)} against {defense}",
-                        "verdict": f"worked: {results.worked(defense, attack)}; members: {verdict}",
-                    }
-                )
+        said = results.said(attack)
+        controls = [(_question(results, attack, q), results.control(attack, q)) for q in results.questions(attack)]
+        found.append(
+            {
+                "name": results.label(attack),
+                "spec": attack,
+                "story": said.get("what it does", ""),
+                "given": said.get("the attacker is given", ""),
+                "controls": [
+                    f"{asked}: {'validated' if c.validated else 'not validated: ' + c.why}" for asked, c in controls
+                ],
+                "verdicts": [(d, results.worked(d, attack), results.leak(d, attack)) for d in results.defenses],
+                "galleries": _galleries(results, folder, attack),
+            }
+        )
     return found
 
 
@@ -35,27 +69,35 @@ def _question(results: Results, attack: str, question: Question) -> str:
 
 def content(results: Results, run: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Everything the template prints, as data: nothing of it is ever evaluated as markup."""
-    controls = []
-    for attack in results.attacks:
-        for question in results.questions(attack):
-            control = results.control(attack, question)
-            state = "validated" if control.validated else f"not validated: {control.why}"
-            controls.append(f"{results.label(attack)}, {_question(results, attack, question)}: {state}")
+    attacks = _attacks(results, folder)
+    wrong = [f"{a['name']}, {line}" for a in attacks for line in a["controls"] if not line.endswith(": validated")]
+    asked = sum(len(a["controls"]) for a in attacks)
+    controls = [f"{asked - len(wrong)} of {asked} controls passed." + (" These did not:" * bool(wrong)), *wrong]
     failed = [
         f"{r.cell.defense} {r.cell.task} {r.cell.method} seed {r.cell.seed}: {r.reason.splitlines()[0]}"
         for r in results.records
         if r.status == "failed"
     ]
     return {
+        "date": run.get("date", ""),
         "title": f"leakbench: {run['suite']['name']} on {run['suite']['dataset']}",
         "panels": len(results.attacks),
         "sentences": [sentence(results, defense) for defense in results.defenses],
         "controls": controls,
         "failed": failed,
         "tables": [
-            {"name": t.name, "title": t.title, "columns": t.columns, "rows": t.rows, "notes": t.notes}
+            {
+                "name": t.name,
+                "title": t.title,
+                "columns": t.columns,
+                "rows": [
+                    [{"text": text, "rank": t.rank(i, j)} for j, text in enumerate(row)] for i, row in enumerate(t.rows)
+                ],
+                "notes": t.notes,
+            }
             for t in tables(results)
         ],
-        "galleries": _galleries(results, folder),
+        "attacks": attacks,
+        "references": REFERENCES,
         "configuration": json.dumps(run, indent=1, ensure_ascii=False),
     }

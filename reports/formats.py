@@ -23,7 +23,7 @@ def _markdown_text(text: str) -> str:
 def to_markdown(table: Table) -> str:
     """A GitHub table with its title and notes."""
     lines = [table.columns, ("---",) * len(table.columns)]
-    body = [[_markdown_text(cell) for cell in row] for row in table.rows]
+    body = _ranked(table, [[_markdown_text(cell) for cell in row] for row in table.rows], ("{}", "**{}**", "*{}*"))
     rows = ["| " + " | ".join(row) + " |" for row in [[*map(_markdown_text, lines[0])], list(lines[1]), *body]]
     notes = [f"\n{_markdown_text(note)}" for note in table.notes]
     return f"### {table.name} {_markdown_text(table.title)}\n\n" + "\n".join([*rows, *notes]) + "\n"
@@ -52,14 +52,29 @@ LATEX = str.maketrans(
 )
 
 
+def _latex_text(text: str) -> str:
+    """Literal text; control characters, which no TeX prints, are left out."""
+    return "".join(c for c in text.translate(LATEX) if c.isprintable() or c == " ")
+
+
+def _ranked(table: Table, rows: list[list[str]], forms: tuple[str, str, str]) -> list[list[str]]:
+    """Cells that are written already, the best and the second best of a column in forms of their own."""
+    return [
+        [forms[table.rank(row, column)].format(cell) for column, cell in enumerate(cells)]
+        for row, cells in enumerate(rows)
+    ]
+
+
 def to_latex(table: Table) -> str:
     """A booktabs table; every special character is escaped."""
-    rows = [" & ".join(cell.translate(LATEX) for cell in row) + r" \\" for row in (table.columns, *table.rows)]
-    body = [
+    cells = [[_latex_text(cell) for cell in row] for row in table.rows]
+    body = _ranked(table, cells, ("{}", r"\textbf{{{}}}", r"\underline{{{}}}"))
+    rows = [" & ".join(row) + r" \\" for row in ([_latex_text(head) for head in table.columns], *body)]
+    lines = [
         r"\begin{table}",
-        rf"\caption{{{table.title.translate(LATEX)}}}",
+        rf"\caption{{{_latex_text(table.title)}}}",
         rf"\begin{{tabular}}{{{'l' * len(table.columns)}}}",
     ]
-    body += [r"\toprule", rows[0], r"\midrule", *rows[1:], r"\bottomrule", r"\end{tabular}"]
-    body += [rf"\par\footnotesize {note.translate(LATEX)}" for note in table.notes]
-    return "\n".join([*body, r"\end{table}"]) + "\n"
+    lines += [r"\toprule", rows[0], r"\midrule", *rows[1:], r"\bottomrule", r"\end{tabular}"]
+    lines += [rf"\par\footnotesize {_latex_text(note)}" for note in table.notes]
+    return "\n".join([*lines, r"\end{table}"]) + "\n"

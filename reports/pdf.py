@@ -8,16 +8,12 @@ from typing import Any
 
 import typst
 
-from reports.content import content
-from reports.verdicts import Results
 
-
-def write_pdf(results: Results, run: dict[str, Any], folder: Path, figures: dict[str, str]) -> Path:
+def write_pdf(shown: dict[str, Any], folder: Path, figures: dict[str, str]) -> Path:
     """Render report.pdf into the run folder.
 
     Args:
-        results: of the run.
-        run: the content of run.json.
+        shown: see :func:`reports.content.content`.
         folder: the run folder; figures and galleries are read from it.
         figures: those that were drawn, with their titles, see :func:`reports.figures.draw`.
 
@@ -28,14 +24,22 @@ def write_pdf(results: Results, run: dict[str, Any], folder: Path, figures: dict
         work = Path(temporary)
         template = Path(__file__).parent / "templates" / "report.typ"
         (work / "report.typ").write_text(template.read_text(encoding="utf-8"), encoding="utf-8")
-        shown = content(results, run, folder) | {"figures": figures}
-        (work / "content.json").write_text(json.dumps(shown), encoding="utf-8")
+        (work / "content.json").write_text(json.dumps(shown | {"figures": figures}), encoding="utf-8")
         for figure in figures:
             shutil.copy(folder / "figures" / figure, work)
         if (folder / "galleries").is_dir():
             shutil.copytree(folder / "galleries", work / "galleries")
         part = folder / "report.pdf.part"
-        part.write_bytes(typst.compile(str(work / "report.typ"), root=str(work)))
+        part.write_bytes(_compiled(work))
     file = folder / "report.pdf"
     part.rename(file)
     return file
+
+
+def _compiled(work: Path) -> bytes:
+    """The PDF, accessible by the standard PDF/UA-1 unless a name has characters that no font at hand can show."""
+    template = str(work / "report.typ")
+    try:
+        return bytes(typst.compile(template, root=str(work), pdf_standards=["ua-1"]))
+    except typst.TypstError:
+        return bytes(typst.compile(template, root=str(work)))

@@ -1,11 +1,13 @@
 """One sentence per defense, for the first page."""
 
+from collections.abc import Iterable
+
 from reports.table import show
-from reports.verdicts import SILENT, Results
+from reports.verdicts import Results
 
 
 def sentence(results: Results, defense: str) -> str:
-    """Utility first, then what each attack found, in the order of attacks; never the word safe."""
+    """Utility first, then what gives members away, what does not, and what proves nothing; never the word safe."""
     student = next((s for s in results.students if s.endswith(":hard")), "")
     accuracy = results.figure(defense, "utility", student, "student.accuracy")
     identity = results.named("identity")
@@ -14,25 +16,38 @@ def sentence(results: Results, defense: str) -> str:
     if student:
         share = f", {100 * accuracy.value / base.value:.0f} % of identity's" if accuracy and base and base.value else ""
         parts.append(f"a student reaches {show(accuracy, 'no known')} % accuracy{share}")
-    parts += [f"{results.label(attack)} {_finding(results, defense, attack)}" for attack in results.attacks]
+    verdicts: dict[str, list[str]] = {}
+    for attack in results.attacks:
+        verdicts.setdefault(_words(results.leak(defense, attack)), []).append(results.label(attack))
+    parts += [f"{words} {_listed(verdicts[words])}" for words in sorted(verdicts, key=_rank)]
+    shown = [a for a in results.attacks if results.questions(a)[0] == "class" and results.worked(defense, a) == "yes"]
+    if shown:
+        parts.append(f"what a class looks like is shown by {_listed(map(results.label, shown))}")
     wrong = [a for a in results.attacks if results.epsilon(defense, a).contradicted]
-    parts += [f"its claim on epsilon is contradicted by {', '.join(map(results.label, wrong))}"] * bool(wrong)
+    if wrong:
+        parts.append(f"its claim on epsilon is contradicted by {_listed(map(results.label, wrong))}")
     return f"{defense}: " + "; ".join(parts) + "."
 
 
-def _finding(results: Results, defense: str, attack: str) -> str:
-    first = results.questions(attack)[0]
-    yes = "shows what the class looks like" if first == "class" else "works"
-    worked = {"yes": yes, "no": "does not work"}.get(results.worked(defense, attack), "cannot be judged")
-    members = results.leak(defense, attack)
-    found = {
-        "leaks": "gives members away",
-        "no leak found": "finds no leak of members",
-        "canaries found": "finds canaries behind the defense",
-        "no canary found": "finds no canary behind the defense",
-    }
-    if first in SILENT:
-        return found.get(members, f"says nothing on members ({members})")
-    if results.unwashed(attack) != attack:
-        worked += " (without adapting to what was done to the model)"
-    return f"{worked} and {found.get(members, f'says nothing on members ({members})')}"
+WORDS = {
+    "leaks": "members are given away by",
+    "canaries found": "canaries are found by",
+    "no leak found": "no leak of members is found by",
+    "no canary found": "no canary is found by",
+    "not validated": "nothing is proved (no power or a false alarm in a control) by",
+    "failed": "failed:",
+}
+
+
+def _words(verdict: str) -> str:
+    return WORDS.get(verdict.partition(":")[0], "not measured:")
+
+
+def _rank(words: str) -> int:
+    order = list(WORDS.values())
+    return order.index(words) if words in order else len(order)
+
+
+def _listed(names: Iterable[str]) -> str:
+    *most, last = names
+    return f"{', '.join(most)} and {last}" if most else last

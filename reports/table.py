@@ -1,7 +1,8 @@
 """A table as strings, and how figures become strings."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from metrics.measurement import Measurement
 
@@ -16,6 +17,7 @@ class Table:
         columns: heads.
         rows: cells.
         notes: what a reader must know: intervals, variants, controls.
+        ranks: 1 for the best, 2 for the second best cell of a column, by row and column.
     """
 
     name: str
@@ -23,6 +25,30 @@ class Table:
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     notes: tuple[str, ...] = ()
+    ranks: Mapping[tuple[int, int], int] = field(default_factory=dict)
+
+    def rank(self, row: int, column: int) -> int:
+        """1 for the best of a column, 2 for the second best, 0 for the rest."""
+        return self.ranks.get((row, column), 0)
+
+
+def ranked(column: int, figures: Sequence[Measurement | None], competing: Sequence[bool]) -> dict[tuple[int, int], int]:
+    """The best and the second best figure of a column, among those that compete; equal ones share a rank.
+
+    Args:
+        column: its position.
+        figures: of each row.
+        competing: whether a row does; controls do not.
+    """
+    found = {
+        row: f.value if f.better == "higher" else -f.value
+        for row, (f, counts) in enumerate(zip(figures, competing, strict=True))
+        if f is not None and counts
+    }
+    best = sorted(set(found.values()), reverse=True)[:2]
+    if len(best) < 2:
+        return {}
+    return {(row, column): 1 + best.index(value) for row, value in found.items() if value in best}
 
 
 def digits(figure: Measurement) -> int:

@@ -1,13 +1,19 @@
-"""Comparison tables T1 to T7, as data."""
+"""Comparison tables T1 to T9, as data."""
 
+from reports.claims import claims
 from reports.leakage import LEAKAGE, leakage
-from reports.table import Table, short, show
+from reports.practice import practice
+from reports.table import Table, ranked, short, show
 from reports.verdicts import Results
 
 
 def _utility(results: Results) -> Table:
     identity = results.named("identity")
     rows = []
+    ranks: dict[tuple[int, int], int] = {}
+    for column, student in enumerate(results.students, 1):
+        figures = [results.figure(defense, "utility", student, "student.accuracy") for defense in results.defenses]
+        ranks |= ranked(column, figures, _competing(results))
     for defense in results.defenses:
         row = [defense]
         for student in results.students:
@@ -19,16 +25,25 @@ def _utility(results: Results) -> Table:
         rows.append(tuple(row))
     heads = [student.replace(":", ", ") + " labels" for student in results.students]
     seeds = len({r.cell.seed for r in results.records})
-    notes = [f"Test accuracy in % on real images, 95 % interval; in brackets the ratio to identity. Seeds: {seeds}."]
+    notes = [
+        f"Test accuracy in % on real images, 95 % interval; in brackets the ratio to identity. Seeds: {seeds}.",
+        RANKED,
+    ]
     for who, does in (("oracle", "grades GAN attacks"), ("teacher", "defenses read")):
         found = next((r.get(f"{who}.accuracy") for r in results.records if r.cell.task == who), None)
         if found:
             notes.append(f"The {who} that {does} has a test accuracy of {show(found)} %.")
     return Table(
-        "T1", "Utility: students trained from scratch on the release", ("Defense", *heads), tuple(rows), tuple(notes)
+        "T1",
+        "Utility: students trained from scratch on the release",
+        ("Defense", *heads),
+        tuple(rows),
+        tuple(notes),
+        ranks,
     )
 
 
+RANKED = "The best figure of a defense is bold, the second best in italics or underlined; controls do not compete."
 VISUAL = (
     ("paired.ssim", "SSIM to source"),
     ("paired.psnr", "PSNR to source (dB)"),
@@ -45,10 +60,16 @@ def _visual(results: Results) -> Table:
     absent = {name: why for r in results.records if r.cell.task == "visual" for name, why in r.absent.items()}
     notes = [
         "Source: the private image it was made from where there is exactly one, else the nearest of the class. "
-        "Control: the same against holdout images. 95 % bootstrap intervals over images."
+        "Control: the same against holdout images. 95 % bootstrap intervals over images.",
+        RANKED,
     ]
     notes += [f"{head}: not applicable: {absent[name]}." for name, head in VISUAL if name in absent]
     rows = []
+    ranks: dict[tuple[int, int], int] = {}
+    for column, (name, _) in enumerate(VISUAL, 1):
+        if not name.startswith("stranger."):
+            figures = [results.figure(defense, "visual", "", name) for defense in results.defenses]
+            ranks |= ranked(column, figures, _competing(results))
     for defense in results.defenses:
         cells = [results.figure(defense, "visual", "", name) for name, _ in VISUAL]
         missing = [results.missing(defense, "visual", "", name) for name, _ in VISUAL]
@@ -59,7 +80,12 @@ def _visual(results: Results) -> Table:
             )
         )
     heads = ("Defense", *(head for _, head in VISUAL))
-    return Table("T2", "Visual: how alike released and private images look", heads, tuple(rows), tuple(notes))
+    return Table("T2", "Visual: how alike released and private images look", heads, tuple(rows), tuple(notes), ranks)
+
+
+def _competing(results: Results) -> list[bool]:
+    """Whether each defense competes for the best figure: controls do not."""
+    return [defense.split(":")[0] not in ("identity", "disjoint") for defense in results.defenses]
 
 
 def _cost(results: Results) -> Table:
@@ -90,7 +116,8 @@ def _cost(results: Results) -> Table:
 
 
 def tables(results: Results) -> list[Table]:
-    """T1 to T7 of a run, those that have anything to say."""
+    """T1 to T9 of a run, those that have anything to say."""
     utility = [_utility(results)] if results.students else []
     found = [table for table in (leakage(results, kind) for kind in LEAKAGE) if table.rows]
-    return [*utility, _visual(results), *found, _cost(results)]
+    claimed = claims(results)
+    return [*utility, _visual(results), *found, _cost(results), practice(results), *([claimed] if claimed else [])]

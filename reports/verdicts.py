@@ -1,5 +1,6 @@
 """From records to verdicts: pooled figures, whether the controls allow to believe them, and a word."""
 
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -96,14 +97,21 @@ class Results:
     def __init__(self, records: Iterable[Record], *, seeds: int | None = None) -> None:
         self.records = list(records)
         self.seeds = seeds or 1 + max((r.cell.seed for r in self.records), default=0)
+        self._rows: defaultdict[tuple[str, str, str], list[Record]] = defaultdict(list)
+        self._claims: dict[str, dict[str, Any]] = {}
+        self._said: defaultdict[str, dict[str, str]] = defaultdict(dict)
+        for r in self.records:
+            self._rows[r.cell.defense, r.cell.task, r.cell.method].append(r)
+            self._said[r.cell.method] = r.conditions | self._said[r.cell.method]
+            if r.claim:
+                self._claims.setdefault(r.cell.defense, r.claim)
         self.defenses = list(dict.fromkeys(r.cell.defense for r in self.records if r.cell.defense))
         self.attacks = list(dict.fromkeys(r.cell.method for r in self.records if r.cell.task == "attack"))
         self.students = list(dict.fromkeys(r.cell.method for r in self.records if r.cell.task == "utility"))
 
     def of(self, defense: str, task: str, method: str = "") -> list[Record]:
         """The records of one row, one per seed."""
-        wanted = (defense, task, method)
-        return [r for r in self.records if (r.cell.defense, r.cell.task, r.cell.method) == wanted]
+        return self._rows.get((defense, task, method), [])
 
     def figure(self, defense: str, task: str, method: str, name: str) -> Measurement | None:
         """A figure pooled over seeds; None where any seed failed or lacks it: no averages over survivors."""
@@ -127,7 +135,7 @@ class Results:
 
     def epsilon(self, defense: str, attack: str) -> Epsilon:
         """The lower bound for the neighbours that the defense's claim speaks of; else any, beside no claim."""
-        claim: dict[str, Any] = next((r.claim for r in self.records if r.cell.defense == defense and r.claim), {})
+        claim = self._claims.get(defense, {})
         names = {"replace one image": "members.epsilon", "add/remove one image": "members.epsilon-add-remove"}
         same = names.get(claim.get("relation", ""))
         bound = self._least(defense, attack, same) if same else None
@@ -147,20 +155,17 @@ class Results:
         """The spec of the defense of this name (a control), or None."""
         return next((spec for spec in self.defenses if spec.split(":")[0] == name), None)
 
+    def said(self, attack: str) -> dict[str, str]:
+        """What the records of an attack say of it, the first one's word first."""
+        return self._said.get(attack, {})
+
     def unwashed(self, attack: str) -> str:
         """The attack that shows this one's power: itself, or the same against a model that nobody has washed.
 
         What is done to a model before it is handed out is under test like a defense; were the attack to succeed in
         spite of it, a countermeasure that works would look like an attack that does not.
         """
-        return next(
-            (
-                r.conditions["power shown by"]
-                for r in self.records
-                if r.cell.method == attack and "power shown by" in r.conditions
-            ),
-            attack,
-        )
+        return self.said(attack).get("power shown by", attack)
 
     def control(self, attack: str, question: Question) -> Control:
         """Did the attack succeed on `identity` and, where members are concerned, find nothing on `disjoint`?"""
@@ -196,12 +201,11 @@ class Results:
 
     def family(self, attack: str) -> str:
         """The family of an attack, which decides its table; every attack's record carries it."""
-        return next((r.conditions["family"] for r in self.records if r.cell.method == attack and r.conditions), "")
+        return self.said(attack).get("family", "")
 
     def goal(self, attack: str) -> str:
         """What an attack is after, where its records say it."""
-        found = (r.conditions.get("goal", "") for r in self.records if r.cell.method == attack and r.conditions)
-        return next(found, "")
+        return self.said(attack).get("goal", "")
 
     def questions(self, attack: str) -> tuple[Question, ...]:
         """The questions an attack answers: the last is whether members leak."""

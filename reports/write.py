@@ -4,9 +4,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+from reports.content import content
 from reports.figures import draw
 from reports.formats import to_csv, to_latex, to_markdown
 from reports.html import write_html
+from reports.parquet import write_parquet
 from reports.pdf import write_pdf
 from reports.records import read_records
 from reports.tables import tables
@@ -33,20 +35,23 @@ def load_run(folder: Path) -> tuple[Results, dict[str, Any]]:
         raise ReportProblem(f"{folder} has no finished cells yet")
     try:
         run = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        order = {name: index for index, name in enumerate(run.get("cells", ()))}
+        records.sort(key=lambda record: order.get(record.cell.id, len(order)))  # whoever finished first
         return Results(records, seeds=int(run["suite"]["seeds"])), run
     except (ValueError, TypeError, KeyError) as error:
         raise ReportProblem(f"{folder / 'run.json'} is damaged; run the suite again to write it anew") from error
 
 
+PARQUET = "parquet"
 DOCUMENTS = {"pdf": write_pdf, "html": write_html}
 
 
-def write_reports(folder: Path, formats: tuple[str, ...] = (*DOCUMENTS, *FORMATS)) -> list[Path]:
+def write_reports(folder: Path, formats: tuple[str, ...] = (*DOCUMENTS, *FORMATS, PARQUET)) -> list[Path]:
     """Write the tables and the report of a run into its folder.
 
     Args:
         folder: a run folder.
-        formats: of ``pdf``, ``html``, ``csv``, ``md`` and ``latex``.
+        formats: of ``pdf``, ``html``, ``csv``, ``md``, ``latex`` and ``parquet``.
 
     Returns:
         The files written.
@@ -54,9 +59,10 @@ def write_reports(folder: Path, formats: tuple[str, ...] = (*DOCUMENTS, *FORMATS
     Raises:
         ReportProblem: the folder is no run, or has no records yet, or a format is unknown.
     """
-    unknown = sorted(set(formats) - {*DOCUMENTS, *FORMATS})
+    known = (*DOCUMENTS, *FORMATS, PARQUET)
+    unknown = sorted(set(formats) - set(known))
     if unknown:
-        raise ReportProblem(f"--format {','.join(unknown)}: the formats are {', '.join([*DOCUMENTS, *FORMATS])}")
+        raise ReportProblem(f"--format {','.join(unknown)}: the formats are {', '.join(known)}")
     results, run = load_run(folder)
     (folder / "tables").mkdir(exist_ok=True)
     written = []
@@ -66,8 +72,10 @@ def write_reports(folder: Path, formats: tuple[str, ...] = (*DOCUMENTS, *FORMATS
                 suffix, render = FORMATS[name]
                 written.append(folder / "tables" / f"{table.name}{suffix}")
                 written[-1].write_text(render(table), encoding="utf-8")
+    if PARQUET in formats:
+        written.append(write_parquet(results, folder / "measurements.parquet"))
     documents = [DOCUMENTS[name] for name in formats if name in DOCUMENTS]
     if documents:
-        figures = draw(results, folder / "figures")
-        written += [write(results, run, folder, figures) for write in documents]
+        figures, shown = draw(results, folder / "figures"), content(results, run, folder)
+        written += [write(shown, folder, figures) for write in documents]
     return written

@@ -69,7 +69,7 @@ def test_canaries_tell_of_the_defense():
         "no canary found",
         "no canary found",
     ]
-    assert "finds canaries behind the defense" in sentence(results, "identity")
+    assert "canaries are found by gan-leaks" in sentence(results, "identity")
     assert "members away" not in sentence(results, "identity")
 
 

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from reports.content import content
 from reports.figures import draw
 from reports.html import write_html
 from reports.verdicts import Results
@@ -46,7 +47,7 @@ class Reader(HTMLParser):
 
 def read(results, folder, figures):
     reader = Reader()
-    text = write_html(results, RUN, folder, figures).read_text(encoding="utf-8")
+    text = write_html(content(results, RUN, folder), folder, figures).read_text(encoding="utf-8")
     reader.feed(text)
     return text, reader
 
@@ -73,7 +74,8 @@ def test_tables_are_the_csv_tables(tmp_path):
     results = Results(good_run())
     _, reader = read(results, tmp_path, {})
     wanted = [cell for table in tables(results) for row in table.rows for cell in row]
-    assert reader.cells == wanted
+    verdicts = [(d, results.worked(d, a), results.leak(d, a)) for a in results.attacks for d in results.defenses]
+    assert reader.cells == [*wanted, *(cell for row in verdicts for cell in row)]
 
 
 @pytest.mark.parametrize("name", EVIL)

@@ -1,0 +1,122 @@
+"""The paper's five claims (arXiv 2210.03205), each with what this run says of it."""
+
+from collections.abc import Callable, Iterator
+
+from metrics.measurement import Measurement
+from reports.table import Table, show
+from reports.verdicts import Results
+
+PAPER = "bn-matching"
+COMPARABLE = 0.9
+"""Of identity's accuracy: what this page calls comparable."""
+
+Answer = tuple[bool | None, str]
+"""Whether a claim holds for a release, None where that is open, and the figure that says so."""
+
+
+def claims(results: Results) -> Table | None:
+    """The claims and their verdicts, or None where no release of the paper's defense was made.
+
+    A claim *holds* or *does not hold* where all releases of the defense agree, holds *only when* where they do not, and
+    is *open* where nothing that was validated was measured.
+    """
+    specs = [spec for spec in results.defenses if spec.split(":")[0] == PAPER]
+    if not specs:
+        return None
+    rows = []
+    for claim, condition, answer in _claims(results):
+        answers = {spec: answer(spec) for spec in specs}
+        figures = "; ".join(f"{_short(spec, specs)}: {text}" for spec, (_, text) in answers.items())
+        rows.append((claim, _verdict({spec: holds for spec, (holds, _) in answers.items()}, specs), figures, condition))
+    notes = (
+        "Each claim as leakbench reads it; intervals are at 95 %, see T1 to T6 for controls. The paper's own tables "
+        "were not at hand.",
+        f"Reproduce: leakbench run {_suite(results)}.",
+    )
+    heads = ("Claim of arXiv 2210.03205", "Verdict", "Figures", "Holds where")
+    return Table("T9", "The paper's claims", heads, tuple(rows), notes)
+
+
+def _claims(results: Results) -> Iterator[tuple[str, str, Callable[[str], Answer]]]:
+    yield (
+        "Networks trained on the release are comparably accurate",
+        f"a student's accuracy is at least {COMPARABLE:.0%} of that on identity, beyond the interval",
+        lambda spec: _accuracy(results, spec),
+    )
+    yield (
+        "Released images do not look like private ones",
+        "SSIM to the source is below that of identity's images to the nearest stranger",
+        lambda spec: _dissimilar(results, spec),
+    )
+    for family, words in (("gradient", "gradient matching"), ("memorization", "model memorization")):
+        yield f"It resists {words}", "no validated attack gives members away", _resists(results, family)
+    yield (
+        "It resists GAN-based attacks",
+        "no validated attack shows a class or gives members away",
+        _resists(results, "gan"),
+    )
+
+
+def _accuracy(results: Results, spec: str) -> Answer:
+    student = next((s for s in results.students if s.endswith(":hard")), "")
+    identity = results.named("identity")
+    ours = results.figure(spec, "utility", student, "student.accuracy")
+    base = results.figure(identity, "utility", student, "student.accuracy") if identity else None
+    if ours is None or base is None or ours.low is None or ours.high is None:
+        return None, results.missing(spec, "utility", student)
+    bar = COMPARABLE * base.value
+    holds = True if ours.low >= bar else False if ours.high < bar else None
+    return holds, f"{show(ours)} % of {base.value:.1f} %"
+
+
+def _dissimilar(results: Results, spec: str) -> Answer:
+    ours = results.figure(spec, "visual", "", "paired.ssim")
+    identity = results.named("identity")
+    stranger = results.figure(identity, "visual", "", "stranger.ssim") if identity else None
+    if ours is None or stranger is None:
+        return None, results.missing(spec, "visual", "", "paired.ssim")
+    return _high(ours) < stranger.value, f"SSIM {show(ours)}, strangers {stranger.value:.2f}"
+
+
+def _high(figure: Measurement) -> float:
+    return figure.value if figure.high is None else figure.high
+
+
+def _resists(results: Results, family: str) -> Callable[[str], Answer]:
+    attacks = [attack for attack in results.attacks if results.family(attack) == family]
+
+    def answer(spec: str) -> Answer:
+        leaks = {attack: results.leak(spec, attack) for attack in attacks}
+        by = [attack for attack, verdict in leaks.items() if verdict == "leaks"]
+        if family == "gan":
+            by += [attack for attack in attacks if attack not in by and results.worked(spec, attack) == "yes"]
+        if by:
+            return False, f"beaten by {', '.join(map(results.label, by))}"
+        silent = [attack for attack, verdict in leaks.items() if verdict == "no leak found"]
+        if silent:
+            return True, f"no leak found by {', '.join(map(results.label, silent))}"
+        return None, next(iter(leaks.values()), "not run")
+
+    return answer
+
+
+def _verdict(answers: dict[str, bool | None], specs: list[str]) -> str:
+    known = {spec: holds for spec, holds in answers.items() if holds is not None}
+    if not known:
+        return "open"
+    if len(set(known.values())) == 1:
+        word = "holds" if all(known.values()) else "does not hold"
+        return word if len(known) == len(answers) else f"{word}, where it was measured"
+    return "only when " + " or ".join(_short(spec, specs) for spec, holds in known.items() if holds)
+
+
+def _short(spec: str, specs: list[str]) -> str:
+    """The parameters in which releases differ."""
+    parts = spec.partition(":")[2].split(",")
+    shared = set.intersection(*(set(other.partition(":")[2].split(",")) for other in specs))
+    return ", ".join(part for part in parts if part not in shared) or spec
+
+
+def _suite(results: Results) -> str:
+    cell = results.records[0].cell
+    return f"{cell.suite.rpartition('-')[0]} --dataset {cell.dataset}"

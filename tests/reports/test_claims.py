@@ -1,0 +1,107 @@
+"""The pages on the paper's claims and on European practice, marked cells, and the tidy file."""
+
+import json
+
+import pyarrow.parquet as pq
+import pytest
+
+from reports.claims import claims
+from reports.formats import to_csv, to_latex, to_markdown
+from reports.practice import practice
+from reports.records import append_record
+from reports.table import ranked
+from reports.tables import tables
+from reports.verdicts import Results
+from reports.write import load_run, write_reports
+from tests.reports.test_tables import accuracy, attack, figure, good_run, members, record
+
+CLASS, ONE = "bn-matching:images_per_statistic=class,images=10", "bn-matching:images_per_statistic=1,images=10"
+
+
+def visual(defense, paired, stranger=0.2):
+    names = (("paired.ssim", paired), ("stranger.ssim", stranger))
+    return record(defense, "visual", "", [figure(name, v, v - 0.01, v + 0.01) for name, v in names])
+
+
+def verdicts(records):
+    return {row[0].split(" ")[-1]: row[1] for row in claims(Results(records)).rows}
+
+
+def test_each_claim_with_its_verdict():
+    records = [*good_run(), visual("identity", 1.0)]
+    assert claims(Results(records)) is None, "nobody made a release of the paper's"
+    records += [accuracy(CLASS, 30), attack(CLASS, 0.8, 0.0), visual(CLASS, 0.1)]
+    found = [row[1] for row in claims(Results(records)).rows]
+    assert found == ["does not hold", "holds", "open", "holds", "open"]
+    records += [accuracy(ONE, 79), attack(ONE, 0.8, 0.5), visual(ONE, 0.3)]
+    found = [row[1] for row in claims(Results(records)).rows]
+    assert found == [
+        "only when images_per_statistic=1",
+        "only when images_per_statistic=class",
+        "open",
+        "only when images_per_statistic=class",
+        "open",
+    ]
+    figures = [row[2] for row in claims(Results(records)).rows]
+    assert "images_per_statistic=1: beaten by sign" in figures[3]
+    assert "% of 80.0 %" in figures[0]
+
+
+def test_what_cannot_be_judged_is_open():
+    records = [r for r in good_run() if r.cell.defense != "identity"]
+    records += [accuracy(CLASS, 79), attack(CLASS, 0.8, 0.5)]
+    assert {row[1] for row in claims(Results(records)).rows} == {"open"}
+
+
+def test_an_accuracy_whose_interval_holds_the_bar_decides_nothing():
+    records = [*good_run(), accuracy(CLASS, 72.5)]
+    assert claims(Results(records)).rows[0][1] == "open"
+
+
+def test_the_three_questions():
+    rows = {row[0]: row for row in practice(Results(good_run())).rows}
+    assert rows["Singling out"][2:4] == ("not asked in this run", "open")
+    assert rows["Linkability"][2] == "sign"
+    assert "identity: yes; disjoint: no leak found; blur:sigma=2: yes" in rows["Linkability"][3]
+    loud = [*good_run(), members("identity", 0.0, 0.0), members("disjoint", 0.0, 0.0)]
+    assert "identity: open (not validated)" in {r[0]: r for r in practice(Results(loud)).rows}["Singling out"][3]
+    assert all(row[4] for row in rows.values()), "something always stays open"
+
+
+def test_best_and_second_best_are_marked():
+    figures = [figure("x", v, None, None, better="higher") for v in (90, 50, 60, 60, 40)]
+    assert ranked(1, figures, [False, True, True, True, True]) == {(2, 1): 1, (3, 1): 1, (1, 1): 2}
+    lower = [figure("x", v, None, None, better="lower") for v in (1, 2)]
+    assert ranked(1, lower, [True, True]) == {(0, 1): 1, (1, 1): 2}
+    assert ranked(1, [None, lower[0]], [True, True]) == {}, "one alone is not the best of anything"
+    t1 = tables(Results(good_run()))[0]
+    assert "| **50.0 " in to_markdown(t1)
+    assert "| *40.0 " in to_markdown(t1)
+    assert r"\textbf{50.0 " in to_latex(t1)
+    assert r"\underline{40.0 " in to_latex(t1)
+    assert "**" not in to_csv(t1)
+    assert "**80" not in to_markdown(t1), "identity is a control"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    failed = record("noise", "visual", status="failed", reason="RuntimeError: =1+1\nmore")
+    records = [*good_run(), failed]
+    run = {"suite": {"name": "s", "dataset": "d", "seeds": 1}, "cells": [r.cell.id for r in records]}
+    (tmp_path / "run.json").write_text(json.dumps(run))
+    for one in reversed(records):
+        append_record(tmp_path / "records.jsonl", one)
+    return tmp_path
+
+
+def test_rows_stand_in_the_order_of_the_plan(folder):
+    assert load_run(folder)[0].defenses == ["identity", "disjoint", "blur:sigma=2", "noise"]
+
+
+def test_every_measurement_is_in_the_tidy_file(folder):
+    (file,) = write_reports(folder, ("parquet",))
+    rows = pq.read_table(file).to_pylist()
+    assert len(rows) == sum(len(r.measurements) for r in good_run()) + 1
+    assert [r["reason"] for r in rows if r["status"] == "failed"] == ["RuntimeError: =1+1\nmore"]
+    row = next(r for r in rows if r["defense"] == "noise" and r["figure"] == "student.accuracy")
+    assert (row["value"], row["low"], row["high"], row["level"], row["better"]) == (40, 39, 41, 0.95, "higher")
