@@ -21,7 +21,7 @@ from reports.records import Cell
 from synth.networks import build
 from synth.registry import defenses
 from synth.training import Recipe, train
-from synth.types import Images, Release, Split, derive_seed, generator
+from synth.types import Defense, Images, Release, Split, derive_seed, generator
 
 Progress = Callable[[int, int], None]
 
@@ -109,10 +109,19 @@ class Bench:
 
     def _student(self, spec: str, seed: int, name: str, labels: str) -> StudentModel:
         """A student of a release, from scratch."""
+        defense = parse(spec, defenses)
+        if defense.trains:
+            return StudentModel(self._protected(defense, spec, seed, name), name, self.suite.student.recipe)
         release, _ = self.published(spec, seed)
         recipe, soft = self.suite.student.recipe, release.soft_labels if labels == "soft" else None
         network = self._network(f"student {name}", name, recipe, release.images, soft, seed)
         return StudentModel(network, name, recipe)
+
+    def _protected(self, defense: Defense, spec: str, seed: int, name: str) -> nn.Module:
+        """A student that the defense itself trains on the members."""
+        members, own = self.parts(seed).members, self.seed("protected", spec, name, seed)
+        fresh = build(name, classes=len(members.classes), side=members.side, seed=own)
+        return defense.train(fresh, members, seed=own, device=self.device).to(self.device).eval()
 
     def _remembered(self, images: Images, seed: int) -> Callable[[Learner], Any]:
         """What attackers learn from images, each thing once; hangs on views, so it holds nothing of the bench."""

@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 
 from attacks.registry import attacks
+from attacks.view import Access
 from benchmarks.bench import Bench
 from benchmarks.environment import environment, is_ours, peak_memory, result_key
 from benchmarks.run_folder import RunFolder
@@ -84,6 +85,8 @@ def run_cell(bench: Bench, cell: Cell) -> Record:
     """
     if _reads_release(cell) and not bench.folder.has_release(cell.defense, cell.seed):
         return failed(cell, "the release that this cell reads was not made; see its own record")
+    if reason := _beside_the_point(cell):
+        return replace(failed(cell, reason), status="not_applicable")
     key = cell_key(bench, cell)
     if key is None:
         return measure(bench, cell)
@@ -99,6 +102,15 @@ def run_cell(bench: Bench, cell: Cell) -> Record:
     kept = bench.folder.unpack(found)
     assert kept is not None
     return replace(kept, cell=cell)
+
+
+def _beside_the_point(cell: Cell) -> str:
+    """Why an attack has nothing to say of a defense; empty where it has."""
+    if cell.task != "attack" or not parse(cell.defense, defenses).trains:
+        return ""
+    if {Access.RERUN, Access.MODEL} <= parse(cell.method, attacks).needs:
+        return "it trains its own students of what the defense releases, but this one protects by how it trains them"
+    return ""
 
 
 def cell_key(bench: Bench, cell: Cell) -> str | None:

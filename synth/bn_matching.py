@@ -66,9 +66,9 @@ class BNMatching(Inversion):
         with frozen(teacher.to(device)):
             for batch, copies in self._batches(groups, members):
                 targets = self._targets(teacher, members, [groups.members[i] for i in batch], device)
-                group_labels = groups.labels[batch]
-                pixels.append(self.invert(teacher, targets, group_labels, shape, rng, device, copies=copies))
-                labels.append(group_labels.repeat_interleave(copies))
+                labels.append(groups.labels[batch].repeat_interleave(copies))
+                weights = group_matrix(torch.full((len(batch),), copies), device)
+                pixels.append(self.invert(teacher, targets, weights, labels[-1], shape, rng))
         images = Images(torch.cat(pixels), torch.cat(labels), members.classes)
         soft = predict(teacher, images.pixels, device=device).softmax(1) if self.soft_labels else None
         source = None if self.images_per_statistic == "class" else self._sources(groups, len(images))

@@ -1,6 +1,6 @@
 """Inversion: noise optimised until a network's batch-norm statistics of it are the wanted ones."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from synth.networks import MEAN, STD
-from synth.statistics import Moments, recorded_moments
+from synth.statistics import Moments, normalisations, recorded_moments
 from synth.training import autocast
 from synth.types import Defense
 
@@ -103,34 +103,38 @@ class Inversion(Defense):
         self,
         network: nn.Module,
         targets: Statistics,
+        weights: Tensor,
         labels: Tensor,
         shape: tuple[int, ...],
         rng: torch.Generator,
-        device: torch.device,
         *,
-        copies: int = 1,
+        start: Tensor | None = None,
+        also: Callable[[Tensor, Tensor], Tensor] | None = None,
     ) -> Tensor:
         """Images whose groups have these statistics and labels.
 
         Args:
             network: with batch-norm layers, in evaluation mode, its parameters frozen.
             targets: of G groups.
-            labels: (G,) of the groups.
+            weights: (G, N) row-normalised: which images make up a group.
+            labels: (N,) of the images.
             shape: (C, H, W) of an image.
-            rng: of the noise and of what is done to the images before each pass.
-            device: where to compute.
-            copies: images of a group.
+            rng: of the noise and of what is done to the images before each pass; its device computes.
+            start: uint8 (N, C, H, W) to start from; noise by default.
+            also: a further term of the loss, from the normalised images that the network saw and its logits.
 
         Returns:
-            uint8 (G * copies, C, H, W) on the CPU, group after group.
+            uint8 (N, C, H, W) on the CPU.
 
         Raises:
             FloatingPointError: an image is not finite.
         """
-        wanted = labels.repeat_interleave(copies).to(device)
-        weights = group_matrix(torch.full((len(labels),), copies), device)
-        noise = torch.randn((len(wanted), *shape), generator=rng, device=device).to(memory_format=torch.channels_last)
-        x = (noise * self.noise_scale).requires_grad_()
+        device, wanted = rng.device, labels.to(rng.device)
+        if start is None:
+            begin = torch.randn((len(wanted), *shape), generator=rng, device=device) * self.noise_scale
+        else:
+            begin = (start.to(device).float() / 255 - MEAN) / STD
+        x = begin.to(memory_format=torch.channels_last).requires_grad_()
         optimizer = torch.optim.Adam([x], lr=self.learning_rate)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, self.steps)
         for _ in range(self.steps):
@@ -139,6 +143,8 @@ class Inversion(Defense):
                 logits = network(seen * STD + MEAN)
             loss = self.bn_weight * matching_loss(group_statistics(moments, weights), targets)
             loss = loss + self.class_weight * cross_entropy(logits.float(), wanted) + self._prior(x, seen)
+            if also is not None:
+                loss = loss + also(seen, logits)
             (x.grad,) = torch.autograd.grad(loss, x)
             optimizer.step()
             schedule.step()
@@ -177,6 +183,13 @@ def frozen(network: nn.Module) -> Iterator[nn.Module]:
     finally:
         for parameter, flag in zip(network.parameters(), flags, strict=True):
             parameter.requires_grad_(flag)
+
+
+def by_layer(statistics: Tensor, network: nn.Module) -> Statistics:
+    """Per normalisation layer the (mean, variance) of every row, from all layers' side by side."""
+    sizes = [len(layer.weight) for layer in normalisations(network)]
+    means, variances = statistics.chunk(2, 1)
+    return list(zip(means.split(sizes, 1), variances.split(sizes, 1), strict=True))
 
 
 def group_matrix(sizes: Tensor, device: torch.device) -> Tensor:

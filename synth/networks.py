@@ -32,10 +32,11 @@ class _Block(nn.Module):
         self.bn1 = nn.BatchNorm2d(width)
         self.conv2 = nn.Conv2d(width, width, 3, 1, 1, bias=False)
         self.bn2 = nn.BatchNorm2d(width)
+        self.relu = nn.ReLU(inplace=True)
         self.stride, self.extra = stride, width - width_in
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self.bn2(self.conv2(torch.relu_(self.bn1(self.conv1(x)))))
+        y = self.bn2(self.conv2(self.relu(self.bn1(self.conv1(x)))))
         shortcut = x[:, :, :: self.stride, :: self.stride]
         if self.extra:
             shortcut = nn.functional.pad(shortcut, (0, 0, 0, 0, self.extra // 2, self.extra - self.extra // 2))

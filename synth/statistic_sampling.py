@@ -7,7 +7,7 @@ from sklearn.decomposition import PCA
 from sklearn.mixture import GaussianMixture
 from torch import Tensor, nn
 
-from synth.inversion import Inversion, Statistics, frozen
+from synth.inversion import Inversion, by_layer, frozen
 from synth.registry import defenses
 from synth.statistics import image_moments, means_and_variances
 from synth.training import predict
@@ -71,7 +71,9 @@ class StatisticSampling(Inversion):
             parts = zip(drawn.split(self.batch_size), labels.split(self.batch_size), strict=True)
             shape = members.pixels.shape[1:]
             pixels = [
-                self.invert(teacher, _by_layer(part.to(device), teacher), whose, shape, rng, device)
+                self.invert(
+                    teacher, by_layer(part.to(device), teacher), torch.eye(len(part)).to(device), whose, shape, rng
+                )
                 for part, whose in parts
             ]
             images = Images(torch.cat(pixels), labels, members.classes)
@@ -109,10 +111,3 @@ class StatisticSampling(Inversion):
         spread = self.temperature * (roots[which] @ noise).squeeze(2)
         means = torch.from_numpy(model.means_)
         return means.index_select(0, which).add(spread)
-
-
-def _by_layer(statistics: Tensor, network: nn.Module) -> Statistics:
-    """Per batch-norm layer the (mean, variance) of every image, from all layers' side by side."""
-    sizes = [layer.num_features for layer in network.modules() if isinstance(layer, nn.BatchNorm2d)]
-    means, variances = statistics.chunk(2, 1)
-    return list(zip(means.split(sizes, 1), variances.split(sizes, 1), strict=True))

@@ -1,4 +1,4 @@
-"""What batch-norm layers see of an image: the mean and the mean square of every channel of their inputs."""
+"""What normalisation layers see of an image: the mean and the mean square of every channel of their inputs."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,15 +36,21 @@ class _SpatialMoments(torch.autograd.Function):
         return torch.addcmul(shift[:, :, None, None], activation, slope[:, :, None, None])
 
 
+def normalisations(network: nn.Module) -> list[nn.BatchNorm2d | nn.GroupNorm]:
+    """The batch-norm layers of a network; of a network that has none, its group-norm layers."""
+    layers = [layer for layer in network.modules() if isinstance(layer, nn.BatchNorm2d | nn.GroupNorm)]
+    return [layer for layer in layers if isinstance(layer, nn.BatchNorm2d)] or layers
+
+
 @contextmanager
 def recorded_moments(network: nn.Module) -> Iterator[Moments]:
-    """Collect the moments of every batch-norm layer's input, per image, during one forward pass."""
+    """Collect the moments of every normalisation layer's input, per image, during one forward pass."""
     moments: Moments = []
 
     def record(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         moments.append(_SpatialMoments.apply(inputs[0]))
 
-    layers = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    layers = normalisations(network)
     hooks = [layer.register_forward_pre_hook(record) for layer in layers]
     try:
         yield moments

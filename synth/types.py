@@ -171,10 +171,11 @@ class Claim:
 
 @dataclass(frozen=True, kw_only=True)
 class Defense:
-    """Turns members into a release; each of its three points of action does nothing by default.
+    """Turns members into a release; each of its points of action does nothing by default.
 
-    Subclasses are frozen, keyword-only dataclasses; their fields are their hyper-parameters. They are deterministic
-    in the seed, never mutate their input and never touch the global generator.
+    They are three: `release`, `train` and `share`. Subclasses are frozen, keyword-only dataclasses; their fields are
+    their hyper-parameters. They are deterministic in the seed, never mutate their input and never touch the global
+    generator.
     """
 
     claim: Claim = field(default=Claim(kind="none"), repr=False, kw_only=True)
@@ -195,6 +196,25 @@ class Defense:
             device: where to compute.
         """
         return Release(members, source_index=torch.arange(len(members)))
+
+    @property
+    def trains(self) -> bool:
+        """Whether `train` does anything: then students learn from the members by it, not from the release."""
+        return type(self).train is not Defense.train
+
+    def train(self, network: nn.Module, members: Images, *, seed: int, device: torch.device) -> nn.Module:
+        """How a student is trained, where that is what protects the members; by default no such thing.
+
+        Args:
+            network: freshly initialised.
+            members: the private images.
+            seed: everything random derives from it.
+            device: where to compute.
+
+        Returns:
+            The trained network; another than the one that was given, where its layers had to be changed.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does nothing to training")
 
     def share(self, gradients: tuple[Tensor, ...], *, seed: int) -> tuple[Tensor, ...]:
         """What a client shares of the gradients it computed; by default all, unchanged."""

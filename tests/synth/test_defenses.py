@@ -18,6 +18,10 @@ SMALL = {
     "statistic-sampling": {"images": 20, "steps": 3, "batch_size": 20, "components": 4},
     "subset": {"images": 20},
     "distribution-matching": {"images_per_class": 2, "steps": 2, "real_batch": 4},
+    "deepinversion": {"images": 20, "steps": 3, "batch_size": 10, "adversarial_weight": 1.0, "student_steps": 2},
+    "dp-bn-matching": {"images": 20, "steps": 2, "batch_size": 10, "teacher_steps": 2, "teacher_batch": 20},
+    "dp-statistic-sampling": {"images": 20, "steps": 2, "teacher_steps": 2, "teacher_batch": 20, "components": 4},
+    "dp-merf": {"images": 20, "steps": 2, "features": 20},
 }
 NAMES = sorted(defenses)
 
@@ -59,7 +63,7 @@ def test_sources_are_of_the_released_class(name, digits, teacher, cpu):
 
 
 @pytest.mark.parametrize(
-    "name", ["noise", "bn-matching", "subset", "mixup", "instahide", "noise-images", "statistic-sampling"]
+    "name", ["noise", "bn-matching", "subset", "mixup", "instahide", "noise-images", "statistic-sampling", "dp-merf"]
 )
 def test_another_seed_gives_another_release(name, digits, teacher, cpu):
     releases = [
@@ -89,6 +93,8 @@ def test_another_seed_gives_another_release(name, digits, teacher, cpu):
         ("statistic-sampling", {"shrinkage": 2.0}),
         ("statistic-sampling", {"temperature": 0.0}),
         ("statistic-sampling", {"steps": 0}),
+        ("deepinversion", {"adversarial_weight": -1.0}),
+        ("dp-merf", {"epsilon": 0.0}),
     ],
 )
 def test_bad_parameters_are_named(name, bad):

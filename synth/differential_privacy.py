@@ -1,0 +1,186 @@
+"""What private defenses share: DP-SGD, noise for one release of a sum, and the budget of both, by Opacus."""
+
+import copy
+import math
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import torch
+from opacus import GradSampleModule
+from opacus.accountants import PRVAccountant
+from opacus.accountants.utils import get_noise_multiplier
+from opacus.optimizers import DPOptimizer
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from synth.types import Claim, Images, generator
+
+TOLERANCE = 0.01
+"""Of an epsilon, in the search for the noise that keeps it."""
+
+Spent = tuple[float, float, int]
+"""Noise multiplier, sampling rate and steps of a mechanism, as Opacus's accountants count."""
+
+
+def epsilon_of(spent: Sequence[Spent], delta: float) -> float:
+    """The epsilon of mechanisms one after another (Opacus's PRV accountant, arXiv 2106.02848)."""
+    accountant = PRVAccountant()
+    accountant.history = list(spent)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it takes the logarithm of 1 - 1 at a sampling rate of 1
+        return float(accountant.get_epsilon(delta))
+
+
+@cache
+def noise_for_rest(spent: tuple[Spent, ...], epsilon: float, delta: float) -> float:
+    """The least noise multiplier of one Gaussian mechanism on everybody that, after `spent`, keeps epsilon."""
+    low, high = 0.1, 1e4
+    while high / low > 1 + TOLERANCE:
+        middle = (low * high) ** 0.5
+        low, high = (low, middle) if epsilon_of([*spent, (middle, 1.0, 1)], delta) <= epsilon else (middle, high)
+    return high
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrivateTraining:
+    """DP-SGD (Abadi et al., arXiv 1607.00133): Poisson batches, clipped gradients of each image, Gaussian noise.
+
+    Args:
+        epsilon: of the training.
+        delta: likewise; the neighbours are datasets with one image more or less.
+        steps: noisy steps.
+        batch_size: expected images of a step; each is drawn by itself.
+        clip: L2 norm of an image's gradient, at most.
+        learning_rate: of SGD with momentum 0.9, cosine to 0.
+
+    Raises:
+        ValueError: a parameter is out of range.
+    """
+
+    epsilon: float
+    delta: float = 1e-5
+    steps: int = 400
+    batch_size: int = 500
+    clip: float = 1.0
+    learning_rate: float = 0.5
+
+    def __post_init__(self) -> None:
+        for name in ("epsilon", "delta", "clip", "learning_rate"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be > 0, got {getattr(self, name)}")
+        for name in ("steps", "batch_size"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be >= 1, got {getattr(self, name)}")
+
+    @cache  # noqa: B019 - frozen, small, and a handful of them in a run
+    def spend(self, count: int) -> Spent:
+        """What the training of `count` images spends: the least noise that keeps epsilon."""
+        rate = min(1.0, self.batch_size / count)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            noise = get_noise_multiplier(
+                target_epsilon=self.epsilon,
+                target_delta=self.delta,
+                sample_rate=rate,
+                steps=self.steps,
+                accountant="prv",
+                epsilon_tolerance=TOLERANCE * self.epsilon,
+            )
+        return noise, rate, self.steps
+
+    def train(self, network: nn.Module, images: Images, *, seed: int, device: torch.device) -> nn.Module:
+        """Train a network with a guarantee; its batch norms become group norms first.
+
+        Args:
+            network: freshly initialised.
+            images: what it learns from.
+            seed: of everything random.
+            device: where to compute.
+
+        Returns:
+            Another network, in evaluation mode.
+        """
+        noise, rate, _ = self.spend(len(images))
+        private = without_batch_norm(network).to(device).train()
+        wrapped = GradSampleModule(private)
+        optimizer = DPOptimizer(
+            torch.optim.SGD(wrapped.parameters(), lr=self.learning_rate, momentum=0.9),
+            noise_multiplier=noise,
+            max_grad_norm=self.clip,
+            expected_batch_size=max(1, round(rate * len(images))),
+            generator=generator("dp-sgd", seed, device=device),
+        )
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, self.steps)
+        pixels, labels, rng = images.pixels.to(device), images.labels.to(device), generator("poisson", seed)
+        for _ in range(self.steps):
+            chosen = (torch.rand(len(images), generator=rng) < rate).nonzero().squeeze(1).to(device)
+            optimizer.zero_grad()
+            if len(chosen):
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")  # of images, whose gradients nobody asks for
+                    cross_entropy(wrapped(pixels[chosen].float().div(255)), labels[chosen]).backward()
+            else:
+                for parameter in wrapped.parameters():
+                    parameter.grad_sample = parameter.new_zeros((0, *parameter.shape))
+            optimizer.step()
+            schedule.step()
+        trained: nn.Module = wrapped.to_standard_module()
+        return trained.eval()
+
+
+def without_batch_norm(network: nn.Module) -> nn.Module:
+    """A copy with group norm in the place of batch norm, which mixes images, and nothing done in place."""
+    fixed = copy.deepcopy(network)
+    for layer in list(fixed.modules()):
+        for name, child in layer.named_children():
+            if isinstance(child, nn.BatchNorm2d):  # as many groups as Opacus's ModuleValidator takes
+                setattr(layer, name, nn.GroupNorm(math.gcd(32, child.num_features), child.num_features))
+        if isinstance(layer, nn.ReLU | nn.LeakyReLU | nn.ReLU6):
+            layer.inplace = False
+    return fixed
+
+
+def promised(epsilon: float, delta: float, mechanism: str) -> Claim:
+    """The claim of (epsilon, delta) for one image more or less."""
+    return Claim(
+        kind="differential-privacy",
+        epsilon=epsilon,
+        delta=delta,
+        relation="add/remove one image",
+        mechanism=mechanism,
+    )
+
+
+def noisy_class_means(
+    vectors: Tensor, labels: Tensor, classes: int, *, clip: float, noise: float, rng: torch.Generator
+) -> Tensor:
+    """Each class's mean vector, from one Gaussian mechanism on sums and counts together.
+
+    An image adds its vector, clipped and scaled to a norm of at most `COUNTED` below 1, and one scaled count, to its
+    class's row: no more than 1 in all, whatever the image and its label.
+
+    Args:
+        vectors: (N, D) of the private images.
+        labels: (N,) of them.
+        classes: K.
+        clip: norm of a vector, at most; longer ones are shortened.
+        noise: standard deviation of the noise on what changes by at most 1.
+        rng: of the noise.
+
+    Returns:
+        (K, D); towards 0 where a class has no more images than the noise.
+    """
+    vectors = vectors.double()
+    short = vectors / vectors.norm(dim=1, keepdim=True).clamp_min(clip)
+    rows = torch.cat([short * (1 - COUNTED**2) ** 0.5, short.new_full((len(short), 1), COUNTED)], 1)
+    sums = torch.zeros(classes, rows.shape[1], dtype=torch.float64).index_add_(0, labels, rows)
+    sums = sums + noise * torch.randn(sums.shape, generator=rng, dtype=torch.float64)
+    counts = (sums[:, -1:] / COUNTED).clamp_min(1)
+    means: Tensor = sums[:, :-1] / (1 - COUNTED**2) ** 0.5 / counts
+    return means * clip
+
+
+COUNTED = 0.3
+"""Of what an image may change by, 1, the share (in squares: 9 %) that goes into counting it."""

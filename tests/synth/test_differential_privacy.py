@@ -1,0 +1,172 @@
+"""Guarantees: the noise is what it should be, clipping clips, and the accounting is Opacus's and the textbook's."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import norm
+from torch import nn
+
+from synth.differential_privacy import (
+    COUNTED,
+    PrivateTraining,
+    epsilon_of,
+    noise_for_rest,
+    noisy_class_means,
+    without_batch_norm,
+)
+from synth.dp_bn_matching import DPBNMatching
+from synth.dp_merf import DPMerf, random_features
+from synth.dp_sgd import DPSGD
+from synth.dp_statistic_sampling import DPStatisticSampling
+from synth.networks import build
+from synth.training import predict
+from synth.types import Images, generator, seeded
+
+SMALL = {"images": 20, "steps": 2, "teacher_steps": 2, "teacher_batch": 40, "batch_size": 10}
+
+
+def delta_of(epsilon, sigma):
+    """Of one Gaussian mechanism with sensitivity 1, exactly (Balle and Wang, arXiv 1805.06530, theorem 8)."""
+    first, second = 1 / (2 * sigma) - epsilon * sigma, -1 / (2 * sigma) - epsilon * sigma
+    return norm.cdf(first) - math.exp(epsilon) * norm.cdf(second)
+
+
+@pytest.mark.parametrize("epsilon", [0.5, 2.0, 8.0])
+def test_the_noise_of_one_look_is_the_textbooks(epsilon):
+    sigma = noise_for_rest((), epsilon, 1e-5)
+    assert delta_of(epsilon, sigma) <= 1e-5 * 1.02, "it promises no more than it keeps"
+    assert delta_of(epsilon, sigma * 0.95) > 1e-5, "and wastes little"
+
+
+def test_a_teacher_and_a_look_keep_the_whole_epsilon():
+    spent = PrivateTraining(epsilon=2.0, steps=50, batch_size=20).spend(400)
+    assert spent[1:] == (0.05, 50)
+    assert epsilon_of([spent], 1e-5) == pytest.approx(2.0, rel=0.02)
+    noise = noise_for_rest((spent,), 3.0, 1e-5)
+    assert 2.9 < epsilon_of([spent, (noise, 1.0, 1)], 1e-5) <= 3.0
+    assert epsilon_of([spent, (noise / 1.1, 1.0, 1)], 1e-5) > 3.0
+
+
+@given(st.integers(0, 10**6), st.integers(0, 2), st.integers(0, 2))
+@settings(max_examples=30, deadline=None)
+def test_no_image_changes_the_sums_by_more_than_one(seed, label, other):
+    """With no noise the released rows are recovered: sums of two datasets that differ in an image differ by <= 1."""
+    rng = torch.Generator().manual_seed(seed)
+    vectors, labels = 5 * torch.randn(8, 6, generator=rng), torch.randint(0, 3, (8,), generator=rng)
+    labels[0] = label
+
+    def sums(keep):
+        means = noisy_class_means(vectors[keep], labels[keep], 3, clip=2.0, noise=0.0, rng=generator("x", 0))
+        counts = torch.bincount(labels[keep], minlength=3)[:, None].double()
+        return torch.cat([means / 2.0 * counts * (1 - COUNTED**2) ** 0.5, counts * COUNTED], 1)
+
+    assert (sums(slice(None)) - sums(slice(1, None))).norm() <= 1 + 1e-6
+
+
+def test_the_noise_has_the_stated_strength():
+    """Of 2,000 zero vectors: what remains is the noise, scaled back by the count."""
+    vectors, labels = torch.zeros(2000, 400), torch.zeros(2000, dtype=torch.long)
+    found = noisy_class_means(vectors, labels, 1, clip=3.0, noise=7.0, rng=generator("noise", 0))
+    expected = 7.0 / (1 - COUNTED**2) ** 0.5 / 2000 * 3.0
+    assert found.std().item() == pytest.approx(expected, rel=0.1)
+
+
+def test_without_noise_means_are_means_and_long_vectors_are_shortened():
+    vectors = torch.tensor([[1.0, 0.0], [0.0, 1.0], [30.0, 40.0]])
+    found = noisy_class_means(vectors, torch.tensor([0, 0, 1]), 2, clip=5.0, noise=0.0, rng=generator("x", 0))
+    torch.testing.assert_close(found, torch.tensor([[0.5, 0.5], [3.0, 4.0]]).double())
+
+
+def test_dp_sgd_adds_noise_of_the_stated_strength(digits, cpu):
+    """One step with a gradient of zero (no image is drawn): parameters move by noise times clip over the batch."""
+
+    with seeded(0):
+        network = nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, 10))
+    training = PrivateTraining(epsilon=1.0, steps=1, batch_size=1, clip=2.0, learning_rate=1.0)
+    few = digits.members.take(torch.arange(200))
+    before = network[1].weight.detach().clone()
+    noise, rate, _ = training.spend(200)
+    assert rate == 1 / 200
+    after = training.train(network, few, seed=3, device=cpu)[1].weight.detach()
+    assert (after - before).std().item() == pytest.approx(noise * 2.0, rel=0.1)
+
+
+def test_batch_norm_goes_and_the_rest_stays():
+    network = build("resnet20", classes=10, side=32, seed=0)
+    private = without_batch_norm(network)
+    assert not any(isinstance(layer, nn.BatchNorm2d) for layer in private.modules())
+    assert any(isinstance(layer, nn.BatchNorm2d) for layer in network.modules()), "the one that was given is as it was"
+
+
+@pytest.mark.parametrize("name", ["lenet", "resnet20"])
+def test_networks_learn_with_a_guarantee(name, digits, cpu):
+    defense = DPSGD(epsilon=50.0, steps=3, batch_size=40)
+    assert defense.trains
+    fresh = build(name, classes=10, side=32, seed=0)
+    trained = defense.train(fresh, digits.members, seed=0, device=cpu)
+    again = defense.train(build(name, classes=10, side=32, seed=0), digits.members, seed=0, device=cpu)
+    assert torch.equal(*(predict(network, digits.test.pixels, device=cpu) for network in (trained, again)))
+
+
+@pytest.mark.slow
+def test_a_student_with_a_loose_guarantee_reads_digits(digits, cpu):
+    defense = DPSGD(epsilon=50.0, steps=150, batch_size=60, learning_rate=0.5)
+    trained = defense.train(build("convnet3", classes=10, side=32, seed=0), digits.members, seed=0, device=cpu)
+    right = predict(trained, digits.test.pixels, device=cpu).argmax(1) == digits.test.labels
+    assert right.float().mean() > 0.7
+
+
+@pytest.mark.parametrize(
+    "defense", [DPSGD(epsilon=3.0), DPMerf(epsilon=3.0), DPBNMatching(epsilon=3.0), DPStatisticSampling(epsilon=3.0)]
+)
+def test_the_claim_is_the_parameters(defense):
+    claim = defense.claim
+    assert (claim.kind, claim.epsilon, claim.delta) == ("differential-privacy", 3.0, 1e-5)
+    assert claim.relation == "add/remove one image"
+
+
+@pytest.mark.parametrize(("kind", "start"), [(DPBNMatching, "noise"), (DPStatisticSampling, "public")])
+def test_private_inversions_release_as_many_images_as_asked_for(kind, start, digits, cpu):
+    release = kind(**SMALL, start=start).release(digits.members, teacher=None, public=digits.public, seed=0, device=cpu)
+    assert release.images.pixels.shape == (20, 3, 32, 32)
+    assert release.source_index is None
+    assert release.images.labels.bincount().tolist() == [2] * 10
+
+
+def test_little_noise_finds_the_class_statistics(digits, cpu):
+    """With a huge epsilon the released statistics are the members' class means, as far as clipping lets them."""
+    network = without_batch_norm(build("convnet3", classes=10, side=32, seed=0))
+    labels = torch.arange(10)
+    defense = DPBNMatching(clip=1e3)
+    from synth.statistics import image_moments, means_and_variances
+
+    found = defense.statistics(network, digits.members, digits.public, labels, 1e-9, generator("x", 0))
+    moments = image_moments(network, digits.members.pixels, device=cpu)
+    wanted = torch.stack([moments[digits.members.labels == label].mean(0) for label in labels])
+    torch.testing.assert_close(found, means_and_variances(wanted), rtol=1e-3, atol=1e-4)
+
+
+def test_random_features_approach_the_kernel():
+    x = torch.randn(5, 4, generator=generator("x", 0))
+    features = random_features(x, torch.randn(4, 50000, generator=generator("f", 0)))
+    torch.testing.assert_close(features @ features.T, (-torch.cdist(x, x).square() / 2).exp(), atol=0.02, rtol=0)
+    torch.testing.assert_close(features.norm(dim=1), torch.ones(5))
+
+
+@pytest.mark.slow
+def test_a_generator_learns_the_classes(digits, cpu):
+    """Nearest class mean of members: what DP-MERF makes of a class is that class, with a loose guarantee."""
+    defense = DPMerf(epsilon=100.0, images=100, steps=300, features=2000)
+    made = defense.release(digits.members, teacher=None, public=digits.public, seed=0, device=cpu).images
+    means = torch.stack([digits.members.of_class(k).float().mean(0) for k in range(10)]).flatten(1)
+    nearest = torch.cdist(made.float().flatten(1), means).argmin(1)
+    assert (nearest == made.labels).float().mean() > 0.7
+
+
+def test_few_classes_and_one_image_are_fine(cpu):
+    images = Images(torch.zeros(4, 3, 32, 32, dtype=torch.uint8), torch.tensor([0, 0, 1, 1]), ("a", "b"))
+    made = DPMerf(images=3, steps=2, features=10).release(images, teacher=None, public=images, seed=0, device=cpu)
+    assert made.images.labels.tolist() == [0, 1, 0]
