@@ -89,7 +89,9 @@ class Bench:
             return network.state_dict()
 
         soft = None if soft_labels is None else soft_labels.tolist()
-        key = result_key("network", ("synth",), self.device, [purpose, name, asdict(recipe), own, soft], images)
+        key = result_key(
+            "network", ("synth", "metrics"), self.device, [purpose, name, asdict(recipe), own, soft], images
+        )
         network.load_state_dict(self.store.tensors(key, compute))
         return network.to(self.device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload,no-any-return]
 
@@ -134,7 +136,7 @@ class Bench:
             if not is_ours(type(learner)):  # nobody would notice that somebody else's code has changed
                 return learner.recall(compute(), images, device=device)
             what = [type(learner).__qualname__, asdict(learner), seed, own]  # type: ignore[call-overload]
-            key = result_key("learned", ("synth", "attacks"), device, what)
+            key = result_key("learned", ("synth", "attacks", "metrics"), device, what)
             return learner.recall(store.tensors(key, compute), images, device=device)
 
         return lru_cache(maxsize=4)(recall)

@@ -105,6 +105,8 @@ def run(
     folder = out or Path("runs") / (f"{suite}-{dataset}" if dataset else suite)
     if address and executor is not Executors.ray:
         raise refuse(["--address is that of a Ray cluster; give --executor ray too"])
+    if processes and executor is Executors.ray:
+        raise refuse(["--processes is for --executor local; a Ray cluster takes as many cells as it has room for"])
     if dry_run:
         show_plan(out_console, chosen, plan(chosen), where.type)
         if data is None and chosen.dataset != "digits":
@@ -127,7 +129,7 @@ def run(
             workplace,
             live,
             data=data,
-            plugins=sources,
+            plugins=sources | plugins.versions(),
             start=_on_ray(address) if executor is Executors.ray else here(processes),
         )
     for file in write_reports(folder):

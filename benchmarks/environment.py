@@ -18,7 +18,9 @@ from reports.records import SCHEMA
 from synth.training import has_bf16
 
 M_MMAP_THRESHOLD, M_TRIM_THRESHOLD = -3, -1
-PACKAGES = ("leakbench", "torch", "torchvision", "numpy", "scipy", "piq", "lpips", "scikit-learn", "typst")
+PACKAGES = (
+    "leakbench", "torch", "torchvision", "numpy", "scipy", "piq", "lpips", "scikit-learn", "pillow", "opacus", "typst"
+)  # fmt: skip
 
 
 def keep_freed_memory() -> None:
@@ -89,6 +91,12 @@ def code(*packages: str) -> str:
     return digest([[file.relative_to(root).as_posix(), file.read_text(encoding="utf-8")] for file in files])
 
 
+def arithmetic(device: torch.device) -> dict[str, str]:
+    """What figures depend on beside our code: versions of the libraries, the hardware, and whether it has bf16."""
+    known = {key: value for key, value in environment(device.type).items() if key not in ("commit", "typst")}
+    return known | {"bf16": str(has_bf16(device))}
+
+
 def result_key(kind: str, packages: tuple[str, ...], device: torch.device, *parts: object) -> str:
     """What a result is stored under: a hash of the code, the arithmetic, and everything else that it depends on.
 
@@ -99,8 +107,7 @@ def result_key(kind: str, packages: tuple[str, ...], device: torch.device, *part
         parts: specs, seeds and images.
     """
     threads = 0 if device.type == "cuda" else torch.get_num_threads()
-    arithmetic = [environment(device.type)["device"], has_bf16(device), threads, torch.__version__]
-    return f"{kind}-{digest(SCHEMA, code(*packages), arithmetic, *parts)}"
+    return f"{kind}-{digest(SCHEMA, code(*packages), arithmetic(device), threads, *parts)}"
 
 
 def peak_memory(device: torch.device) -> int:

@@ -5,6 +5,7 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from multiprocessing import get_context
 from typing import Any, Protocol
@@ -16,6 +17,7 @@ from pebble import ProcessExpired, ProcessPool
 from benchmarks import plugins
 from benchmarks.bench import Bench
 from benchmarks.environment import keep_freed_memory
+from benchmarks.suite import RequestProblems
 from benchmarks.work import Workplace, run_cell, torch_threads
 from reports.records import Cell, Record
 
@@ -74,11 +76,13 @@ class Processes:
     """
 
     def __init__(self, workplace: Workplace, processes: int) -> None:
-        self.slots = processes
+        self.slots, self.workplace = processes, workplace
+        self.pool = self._pool()
+
+    def _pool(self) -> ProcessPool:
         context = get_context("spawn")  # a forked process would inherit the locks of torch's threads
-        self.pool = ProcessPool(
-            processes, context=context, initializer=begin_worker, initargs=(workplace, context.Value("i", 0))
-        )
+        given = (self.workplace, context.Value("i", 0))
+        return ProcessPool(self.slots, context=context, initializer=begin_worker, initargs=given)
 
     def submit(self, cell: Cell, needs: Sequence[Cell]) -> "Future[Record]":
         """Hand a cell to the next free process."""
@@ -88,12 +92,20 @@ class Processes:
             error = done.exception() if not done.cancelled() else None
             if isinstance(error, ProcessExpired):
                 found.set_exception(WorkerDied(f"the process that worked on it died (exit code {error.exitcode})"))
+            elif isinstance(error, BrokenProcessPool):
+                found.set_exception(WorkerDied("the process that was to work on it died as it started"))
             elif error is not None:
                 found.set_exception(error)
             elif not done.cancelled():
                 found.set_result(done.result())
 
-        self.pool.schedule(work_here, args=[cell]).add_done_callback(hand_over)
+        try:
+            scheduled = self.pool.schedule(work_here, args=[cell])
+        except RuntimeError:  # a process died that nothing had been handed to; the pool cannot be used any more
+            self.close()
+            self.pool = self._pool()
+            scheduled = self.pool.schedule(work_here, args=[cell])
+        scheduled.add_done_callback(hand_over)
         return found
 
     def close(self) -> None:
@@ -102,8 +114,8 @@ class Processes:
         self.pool.join()
 
 
-worker: list[Bench] = []
-"""What this process works with, once it has been made ready."""
+worker: list[Bench | RequestProblems] = []
+"""What this process works with, once it has been made ready, or why it cannot be."""
 
 
 def begin_worker(workplace: Workplace, started: Any = None) -> None:
@@ -113,7 +125,11 @@ def begin_worker(workplace: Workplace, started: Any = None) -> None:
     keep_freed_memory()
     torch.set_num_threads(workplace.threads)
     plugins.installed()
-    plugins.load(workplace.plugins)
+    try:
+        plugins.load(workplace.plugins)
+    except RequestProblems as error:  # raised where somebody reads it, at the first cell
+        worker[:] = [error]
+        return
     if workplace.device == "cuda" and started is not None:
         with started.get_lock():
             workplace = replace(workplace, device=f"cuda:{started.value % torch.cuda.device_count()}")
@@ -123,6 +139,8 @@ def begin_worker(workplace: Workplace, started: Any = None) -> None:
 
 def work_here(cell: Cell) -> Record:
     """Compute a cell in a process that has been made ready."""
+    if isinstance(worker[0], RequestProblems):
+        raise worker[0]
     return run_cell(worker[0], cell)
 
 

@@ -59,6 +59,12 @@ def installed() -> list[str]:
     return complaints
 
 
+def versions() -> dict[str, str]:
+    """The installed distributions that announce plug-ins, with their versions."""
+    found = (entry.dist for group in GROUPS for entry in entry_points(group=group))
+    return {dist.name: dist.version for dist in found if dist is not None}
+
+
 def _load(name: str) -> Plugin:
     try:
         module = _import_file(Path(name)) if name.endswith(".py") else importlib.import_module(name)
@@ -74,8 +80,16 @@ def _load(name: str) -> Plugin:
         raise RequestProblems(
             [f"--plugin {name}: registers nothing; put @defenses.register('name') from synth.registry above a class"]
         )
-    digest = hashlib.sha256(Path(module.__file__).read_bytes()).hexdigest()[:12] if module.__file__ else ""
-    return Plugin(digest, *mine)
+    return Plugin(_digest(module), *mine)
+
+
+def _digest(module: ModuleType) -> str:
+    """A hash of a module's source, or of all of a package's."""
+    if not module.__file__:
+        return ""
+    file = Path(module.__file__)
+    files = sorted(file.parent.rglob("*.py")) if hasattr(module, "__path__") else [file]
+    return hashlib.sha256(b"".join(part.read_bytes() for part in files)).hexdigest()[:12]
 
 
 def _import_file(file: Path) -> ModuleType:

@@ -1,6 +1,10 @@
 """Cells on a Ray cluster: an existing one by its address, or one on this machine (extra ``[ray]``)."""
 
+import platform
+import signal
+import socket
 import tempfile
+import threading
 import uuid
 from collections.abc import Sequence
 from concurrent.futures import Future
@@ -8,11 +12,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from benchmarks.environment import code
 from benchmarks.executors import WorkerDied, begin_worker, memory_of_a_process, work_here, worker
 from benchmarks.run_folder import RunFolder
 from benchmarks.store import Store, default_cache
 from benchmarks.suite import RequestProblems
-from benchmarks.work import Workplace
+from benchmarks.work import COMPUTING, Workplace
 from reports.records import Cell, Record
 
 Parcel = tuple[bytes, dict[str, bytes]]
@@ -51,14 +56,26 @@ class OnRay:
         self.run, self.workplace = uuid.uuid4().hex, self.ray.put(far)
         gpus = 1 / CELLS_PER_GPU if far.device == "cuda" else 0
         memory = memory_of_a_process(workplace.image_bytes)
+        self._fits(workplace.threads, gpus, memory)
         task = self.ray.remote(num_cpus=workplace.threads, num_gpus=gpus, memory=memory, max_retries=0)
         self.task = task(work_far)
+
+    def _fits(self, threads: int, gpus: float, memory: int) -> None:
+        """A task that no node has room for would wait for ever."""
+        nodes = [node["Resources"] for node in self.ray.nodes() if node["Alive"]]
+        if not any(
+            node.get("CPU", 0) >= threads and node.get("GPU", 0) >= gpus and node.get("memory", 0) >= memory
+            for node in nodes
+        ):
+            need = f"{threads} CPUs, {gpus:g} GPUs and {memory / 2**30:.1f} GiB of one cell"
+            problem = f"--executor ray: no node of the cluster has the {need}; take fewer --threads, or larger nodes"
+            raise RequestProblems([problem])
 
     def submit(self, cell: Cell, needs: Sequence[Cell]) -> "Future[Record]":
         """Begin a cell whose needs are all done."""
         found: Future[Record] = Future()
         parcels = [self._left_behind(need, {}) for need in needs]
-        reference = self.task.remote(self.run, self.workplace, cell, self.token, *parcels)
+        reference = self.task.remote(self.run, code(*COMPUTING), self.workplace, cell, self.token, *parcels)
 
         def hand_over(done: "Future[Parcel]") -> None:
             try:
@@ -95,14 +112,18 @@ class OnRay:
 _run: list[str] = []
 
 
-def work_far(run: str, workplace: Workplace, cell: Cell, token: Path | None, *parcels: Parcel) -> Parcel:
+def work_far(run: str, source: str, workplace: Workplace, cell: Cell, token: Path | None, *parcels: Parcel) -> Parcel:
     """Compute a cell on a node of a cluster, and pack what it leaves behind."""
     shared = token is not None and token.exists()
     with tempfile.TemporaryDirectory(prefix="leakbench-") as folder:
         if _run != [run]:
-            _run[:] = [run]
+            if code(*COMPUTING) != source:
+                raise RequestProblems([f"node {platform.node()}: has another version of leakbench; install this one"])
             begin_worker(replace(workplace, cache=workplace.cache if shared else default_cache()))
+            _run[:] = [run]
         bench = worker[0]
+        if isinstance(bench, RequestProblems):
+            raise bench
         bench.folder.root = Path(folder)
         for packed, networks in parcels:
             bench.folder.unpack(packed)
@@ -112,7 +133,8 @@ def work_far(run: str, workplace: Workplace, cell: Cell, token: Path | None, *pa
         bench.store.made.clear()
         record = work_here(cell)
         made = [] if shared else [key for key in bench.store.made if key.startswith("network-")]
-        return bench.folder.pack(cell, record), {key: bench.store.fetch(key) or b"" for key in made}
+        found = {key: bench.store.fetch(key) for key in made}
+        return bench.folder.pack(cell, record), {key: content for key, content in found.items() if content}
 
 
 def _connected(address: str | None) -> Any:
@@ -120,9 +142,20 @@ def _connected(address: str | None) -> Any:
         import ray
     except ImportError as error:
         raise RequestProblems(["--executor ray: ray is not installed; pip install 'leakbench[ray]'"]) from error
+    before = signal.getsignal(signal.SIGTERM)
     try:
+        _reachable(address)
         ray.init(address=address, ignore_reinit_error=True, log_to_driver=False, logging_level="error")
-    except (ConnectionError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise RequestProblems([f"--address {address}: there is no Ray cluster to connect to: {reason}"]) from error
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, before)  # Ray takes it for itself
     return ray
+
+
+def _reachable(address: str | None) -> None:
+    """Ray itself tries for minutes."""
+    host, colon, port = (address or "").rpartition(":")
+    if colon and port.isdigit() and "/" not in host:
+        socket.create_connection((host, int(port)), timeout=10).close()

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from benchmarks.store import write_whole
@@ -57,9 +57,12 @@ class RunFolder:
             RequestProblems: the folder holds another run.
         """
         file = self.root / "run.json"
-        begun = _read(file) if file.is_file() else {"identity": description["identity"]}
-        if begun["identity"] != description["identity"]:
-            raise RequestProblems([f"--out {self.root}: holds another run (other suite or data); give another folder"])
+        wanted = description["identity"]
+        begun = _read(file) if file.is_file() else {"identity": wanted}
+        other = sorted(key for key in {*begun["identity"], *wanted} if begun["identity"].get(key) != wanted.get(key))
+        if other:
+            what = f"holds another run (other {', '.join(other)}); give another folder"
+            raise RequestProblems([f"--out {self.root}: {what}, what both share is in the cache"])
         self.root.mkdir(parents=True, exist_ok=True)
         dated = {"date": begun.get("date", date.today().isoformat())} | description
         write_whole(file, json.dumps(dated, indent=1).encode())
@@ -77,6 +80,8 @@ class RunFolder:
             lock.acquire(timeout=0)
         except Timeout:
             raise RequestProblems([f"--out {self.root}: another run is under way there; wait for it"]) from None
+        for left in (*self.root.glob(".unpacked-*"), *self.root.glob("releases/*.part")):  # of a run that was killed
+            shutil.rmtree(left, ignore_errors=True)
         try:
             yield
         finally:
@@ -112,7 +117,7 @@ class RunFolder:
         pairing.unlink(missing_ok=True)
         if published.source_index is not None:
             pairing.parent.mkdir(exist_ok=True)
-            save_file({"source_index": published.source_index.contiguous()}, pairing)
+            write_whole(pairing, save({"source_index": published.source_index.contiguous()}))
         part.rename(folder)
 
     def has_release(self, spec: str, seed: int) -> bool:
@@ -143,6 +148,8 @@ class RunFolder:
             with tarfile.open(fileobj=io.BytesIO(content)) as archive:
                 archive.extractall(part, filter="data")
             # A release counts as there once its folder is, so it comes last.
+            for found in part.glob("releases/*"):  # one that no longer knows its sources must not keep old ones
+                (self.root / "judge" / f"{found.name}.safetensors").unlink(missing_ok=True)
             for found in (*part.glob("judge/*"), *part.glob("galleries/*"), *part.glob("releases/*")):
                 target = self.root / found.relative_to(part)
                 target.parent.mkdir(exist_ok=True)
@@ -167,6 +174,6 @@ def _add(archive: tarfile.TarFile, name: str, content: bytes) -> None:
 def _read(file: Path) -> dict[str, Any]:
     try:
         found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-        return found | {"identity": found["identity"]}
+        return found | {"identity": dict(found["identity"])}
     except (ValueError, TypeError, KeyError) as error:
         raise RequestProblems([f"{file}: is damaged; delete it, or give another --out"]) from error

@@ -9,13 +9,13 @@ from typing import Any, Protocol
 import torch
 
 from benchmarks.checks import capacities
-from benchmarks.environment import environment
+from benchmarks.environment import arithmetic, code, environment
 from benchmarks.executors import Executor, InProcess, Processes, WorkerDied, default_processes, default_threads
 from benchmarks.graph import Plan, plan
 from benchmarks.run_folder import RunFolder
 from benchmarks.store import Store, digest
 from benchmarks.suite import Suite
-from benchmarks.work import Workplace, failed
+from benchmarks.work import COMPUTING, Workplace, failed
 from reports.records import Cell, Record
 from synth.datasets import Pool, split
 from synth.types import derive_seed
@@ -47,9 +47,16 @@ def describe(workplace: Workplace, grid: Plan, data: Path | None, sources: dict[
     """The content of run.json: the resolved suite, the data, and what makes it this run."""
     suite, device = workplace.suite, torch.device(workplace.device).type
     return {
-        # Seed 0's members stand for the data: a run on other images must not take these releases for its own.
-        "identity": {"suite": suite.name, "hash": suite.hash, "members": digest(workplace.splits[0].members)}
-        | ({"plugins": sources} if sources else {}),
+        # Records of another identity are not this run's: what stands in one report was computed alike.
+        "identity": {
+            "suite": suite.name,
+            "hash": suite.hash,
+            "data": digest(*vars(workplace.splits[0]).values()),
+            "code": code(*COMPUTING),
+            "libraries or hardware": arithmetic(torch.device(workplace.device)),
+            "threads": workplace.threads,
+            "plugins": sources,
+        },
         "suite": suite.model_dump(mode="json"),
         "cells": [cell.id for cell in grid.cells],
         "data": data.name if data else "",
@@ -95,11 +102,11 @@ def equip(
     return Workplace(
         suite=suite,
         splits=tuple(split(pool, suite.sizes, seed=seed) for seed in seeds),
-        out=out,
-        cache=cache,
+        out=out.resolve(),
+        cache=cache.resolve(),
         device=str(device),
         threads=threads or default_threads(device.type),
-        plugins=tuple(plugins),
+        plugins=tuple(str(Path(name).resolve()) if name.endswith(".py") else name for name in plugins),
     )
 
 
@@ -134,7 +141,12 @@ def run(
     folder, grid = RunFolder(workplace.out), plan(suite)
     with folder.held():
         folder.open(describe(workplace, grid, data, plugins or {}))
-        left = grid.left(folder.records())
+        done = {
+            name: record
+            for name, record in folder.records().items()
+            if record.cell.task != "release" or folder.has_release(record.cell.defense, record.cell.seed)
+        }
+        left = grid.left(done)
         if left:
             executor = (start or here())(workplace, listener)
             listener.began(grid, left, executor.slots)

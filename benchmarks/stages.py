@@ -134,8 +134,7 @@ def attack_stage(bench: Bench, cell: Cell) -> Outcome:
     conditions |= {"what it does": _story(attack)}
     conditions |= {"parameters": json.dumps(parameters(attack))} | scenario.conditions(attack)
     conditions |= {f"noticed, {name}": f"{value:.3g}" for name, value in guess.notes.items()}
-    if unwashed := bench.suite.unwashed(cell.method):
-        conditions["power shown by"] = unwashed
+    conditions |= bench.suite.washing(cell.method)
     return Outcome(verdict.measurements, verdict.absent, conditions, verdict.roc)
 
 

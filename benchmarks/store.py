@@ -4,11 +4,12 @@ import hashlib
 import json
 import logging
 import os
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from safetensors.torch import load, save
 from torch import Tensor
 
@@ -16,6 +17,9 @@ from benchmarks.suite import RequestProblems
 from synth.types import Images
 
 LOG = logging.getLogger("leakbench")
+DAY = 86400
+PATIENCE = 10
+"""Seconds before somebody who waits is told why."""
 
 
 def digest(*parts: object) -> str:
@@ -57,6 +61,9 @@ class Store:
         try:
             self.root.mkdir(parents=True, exist_ok=True, mode=0o700)  # private images are among what is kept
             (self.root / "locks").mkdir(exist_ok=True)
+            for part in self.root.glob("*/.*.part"):  # of a process that was killed
+                if time.time() - part.stat().st_mtime > DAY:
+                    part.unlink(missing_ok=True)
         except OSError as error:
             raise RequestProblems([f"--cache {self.root}: {error.strerror}; give a folder to write to"]) from error
         if not os.access(self.root / "locks", os.W_OK):
@@ -66,8 +73,16 @@ class Store:
     def held(self, key: str) -> Iterator[None]:
         """Be the only one, of all processes, who works on an entry."""
         self.prepare()
-        with FileLock(self.root / "locks" / key):
+        lock = FileLock(self.root / "locks" / key)
+        try:
+            lock.acquire(timeout=PATIENCE)
+        except Timeout:
+            LOG.warning("waiting for another run that computes %s", key)
+            lock.acquire()
+        try:
             yield
+        finally:
+            lock.release()
 
     def fetch(self, key: str) -> bytes | None:
         """An entry, or None where there is none that is whole."""
@@ -127,6 +142,7 @@ def write_whole(file: Path, content: bytes) -> None:
     """Write a file under another name and rename it; nothing is left where that fails."""
     part = file.with_name(f".{file.name}.{os.getpid()}.part")
     try:
+        part.touch(mode=0o600)
         part.write_bytes(content)
         part.replace(file)
     except BaseException:

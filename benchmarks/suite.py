@@ -99,15 +99,14 @@ class Suite(_Strict):
             return self.gradient
         return self.memorization if family == "memorization" else {}
 
-    def unwashed(self, spec: str) -> str:
-        """The attack of this suite that differs from a memorization attack only in that nothing washes the model."""
+    def washing(self, spec: str) -> dict[str, str]:
+        """Whether what a memorization attack's model is handed out as was washed, and a name for the rest of it."""
         owner = self.memorization.get(scenario_of(spec))
-        if owner is None or not owner.washes or family_of(spec) != "memorization":
-            return ""
+        if owner is None or family_of(spec) != "memorization":
+            return {}
         plain = replace(owner, fine_tuning=None, pruning=0.0, rounding="none")
-        body = spec.partition("@")[0]
-        alike = [other for other in self.attacks if other.partition("@")[0] == body]
-        return next((other for other in alike if self.memorization.get(scenario_of(other)) == plain), "")
+        rest = hashlib.sha256(json.dumps(asdict(plain), sort_keys=True).encode()).hexdigest()[:12]
+        return {"washed": "yes" if owner.washes else "no", "but for the washing": rest}
 
     @property
     def hash(self) -> str:

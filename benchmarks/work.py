@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 
 from attacks.registry import attacks
 from attacks.view import Access
@@ -19,9 +20,14 @@ from benchmarks.run_folder import RunFolder
 from benchmarks.stages import STAGES, Outcome
 from benchmarks.store import Store
 from benchmarks.suite import Suite, parse
+from metrics import lpips
 from reports.records import Cell, Record
+from synth.image_files import DataProblems
 from synth.registry import defenses
 from synth.types import Split
+
+COMPUTING = ("synth", "metrics", "attacks", "benchmarks")
+"""The packages whose code figures come from."""
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 """No space is left: every cell after this one would fail alike."""
@@ -87,7 +93,11 @@ def run_cell(bench: Bench, cell: Cell) -> Record:
         return failed(cell, "the release that this cell reads was not made; see its own record")
     if reason := _beside_the_point(cell):
         return replace(failed(cell, reason), status="not_applicable")
-    key = cell_key(bench, cell)
+    try:
+        key = cell_key(bench, cell)
+    except (DataProblems, SafetensorError, ValueError) as error:
+        where = bench.folder.release_folder(cell.defense, cell.seed)
+        return failed(cell, f"{where} is damaged; delete it, and the same command makes it again: {error}")
     if key is None:
         return measure(bench, cell)
     found = bench.store.fetch(key)
@@ -120,8 +130,8 @@ def cell_key(bench: Bench, cell: Cell) -> str | None:
     if not all(map(is_ours, methods)):
         return None
     reads = [bench.release_digest(cell.defense, cell.seed)] if _reads_release(cell) else []
-    packages = ("synth", "metrics", "attacks", "benchmarks")
-    return result_key(cell.task, packages, bench.device, cell.id, bench.data_digest(cell.seed), *reads)
+    weights = lpips.unavailable() or lpips.variant()  # they may come later
+    return result_key(cell.task, COMPUTING, bench.device, cell.id, bench.data_digest(cell.seed), weights, *reads)
 
 
 def _reads_release(cell: Cell) -> bool:

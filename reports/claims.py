@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 
-from metrics.measurement import Measurement
 from reports.table import Table, show
 from reports.verdicts import Results
 
@@ -58,15 +57,23 @@ def _claims(results: Results) -> Iterator[tuple[str, str, Callable[[str], Answer
 
 
 def _accuracy(results: Results, spec: str) -> Answer:
-    student = next((s for s in results.students if s.endswith(":hard")), "")
-    identity = results.named("identity")
-    ours = results.figure(spec, "utility", student, "student.accuracy")
-    base = results.figure(identity, "utility", student, "student.accuracy") if identity else None
-    if ours is None or base is None or ours.low is None or ours.high is None:
-        return None, results.missing(spec, "utility", student)
-    bar = COMPARABLE * base.value
-    holds = True if ours.low >= bar else False if ours.high < bar else None
-    return holds, f"{show(ours)} % of {base.value:.1f} %"
+    """Of all students with hard labels: it holds where it does for each."""
+    identity, answers, figures = results.named("identity"), [], []
+    for student in (s for s in results.students if s.endswith(":hard")):
+        ours = results.figure(spec, "utility", student, "student.accuracy")
+        base = results.figure(identity, "utility", student, "student.accuracy") if identity else None
+        if ours is None or base is None or ours.low is None or ours.high is None:
+            return None, results.missing(spec, "utility", student)
+        bar = COMPARABLE * base.value
+        answers.append(True if ours.low >= bar else False if ours.high < bar else None)
+        figures.append(f"{student.partition(':')[0]} {show(ours)} % of {base.value:.1f} %")
+    return _all(answers), ", ".join(figures) or "not run"
+
+
+def _all(answers: list[bool | None]) -> bool | None:
+    if False in answers:
+        return False
+    return True if answers and None not in answers else None
 
 
 def _dissimilar(results: Results, spec: str) -> Answer:
@@ -75,11 +82,10 @@ def _dissimilar(results: Results, spec: str) -> Answer:
     stranger = results.figure(identity, "visual", "", "stranger.ssim") if identity else None
     if ours is None or stranger is None:
         return None, results.missing(spec, "visual", "", "paired.ssim")
-    return _high(ours) < stranger.value, f"SSIM {show(ours)}, strangers {stranger.value:.2f}"
-
-
-def _high(figure: Measurement) -> float:
-    return figure.value if figure.high is None else figure.high
+    text = f"SSIM {show(ours)}, strangers {show(stranger)}"
+    if ours.high is None or ours.low is None or stranger.low is None or stranger.high is None:
+        return None, text
+    return (True if ours.high < stranger.low else False if ours.low > stranger.high else None), text
 
 
 def _resists(results: Results, family: str) -> Callable[[str], Answer]:
@@ -92,10 +98,14 @@ def _resists(results: Results, family: str) -> Callable[[str], Answer]:
             by += [attack for attack in attacks if attack not in by and results.worked(spec, attack) == "yes"]
         if by:
             return False, f"beaten by {', '.join(map(results.label, by))}"
-        silent = [attack for attack, verdict in leaks.items() if verdict == "no leak found"]
-        if silent:
-            return True, f"no leak found by {', '.join(map(results.label, silent))}"
-        return None, next(iter(leaks.values()), "not run")
+        silent = [
+            a for a in attacks if leaks[a] == "no leak found" and (family != "gan" or results.worked(spec, a) == "no")
+        ]
+        rest = [f"{results.label(a)} ({leaks[a]})" for a in attacks if a not in silent]
+        found = [f"no leak found by {', '.join(map(results.label, silent))}"] * bool(silent)
+        found += [f"open: {', '.join(rest)}"] * bool(rest)
+        # One attack that finds nothing does not make up for another that was not shown to work.
+        return (True if silent and not rest else None), "; ".join(found) or "not run"
 
     return answer
 
@@ -104,10 +114,11 @@ def _verdict(answers: dict[str, bool | None], specs: list[str]) -> str:
     known = {spec: holds for spec, holds in answers.items() if holds is not None}
     if not known:
         return "open"
+    left = [_short(spec, specs) for spec in answers if spec not in known]
+    rest = f"; open: {' or '.join(left)}" if left else ""
     if len(set(known.values())) == 1:
-        word = "holds" if all(known.values()) else "does not hold"
-        return word if len(known) == len(answers) else f"{word}, where it was measured"
-    return "only when " + " or ".join(_short(spec, specs) for spec, holds in known.items() if holds)
+        return ("holds" if all(known.values()) else "does not hold") + rest
+    return "only when " + " or ".join(_short(spec, specs) for spec, holds in known.items() if holds) + rest
 
 
 def _short(spec: str, specs: list[str]) -> str:

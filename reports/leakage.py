@@ -132,7 +132,7 @@ def _victim(results: Results, defense: str, attack: str) -> str:
     return "; ".join([found["victim"], *noticed])
 
 
-HIDDEN = ("victim", "goal", "noticed, ", "what it does", "the attacker is given")
+HIDDEN = ("victim", "goal", "noticed, ", "what it does", "the attacker is given", "washed", "but for the washing")
 """Conditions that stand on the row, or in no table."""
 
 

@@ -15,6 +15,7 @@ class Asked(NamedTuple):
     stays_open: str
 
 
+LINKS = "Linkability"
 QUESTIONS = (
     Asked(
         "Singling out",
@@ -23,7 +24,7 @@ QUESTIONS = (
         "People of whom nobody has a candidate image; attackers with more shadow models than were trained here.",
     ),
     Asked(
-        "Linkability",
+        LINKS,
         "Can a released record, or what a model gives away, be linked to one person's private image?",
         ("gradient", "memorization"),
         "Links to other datasets of the same person, and between releases of the same members.",
@@ -65,19 +66,35 @@ def practice(results: Results) -> Table:
 
 
 def _answers(results: Results, attack: str, asked: Asked) -> bool:
-    links = any(r.get("linkage.top-1.excess") for r in results.records if r.cell.method == attack)
-    if asked.name == "Linkability" and links:
+    if results.goal(attack) == "canaries":
+        return False  # they tell of the defense, not of these people
+    if asked.name == LINKS and any(r.get("linkage.top-1.excess") for r in results.records if r.cell.method == attack):
         return True
     return results.family(attack) in asked.families
 
 
 def _finding(results: Results, defense: str, attacks: list[str], asked: Asked) -> str:
-    """The worst that any validated attack found."""
-    answers = []
-    for attack in attacks:
-        verdict = results.worked(defense, attack) if asked.name == "Inference" else results.leak(defense, attack)
-        answers.append({"yes": "leaks", "no": "no leak found"}.get(verdict, verdict).partition(":")[0])
-    for word in ("leaks", "canaries found", "no leak found", "no canary found"):
-        if word in answers:
-            return {"leaks": "yes", "canaries found": "canaries only"}.get(word, word)
-    return f"open ({answers[0]})"
+    """Yes where any attack that is validated says so; no leak found only as far as attacks are."""
+    answers = {attack: _answer(results, defense, attack, asked) for attack in attacks}
+    if YES in answers.values():
+        return "yes"
+    silent = [results.label(a) for a in attacks if answers[a] == NO]
+    left = [f"{results.label(a)} ({answers[a].partition(':')[0]})" for a in attacks if answers[a] != NO]
+    if not left:
+        return "no leak found"
+    found = f"no leak found by {', '.join(silent)}, " if silent else ""
+    return f"{found}open: {', '.join(left)}"
+
+
+YES, NO = "leaks", "no leak found"
+
+
+def _answer(results: Results, defense: str, attack: str, asked: Asked) -> str:
+    verdict = results.leak(defense, attack)
+    if asked.name == LINKS and results.family(attack) == "membership" and verdict == YES:
+        figure = results.figure(defense, "attack", attack, "linkage.top-1.excess")
+        return YES if figure and figure.low is not None and figure.low > 0 else NO
+    if asked.name != "Inference" or verdict == YES:
+        return verdict
+    shown = results.worked(defense, attack)
+    return {"yes": YES, "no": verdict}.get(shown, shown)

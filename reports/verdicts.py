@@ -165,7 +165,12 @@ class Results:
         What is done to a model before it is handed out is under test like a defense; were the attack to succeed in
         spite of it, a countermeasure that works would look like an attack that does not.
         """
-        return self.said(attack).get("power shown by", attack)
+        said, body = self.said(attack), attack.partition("@")[0]
+        if said.get("washed") != "yes":
+            return attack
+        plain = {"washed": "no", "but for the washing": said["but for the washing"]}
+        alike = (a for a in self.attacks if a.partition("@")[0] == body and plain.items() <= self.said(a).items())
+        return next(alike, attack)
 
     def control(self, attack: str, question: Question) -> Control:
         """Did the attack succeed on `identity` and, where members are concerned, find nothing on `disjoint`?"""

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import torch
 from PIL import Image
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from synth.image_files import DataProblems, Listing, read
@@ -52,7 +52,8 @@ def save_release(release: Release, folder: Path, *, about: dict[str, Any]) -> Pu
     with ThreadPoolExecutor() as pool:
         list(pool.map(write, names, images.pixels))
     if release.soft_labels is not None:
-        save_file({"probabilities": release.soft_labels[order].half().contiguous()}, folder / SOFT_LABELS)
+        # Not save_file: where the disk is full, it raises what nobody takes for that.
+        (folder / SOFT_LABELS).write_bytes(save({"probabilities": release.soft_labels[order].half().contiguous()}))
     description = {**about, "classes": list(images.classes), "files": names}
     (folder / DESCRIPTION).write_text(json.dumps(description, indent=1, ensure_ascii=False), encoding="utf-8")
     source = release.source_index

@@ -210,13 +210,17 @@ def predict(network: nn.Module, pixels: Tensor, *, device: torch.device, chunk: 
     return torch.cat(in_chunks(logits, len(pixels), chunk))
 
 
-def penultimate(network: nn.Module, pixels: Tensor, *, device: torch.device) -> Tensor:
+def penultimate(network: nn.Module, pixels: Tensor, *, device: torch.device, chunk: int = 512) -> Tensor:
     """What a network in evaluation mode feeds its last linear layer, (N, D) on the CPU, for uint8 (N, C, H, W)."""
-    seen: list[Tensor] = []
     last = [layer for layer in network.modules() if isinstance(layer, nn.Linear)][-1]
-    hook = last.register_forward_pre_hook(lambda layer, inputs: seen.append(inputs[0].float().cpu()))
-    try:
-        predict(network, pixels, device=device)
-    finally:
-        hook.remove()
-    return torch.cat(seen)
+
+    def features(index: Tensor) -> Tensor:
+        seen: list[Tensor] = []
+        hook = last.register_forward_pre_hook(lambda layer, inputs: seen.append(inputs[0].float().cpu()))
+        try:
+            predict(network, pixels[index], device=device, chunk=len(index))
+        finally:
+            hook.remove()
+        return torch.cat(seen)
+
+    return torch.cat(in_chunks(features, len(pixels), chunk))

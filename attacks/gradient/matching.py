@@ -21,7 +21,7 @@ from attacks.view import Access, SharedGradients, View
 from metrics.chunks import in_chunks
 from synth.networks import MEAN, STD
 from synth.training import has_bf16
-from synth.types import generator
+from synth.types import derive_seed, generator
 
 LOW, HIGH = -MEAN / STD, (1 - MEAN) / STD
 """The valid range of a pixel in the networks' normalised units, in which the search lives."""
@@ -104,7 +104,7 @@ class GradientMatching(Attack):
 
         def search(index: Tensor) -> _Search:
             at = (index[:, None] * self.restarts + torch.arange(self.restarts)).flatten().to(device)
-            return _Search(self, shared, labels.to(device), rows[at], start[at], logits[at], rng).run()
+            return _Search(self, shared, labels.to(device), rows[at], start[at], logits[at], at, len(rows), seed).run()
 
         searches = in_chunks(search, clients, chunk(shared, self.restarts, device))
         pixels, found = (torch.cat(column) for column in zip(*((s.pixels, s.labels) for s in searches), strict=True))
@@ -128,9 +128,12 @@ class _Search:
         clients: Tensor,
         start: Tensor,
         logits: Tensor,
-        rng: torch.Generator,
+        searches: Tensor,
+        count: int,
+        seed: int,
     ) -> None:
-        self.attack, self.clients, self.rng = attack, clients, rng
+        self.attack, self.clients = attack, clients
+        self.searches, self.count, self.seed, self.iteration = searches, count, seed, 0
         self.parts = attack.parts(shared)
         self.update = client_updates(shared, bf16=attack.bf16 and has_bf16(start.device))
         self.priors = self.parts.priors(clients)
@@ -177,13 +180,16 @@ class _Search:
         outputs = [*own, *(p.sum() for p in penalties)]
         gradients = torch.autograd.grad(outputs, self.unknowns, [*cotangents, *(None for _ in penalties)])
         if self.parts.noise:
-            gradients = tuple(g + self.parts.noise * self._noise(g) for g in gradients)
+            gradients = tuple(g + self.parts.noise * self._noise(g, i) for i, g in enumerate(gradients))
+            self.iteration += 1
         return torch.stack([value, *(p.detach() for p in penalties)]).sum(0), list(gradients)
 
-    def _noise(self, gradient: Tensor) -> Tensor:
-        """Normal noise of each row's root mean square."""
+    def _noise(self, gradient: Tensor, unknown: int) -> Tensor:
+        """Normal noise of each row's root mean square; the same for a search whoever else is in its chunk."""
+        rng = generator("langevin", derive_seed(self.seed, self.iteration, unknown), device=gradient.device)
+        everybody = torch.randn((self.count, *gradient.shape[1:]), generator=rng, device=gradient.device)
         size = gradient.flatten(1).square().mean(1).sqrt().view(-1, *[1] * (gradient.ndim - 1))
-        return size * torch.randn(gradient.shape, generator=self.rng, device=gradient.device)
+        return size * everybody[self.searches]
 
     def _winner(self, client: Tensor) -> Tensor:
         return torch.where(self.clients == client, self.least, torch.inf).argmin()
@@ -196,6 +202,7 @@ class _Search:
         self.images, *logits = self.unknowns
         self.logits = logits[0] if logits else self.logits
         self.shared = [g[kept] for g in self.shared]
+        self.searches = self.searches[kept]
         self.best = [b[kept] for b in self.best]
         self.clients, self.least, self.targets = self.clients[kept], self.least[kept], self.targets[kept]
         self.priors = self.parts.priors(self.clients)

@@ -1,6 +1,7 @@
 """The pages on the paper's claims and on European practice, marked cells, and the tidy file."""
 
 import json
+from dataclasses import replace
 
 import pyarrow.parquet as pq
 import pytest
@@ -64,8 +65,45 @@ def test_the_three_questions():
     assert rows["Linkability"][2] == "sign"
     assert "identity: yes; disjoint: no leak found; blur:sigma=2: yes" in rows["Linkability"][3]
     loud = [*good_run(), members("identity", 0.0, 0.0), members("disjoint", 0.0, 0.0)]
-    assert "identity: open (not validated)" in {r[0]: r for r in practice(Results(loud)).rows}["Singling out"][3]
+    assert (
+        "identity: open: gan-leaks (not validated)"
+        in {r[0]: r for r in practice(Results(loud)).rows}["Singling out"][3]
+    )
     assert all(row[4] for row in rows.values()), "something always stays open"
+
+
+def test_one_silent_attack_does_not_make_up_for_one_that_failed():
+    strong = "lsb:images=8"
+    shown = [attack("identity", 0.8, 0.8, strong), attack("disjoint", 0.8, 0.0, strong)]
+    broken = record(CLASS, "attack", strong, status="failed", reason="RuntimeError: x")
+    results = Results([*good_run(), *shown, accuracy(CLASS, 30), attack(CLASS, 0.8, 0.0), broken])
+    claim = {row[0]: row for row in claims(results).rows}["It resists model memorization"]
+    assert claim[1:3] == ("open", "images_per_statistic=class,images=10: no leak found by sign; open: lsb (failed)")
+    link = {row[0]: row for row in practice(results).rows}["Linkability"][3]
+    assert "no leak found by sign, open: lsb (failed)" in link
+
+
+def test_a_claim_on_accuracy_is_one_on_all_students():
+    other = [
+        replace(r, cell=replace(r.cell, method="lenet:hard")) for r in (accuracy("identity", 90), accuracy(ONE, 20))
+    ]
+    records = [*good_run(), accuracy(ONE, 79), *other]
+    assert claims(Results(records)).rows[0][1] == "does not hold"
+
+
+def test_a_class_that_may_be_shown_leaves_inference_open():
+    def gan(defense, shown):
+        names = {"class.oracle.excess": shown, "private.ssim.excess": 0.0}
+        figures = [figure(name, v, v - 0.05, v + 0.05) for name, v in names.items()]
+        return record(defense, "attack", "hitaj", figures, conditions={"family": "gan"})
+
+    weak = Results([*good_run(), gan("identity", 0.0), gan("disjoint", 0.0), gan(CLASS, 0.5)])
+    assert {row[0]: row for row in claims(weak).rows}["It resists GAN-based attacks"][1] == "open"
+    strong = Results([*good_run(), gan("identity", 0.5), gan("disjoint", 0.0), gan(CLASS, 0.5)])
+    assert {row[0]: row for row in claims(strong).rows}["It resists GAN-based attacks"][1] == "open", (
+        "no power for members"
+    )
+    assert "disjoint: " in {row[0]: row for row in practice(strong).rows}["Inference"][3]
 
 
 def test_best_and_second_best_are_marked():

@@ -232,15 +232,19 @@ def test_membership_answers_one_question():
 
 
 def washed(defense, trained, private):
-    made = attack(defense, trained, private, method="sign@bf16")
-    return replace(made, conditions=made.conditions | {"power shown by": "sign:images=8"})
+    made = attack(defense, trained, private, method="sign:images=8@bf16")
+    return replace(made, conditions=made.conditions | {"washed": "yes", "but for the washing": "x"})
 
 
 def test_a_washing_that_works_is_not_a_broken_attack():
-    records = [*good_run(), washed("identity", 0.0, 0.0), washed("disjoint", 0.0, 0.0)]
+    plain = {"washed": "no", "but for the washing": "x"}
+    known = [replace(r, conditions=r.conditions | plain) if r.conditions else r for r in good_run()]
+    records = [*known, washed("identity", 0.0, 0.0), washed("disjoint", 0.0, 0.0)]
     results = Results(records)
-    assert results.worked("identity", "sign@bf16") == "no"
-    assert results.leak("identity", "sign@bf16") == "no leak found"
+    assert results.worked("identity", "sign:images=8@bf16") == "no"
+    assert results.leak("identity", "sign:images=8@bf16") == "no leak found"
     assert "no leak of members is found by sign@bf16" in sentence(results, "identity")
     without = Results([washed("identity", 0.0, 0.0), washed("disjoint", 0.0, 0.0)])
-    assert without.leak("identity", "sign@bf16").startswith("not validated"), "nobody has shown that it works at all"
+    assert without.leak("identity", "sign:images=8@bf16").startswith("not validated"), (
+        "nobody has shown that it works at all"
+    )
