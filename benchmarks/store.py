@@ -77,7 +77,7 @@ class Store:
         try:
             lock.acquire(timeout=PATIENCE)
         except Timeout:
-            LOG.warning("waiting for another run that computes %s", key)
+            LOG.warning("waiting for another process, which computes %s", key)
             lock.acquire()
         try:
             yield
