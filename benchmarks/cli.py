@@ -3,6 +3,7 @@
 import json
 import signal
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
@@ -30,7 +31,7 @@ from benchmarks.synthesize import synthesize as synthesize_release
 from benchmarks.work import Workplace
 from reports.compare import compare as compare_runs
 from reports.verdicts import Results
-from reports.write import DOCUMENTS, FORMATS, PARQUET, write_reports
+from reports.write import EVERYTHING, write_reports
 from synth.datasets import DATASETS, Pool, open_pool
 from synth.registry import defenses as defense_registry
 
@@ -124,7 +125,7 @@ def run(
     if dry_run:
         show_store(out_console, workplace)
         return
-    with JsonLog(typer.echo) if json_logs else Live(out_console) as live:
+    with nullcontext(JsonLog(typer.echo)) if json_logs else Live(out_console) as live:
         records = run_suite(
             workplace,
             live,
@@ -134,8 +135,9 @@ def run(
         )
     for file in write_reports(folder):
         if file.suffix in (".pdf", ".html"):
-            out_console.print(f"report: {file}", soft_wrap=True)
-    show_summary(out_console, Results(records.values(), seeds=chosen.seeds))
+            live.announced(f"report: {file}")
+    if not json_logs:
+        show_summary(out_console, Results(records.values(), seeds=chosen.seeds))
     if any(record.status == "failed" for record in records.values()):
         raise typer.Exit(1)
 
@@ -188,7 +190,7 @@ def audit(
 @app.command()
 def report(
     run: Annotated[Path, typer.Argument(help="A run folder.")],
-    format: Annotated[str, typer.Option(help="Comma-separated.")] = ",".join((*DOCUMENTS, *FORMATS, PARQUET)),
+    format: Annotated[str, typer.Option(help="Comma-separated.")] = ",".join(EVERYTHING),
 ) -> None:
     """Write the tables and the report of a run again, from its records."""
     for file in write_reports(run, tuple(format.split(","))):

@@ -27,13 +27,11 @@ class WorkerDied(RuntimeError):
 
 
 class Executor(Protocol):
-    """Somewhere to compute cells.
+    """Somewhere to compute cells."""
 
-    Args:
-        slots: cells that it takes at a time.
-    """
-
-    slots: int
+    @property
+    def slots(self) -> int:
+        """Cells that it takes at a time."""
 
     def submit(self, cell: Cell, needs: Sequence[Cell]) -> "Future[Record]":
         """Begin a cell whose needs are all done; the future may raise :class:`WorkerDied`."""
@@ -89,24 +87,30 @@ class Processes:
         found: Future[Record] = Future()
 
         def hand_over(done: "Future[Record]") -> None:
-            error = done.exception() if not done.cancelled() else None
-            if isinstance(error, ProcessExpired):
+            error = None if done.cancelled() else done.exception()
+            if done.cancelled():
+                found.set_exception(WorkerDied("the process that worked on it was stopped, because another one died"))
+            elif isinstance(error, ProcessExpired):
                 found.set_exception(WorkerDied(f"the process that worked on it died (exit code {error.exitcode})"))
             elif isinstance(error, BrokenProcessPool):
                 found.set_exception(WorkerDied("the process that was to work on it died as it started"))
             elif error is not None:
                 found.set_exception(error)
-            elif not done.cancelled():
+            else:
                 found.set_result(done.result())
 
         try:
             scheduled = self.pool.schedule(work_here, args=[cell])
         except RuntimeError:  # a process died that nothing had been handed to; the pool cannot be used any more
-            self.close()
-            self.pool = self._pool()
+            self.renew()
             scheduled = self.pool.schedule(work_here, args=[cell])
         scheduled.add_done_callback(hand_over)
         return found
+
+    def renew(self) -> None:
+        """Take other processes; what was under way is cancelled."""
+        self.close()
+        self.pool = self._pool()
 
     def close(self) -> None:
         """Kill the processes."""
@@ -153,7 +157,8 @@ def die_with_parent() -> None:
 def default_threads(device: str) -> int:
     """Threads of torch in each process: by the machine alone, so that figures do not depend on the processes.
 
-    Independent cells use cores better than the threads of one cell do, up to eight cells at a time.
+    Independent cells use cores better than the threads of one cell do: `quick` took 8 min 23 s on two cores by two
+    processes of one thread, and about 10 min by one process of two (docs/scale-out.md).
     """
     cores = _cores()
     return max(1, cores // torch.cuda.device_count()) if device == "cuda" else max(1, cores // 8)

@@ -112,7 +112,7 @@ class Live:
 
 
 class JsonLog:
-    """A listener that writes a line of JSON for everything that happens; use it as a context manager.
+    """A listener that writes a line of JSON for everything that happens.
 
     Args:
         write: takes a line.
@@ -120,14 +120,6 @@ class JsonLog:
 
     def __init__(self, write: Callable[[str], None]) -> None:
         self.write = write
-
-    def __enter__(self) -> "JsonLog":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Nothing is open."""
 
     def _say(self, event: str, **what: object) -> None:
         self.write(json.dumps({"time": round(time.time(), 3), "event": event} | what))

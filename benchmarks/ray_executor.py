@@ -24,7 +24,7 @@ Parcel = tuple[bytes, dict[str, bytes]]
 """What a cell left behind, packed, and the networks that it made, as they are stored."""
 
 CELLS_PER_GPU = 4
-"""Networks for images of 32 pixels fill a quarter of a card at most."""
+"""Not measured; Ray shares out parts of a card, and networks for images of 32 pixels are small."""
 
 
 class OnRay:
@@ -43,8 +43,6 @@ class OnRay:
         RequestProblems: ray is not installed, or there is no such cluster.
     """
 
-    slots = 10_000
-
     def __init__(self, workplace: Workplace, address: str | None = None, *, shared: bool = True) -> None:
         self.ray = _connected(address)
         self.folder, self.store = RunFolder(workplace.out), Store(workplace.cache)
@@ -54,20 +52,33 @@ class OnRay:
             self.token.touch()
         far = replace(workplace, device=workplace.device.partition(":")[0])
         self.run, self.workplace = uuid.uuid4().hex, self.ray.put(far)
-        gpus = 1 / CELLS_PER_GPU if far.device == "cuda" else 0
-        memory = memory_of_a_process(workplace.image_bytes)
-        self._fits(workplace.threads, gpus, memory)
-        task = self.ray.remote(num_cpus=workplace.threads, num_gpus=gpus, memory=memory, max_retries=0)
+        self.takes = {"CPU": float(workplace.threads), "memory": float(memory_of_a_process(workplace.image_bytes))}
+        if far.device == "cuda":
+            self.takes["GPU"] = 1 / CELLS_PER_GPU
+        self._fits()
+        task = self.ray.remote(
+            num_cpus=self.takes["CPU"],
+            num_gpus=self.takes.get("GPU", 0),
+            memory=self.takes["memory"],
+            max_retries=0,
+        )
         self.task = task(work_far)
 
-    def _fits(self, threads: int, gpus: float, memory: int) -> None:
-        """A task that no node has room for would wait for ever."""
+    @property
+    def slots(self) -> int:
+        """One cell more than there is room for now: a cluster that grows by demand sees that it should."""
+        return 1 + sum(self._room())
+
+    def _room(self) -> list[int]:
+        """How many cells each node that is there has room for."""
         nodes = [node["Resources"] for node in self.ray.nodes() if node["Alive"]]
-        if not any(
-            node.get("CPU", 0) >= threads and node.get("GPU", 0) >= gpus and node.get("memory", 0) >= memory
-            for node in nodes
-        ):
-            need = f"{threads} CPUs, {gpus:g} GPUs and {memory / 2**30:.1f} GiB of one cell"
+        return [min(int(node.get(kind, 0) // amount) for kind, amount in self.takes.items()) for node in nodes]
+
+    def _fits(self) -> None:
+        """A task that no node has room for would wait for ever."""
+        if not any(self._room()):
+            gpus, memory = self.takes.get("GPU", 0), self.takes["memory"] / 2**30
+            need = f"{self.takes['CPU']:g} CPUs, {gpus:g} GPUs and {memory:.1f} GiB of one cell"
             problem = f"--executor ray: no node of the cluster has the {need}; take fewer --threads, or larger nodes"
             raise RequestProblems([problem])
 
@@ -128,7 +139,7 @@ def work_far(run: str, source: str, workplace: Workplace, cell: Cell, token: Pat
         for packed, networks in parcels:
             bench.folder.unpack(packed)
             for key, content in networks.items():
-                if not bench.store.has(key):
+                if bench.store.fetch(key) is None:
                     bench.store.put(key, content)
         bench.store.made.clear()
         record = work_here(cell)

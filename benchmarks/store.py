@@ -6,7 +6,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -53,27 +53,33 @@ class Store:
         self.made: list[str] = []
 
     def prepare(self) -> None:
-        """Make the folder.
+        """Make the folder, and clear away what killed processes left in it.
 
         Raises:
             RequestProblems: it cannot be made, or not be written to.
         """
         try:
-            self.root.mkdir(parents=True, exist_ok=True, mode=0o700)  # private images are among what is kept
-            (self.root / "locks").mkdir(exist_ok=True)
-            for part in self.root.glob("*/.*.part"):  # of a process that was killed
-                if time.time() - part.stat().st_mtime > DAY:
-                    part.unlink(missing_ok=True)
+            self._made("locks")
+            for part in self.root.glob("*/.*.part"):
+                with suppress(FileNotFoundError):  # its writer has just renamed it
+                    if time.time() - part.stat().st_mtime > DAY:
+                        part.unlink()
         except OSError as error:
             raise RequestProblems([f"--cache {self.root}: {error.strerror}; give a folder to write to"]) from error
         if not os.access(self.root / "locks", os.W_OK):
             raise RequestProblems([f"--cache {self.root}: cannot be written to; give another folder"])
 
+    def _made(self, name: str) -> Path:
+        """A folder in the cache; made if missing."""
+        self.root.mkdir(parents=True, exist_ok=True, mode=0o700)  # private images are among what is kept
+        folder = self.root / name
+        folder.mkdir(exist_ok=True)
+        return folder
+
     @contextmanager
-    def held(self, key: str) -> Iterator[None]:
+    def _held(self, key: str) -> Iterator[None]:
         """Be the only one, of all processes, who works on an entry."""
-        self.prepare()
-        lock = FileLock(self.root / "locks" / key)
+        lock = FileLock(self._made("locks") / key)
         try:
             lock.acquire(timeout=PATIENCE)
         except Timeout:
@@ -86,7 +92,7 @@ class Store:
 
     def fetch(self, key: str) -> bytes | None:
         """An entry, or None where there is none that is whole."""
-        for file in self._folder(key).glob(f"{key}.*"):
+        for file in (self.root / _folder(key)).glob(f"{key}.*"):
             try:
                 content = file.read_bytes()
             except FileNotFoundError:
@@ -97,28 +103,27 @@ class Store:
             file.unlink(missing_ok=True)
         return None
 
-    def has(self, key: str) -> bool:
-        """Whether there is an entry, without looking whether it is whole."""
-        return any(self._folder(key).glob(f"{key}.*"))
-
     def put(self, key: str, content: bytes) -> None:
         """Keep an entry, and remember that this object made it."""
-        self.prepare()
-        folder = self._folder(key)
-        folder.mkdir(exist_ok=True)
-        write_whole(folder / f"{key}.{_checksum(content)}", content)
+        write_whole(self._made(_folder(key)) / f"{key}.{_checksum(content)}", content)
         self.made.append(key)
 
-    def once(self, key: str, compute: Callable[[], bytes]) -> bytes:
-        """An entry; where there is none it is computed, by one process while the others wait."""
+    def once(self, key: str, compute: Callable[[], bytes | None]) -> bytes | None:
+        """An entry; where there is none it is computed, by one process while the others wait.
+
+        Args:
+            key: of the entry.
+            compute: its content; None is not kept.
+        """
         found = self.fetch(key)
         if found is not None:
             return found
-        with self.held(key):
+        with self._held(key):
             found = self.fetch(key)
             if found is None:
                 found = compute()
-                self.put(key, found)
+                if found is not None:
+                    self.put(key, found)
         return found
 
     def tensors(self, key: str, compute: Callable[[], Mapping[str, Tensor]]) -> dict[str, Tensor]:
@@ -127,10 +132,9 @@ class Store:
         def packed() -> bytes:
             return bytes(save({name: tensor.detach().cpu().contiguous() for name, tensor in compute().items()}))
 
-        return dict(load(self.once(key, packed)))
-
-    def _folder(self, key: str) -> Path:
-        return self.root / key[-2:]
+        found = self.once(key, packed)
+        assert found is not None
+        return dict(load(found))
 
 
 def default_cache() -> Path:
@@ -148,6 +152,10 @@ def write_whole(file: Path, content: bytes) -> None:
     except BaseException:
         part.unlink(missing_ok=True)
         raise
+
+
+def _folder(key: str) -> str:
+    return key[-2:]
 
 
 def _checksum(content: bytes) -> str:

@@ -17,7 +17,7 @@ from attacks.view import Access
 from benchmarks.bench import Bench
 from benchmarks.environment import environment, is_ours, peak_memory, result_key
 from benchmarks.run_folder import RunFolder
-from benchmarks.stages import STAGES, Outcome
+from benchmarks.stages import STAGES
 from benchmarks.store import Store
 from benchmarks.suite import Suite, parse
 from metrics import lpips
@@ -100,15 +100,16 @@ def run_cell(bench: Bench, cell: Cell) -> Record:
         return failed(cell, f"{where} is damaged; delete it, and the same command makes it again: {error}")
     if key is None:
         return measure(bench, cell)
-    found = bench.store.fetch(key)
-    if found is None:
-        with bench.store.held(key):
-            found = bench.store.fetch(key)
-            if found is None:
-                record = measure(bench, cell)
-                if record.status == "ok":
-                    bench.store.put(key, bench.folder.pack(cell, record))
-                return record
+    measured: list[Record] = []
+
+    def packed() -> bytes | None:
+        measured.append(measure(bench, cell))
+        return bench.folder.pack(cell, measured[0]) if measured[0].status == "ok" else None
+
+    found = bench.store.once(key, packed)
+    if measured:
+        return measured[0]
+    assert found is not None
     kept = bench.folder.unpack(found)
     assert kept is not None
     return replace(kept, cell=cell)
@@ -160,51 +161,40 @@ def measure(bench: Bench, cell: Cell) -> Record:
     """
     if bench.device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()
-    reason, outcome, start = "", Outcome(()), time.perf_counter()
+    record, start = _blank(cell), time.perf_counter()
     try:
         outcome = STAGES[cell.task](bench, cell)
-    except Exception as error:
+        record = replace(
+            record,
+            measurements=outcome.measurements,
+            absent=outcome.absent,
+            conditions=record.conditions | outcome.conditions,
+            roc=outcome.roc,
+        )
+    except Exception as error:  # whatever a cell does wrong is its result, and costs no other cell
         if isinstance(error, OSError) and error.errno in FULL:
             raise
-        reason = f"{type(error).__name__}: {error}\n{traceback.format_exc()}"
-    return _recorded(
-        cell,
-        outcome,
-        reason=reason,
+        record = failed(cell, f"{type(error).__name__}: {error}\n{traceback.format_exc()}")
+    return replace(
+        record,
         seconds=round(time.perf_counter() - start, 3),
         peak_memory=peak_memory(bench.device),
         environment=environment(bench.device.type) | {"threads": str(torch.get_num_threads())},
     )
 
 
-def _recorded(
-    cell: Cell,
-    outcome: Outcome | None = None,
-    *,
-    reason: str = "",
-    seconds: float = 0.0,
-    peak_memory: int = 0,
-    environment: dict[str, str] | None = None,
-) -> Record:
-    found = outcome or Outcome(())
-    claim = parse(cell.defense, defenses).claim if cell.defense else None
-    attack = parse(cell.method, attacks) if cell.task == "attack" else None
-    family = {"family": attack.family, "goal": attack.goal} if attack else {}
-    return Record(
-        cell=cell,
-        status="failed" if reason else "ok",
-        reason=reason,
-        measurements=found.measurements,
-        absent=found.absent,
-        conditions=family | found.conditions,
-        roc=found.roc,
-        claim=asdict(claim) if claim else {},
-        seconds=seconds,
-        peak_memory=peak_memory,
-        environment=environment or {},
-    )
-
-
 def failed(cell: Cell, reason: str) -> Record:
     """The record of a cell that nobody could finish."""
-    return _recorded(cell, reason=reason)
+    return replace(_blank(cell), status="failed", reason=reason)
+
+
+def _blank(cell: Cell) -> Record:
+    """A record without figures."""
+    claim = parse(cell.defense, defenses).claim if cell.defense else None
+    attack = parse(cell.method, attacks) if cell.task == "attack" else None
+    return Record(
+        cell=cell,
+        status="ok",
+        conditions={"family": attack.family, "goal": attack.goal} if attack else {},
+        claim=asdict(claim) if claim else {},
+    )

@@ -44,16 +44,13 @@ def _attacks(results: Results, folder: Path) -> list[dict[str, Any]]:
     found = []
     for attack in results.attacks:
         said = results.said(attack)
-        controls = [(_question(results, attack, q), results.control(attack, q)) for q in results.questions(attack)]
         found.append(
             {
                 "name": results.label(attack),
                 "spec": attack,
                 "story": said.get("what it does", ""),
                 "given": said.get("the attacker is given", ""),
-                "controls": [
-                    f"{asked}: {'validated' if c.validated else 'not validated: ' + c.why}" for asked, c in controls
-                ],
+                "controls": [_control(results, attack, question) for question in results.questions(attack)],
                 "verdicts": [(d, results.worked(d, attack), results.leak(d, attack)) for d in results.defenses],
                 "galleries": _galleries(results, folder, attack),
             }
@@ -61,18 +58,25 @@ def _attacks(results: Results, folder: Path) -> list[dict[str, Any]]:
     return found
 
 
-def _question(results: Results, attack: str, question: Question) -> str:
-    if question not in SILENT:
-        return "worked"
-    return "canaries" if results.goal(attack) == "canaries" else "members leak"
+def _control(results: Results, attack: str, question: Question) -> str:
+    """Whether an attack's answer to a question may be believed, in words."""
+    asked = "worked"
+    if question in SILENT:
+        asked = "canaries" if results.goal(attack) == "canaries" else "members leak"
+    control = results.control(attack, question)
+    return f"{asked}: {'validated' if control.validated else 'not validated: ' + control.why}"
+
+
+def _controls(results: Results) -> list[str]:
+    """How many controls passed, and those that did not."""
+    asked = [(attack, question) for attack in results.attacks for question in results.questions(attack)]
+    wrong = [(attack, question) for attack, question in asked if not results.control(attack, question).validated]
+    lines = [f"{results.label(attack)}, {_control(results, attack, question)}" for attack, question in wrong]
+    return [f"{len(asked) - len(wrong)} of {len(asked)} controls passed." + " These did not:" * bool(wrong), *lines]
 
 
 def content(results: Results, run: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Everything the template prints, as data: nothing of it is ever evaluated as markup."""
-    attacks = _attacks(results, folder)
-    wrong = [f"{a['name']}, {line}" for a in attacks for line in a["controls"] if not line.endswith(": validated")]
-    asked = sum(len(a["controls"]) for a in attacks)
-    controls = [f"{asked - len(wrong)} of {asked} controls passed." + (" These did not:" * bool(wrong)), *wrong]
     failed = [
         f"{r.cell.defense} {r.cell.task} {r.cell.method} seed {r.cell.seed}: {r.reason.splitlines()[0]}"
         for r in results.records
@@ -83,7 +87,7 @@ def content(results: Results, run: dict[str, Any], folder: Path) -> dict[str, An
         "title": f"leakbench: {run['suite']['name']} on {run['suite']['dataset']}",
         "panels": len(results.attacks),
         "sentences": [sentence(results, defense) for defense in results.defenses],
-        "controls": controls,
+        "controls": _controls(results),
         "failed": failed,
         "tables": [
             {
@@ -97,7 +101,7 @@ def content(results: Results, run: dict[str, Any], folder: Path) -> dict[str, An
             }
             for t in tables(results)
         ],
-        "attacks": attacks,
+        "attacks": _attacks(results, folder),
         "references": REFERENCES,
         "configuration": json.dumps(run, indent=1, ensure_ascii=False),
     }

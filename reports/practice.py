@@ -15,7 +15,9 @@ class Asked(NamedTuple):
     stays_open: str
 
 
-LINKS = "Linkability"
+LINKS, LINKED = "Linkability", "linkage.top-1.excess"
+"""The question, and the figure by which attacks on membership answer it."""
+
 QUESTIONS = (
     Asked(
         "Singling out",
@@ -68,7 +70,7 @@ def practice(results: Results) -> Table:
 def _answers(results: Results, attack: str, asked: Asked) -> bool:
     if results.goal(attack) == "canaries":
         return False  # they tell of the defense, not of these people
-    if asked.name == LINKS and any(r.get("linkage.top-1.excess") for r in results.records if r.cell.method == attack):
+    if asked.name == LINKS and any(r.get(LINKED) for r in results.records if r.cell.method == attack):
         return True
     return results.family(attack) in asked.families
 
@@ -91,9 +93,10 @@ YES, NO = "leaks", "no leak found"
 
 def _answer(results: Results, defense: str, attack: str, asked: Asked) -> str:
     verdict = results.leak(defense, attack)
-    if asked.name == LINKS and results.family(attack) == "membership" and verdict == YES:
-        figure = results.figure(defense, "attack", attack, "linkage.top-1.excess")
-        return YES if figure and figure.low is not None and figure.low > 0 else NO
+    if asked.name == LINKS and results.family(attack) == "membership" and verdict in (YES, NO):
+        if results.figure(defense, "attack", attack, LINKED) is None:
+            return results.missing(defense, "attack", attack, LINKED)
+        return YES if results.above_zero(defense, attack, LINKED) else NO
     if asked.name != "Inference" or verdict == YES:
         return verdict
     shown = results.worked(defense, attack)

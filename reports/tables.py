@@ -9,20 +9,16 @@ from reports.verdicts import Results
 
 def _utility(results: Results) -> Table:
     identity = results.named("identity")
-    rows = []
+    rows = [[defense] for defense in results.defenses]
     ranks: dict[tuple[int, int], int] = {}
     for column, student in enumerate(results.students, 1):
         figures = [results.figure(defense, "utility", student, "student.accuracy") for defense in results.defenses]
         ranks |= ranked(column, figures, _competing(results))
-    for defense in results.defenses:
-        row = [defense]
-        for student in results.students:
-            figure = results.figure(defense, "utility", student, "student.accuracy")
-            hard = student.split(":")[0] + ":hard"
-            base = results.figure(identity, "utility", hard, "student.accuracy") if identity else None
+        hard = student.split(":")[0] + ":hard"
+        base = results.figure(identity, "utility", hard, "student.accuracy") if identity else None
+        for row, figure in zip(rows, figures, strict=True):
             ratio = f" ({figure.value / base.value:.2f})" if figure and base and base.value else ""
-            row.append(show(figure, results.missing(defense, "utility", student)) + ratio)
-        rows.append(tuple(row))
+            row.append(show(figure, results.missing(row[0], "utility", student)) + ratio)
     heads = [student.replace(":", ", ") + " labels" for student in results.students]
     seeds = len({r.cell.seed for r in results.records})
     notes = [
@@ -37,7 +33,7 @@ def _utility(results: Results) -> Table:
         "T1",
         "Utility: students trained from scratch on the release",
         ("Defense", *heads),
-        tuple(rows),
+        tuple(map(tuple, rows)),
         tuple(notes),
         ranks,
     )
@@ -64,23 +60,18 @@ def _visual(results: Results) -> Table:
         RANKED,
     ]
     notes += [f"{head}: not applicable: {absent[name]}." for name, head in VISUAL if name in absent]
-    rows = []
+    rows = [[defense] for defense in results.defenses]
     ranks: dict[tuple[int, int], int] = {}
     for column, (name, _) in enumerate(VISUAL, 1):
+        figures = [results.figure(defense, "visual", "", name) for defense in results.defenses]
         if not name.startswith("stranger."):
-            figures = [results.figure(defense, "visual", "", name) for defense in results.defenses]
             ranks |= ranked(column, figures, _competing(results))
-    for defense in results.defenses:
-        cells = [results.figure(defense, "visual", "", name) for name, _ in VISUAL]
-        missing = [results.missing(defense, "visual", "", name) for name, _ in VISUAL]
-        rows.append(
-            (
-                defense,
-                *(show(cell, short(why), interval=False) for cell, why in zip(cells, missing, strict=True)),
-            )
-        )
+        for row, figure in zip(rows, figures, strict=True):
+            row.append(show(figure, short(results.missing(row[0], "visual", "", name)), interval=False))
     heads = ("Defense", *(head for _, head in VISUAL))
-    return Table("T2", "Visual: how alike released and private images look", heads, tuple(rows), tuple(notes), ranks)
+    return Table(
+        "T2", "Visual: how alike released and private images look", heads, tuple(map(tuple, rows)), tuple(notes), ranks
+    )
 
 
 def _competing(results: Results) -> list[bool]:

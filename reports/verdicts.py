@@ -226,7 +226,7 @@ class Results:
         if question == "members" and figure.high is not None and figure.high < 0:
             return True  # who scores lower than chance is given away as well: turn the score round
         names = (FIGURE[question], *SECOND.get(question, ()))
-        return any(self._above_zero(defense, attack, name) for name in names)
+        return any(self.above_zero(defense, attack, name) for name in names)
 
     def worked(self, defense: str, attack: str) -> str:
         """Whether the attack got what its victim trained on: ``yes``, ``no``, why that is not known, or ``-``."""
@@ -236,7 +236,7 @@ class Results:
         answer = self.verdict(defense, attack, first)
         return {"leaks": "yes", "no leak found": "no"}.get(answer, answer)
 
-    def _above_zero(self, defense: str, attack: str, name: str) -> bool:
+    def above_zero(self, defense: str, attack: str, name: str) -> bool:
         """The pooled interval is above 0, and every seed agrees: pooled quantiles alone raise too many alarms."""
         figure = self.figure(defense, "attack", attack, name)
         each = [record.get(name) for record in self.of(defense, "attack", attack)]

@@ -44,9 +44,10 @@ def load_run(folder: Path) -> tuple[Results, dict[str, Any]]:
 
 PARQUET = "parquet"
 DOCUMENTS = {"pdf": write_pdf, "html": write_html}
+EVERYTHING = (*DOCUMENTS, *FORMATS, PARQUET)
 
 
-def write_reports(folder: Path, formats: tuple[str, ...] = (*DOCUMENTS, *FORMATS, PARQUET)) -> list[Path]:
+def write_reports(folder: Path, formats: tuple[str, ...] = EVERYTHING) -> list[Path]:
     """Write the tables and the report of a run into its folder.
 
     Args:
@@ -59,10 +60,9 @@ def write_reports(folder: Path, formats: tuple[str, ...] = (*DOCUMENTS, *FORMATS
     Raises:
         ReportProblem: the folder is no run, or has no records yet, or a format is unknown.
     """
-    known = (*DOCUMENTS, *FORMATS, PARQUET)
-    unknown = sorted(set(formats) - set(known))
+    unknown = sorted(set(formats) - set(EVERYTHING))
     if unknown:
-        raise ReportProblem(f"--format {','.join(unknown)}: the formats are {', '.join(known)}")
+        raise ReportProblem(f"--format {','.join(unknown)}: the formats are {', '.join(EVERYTHING)}")
     results, run = load_run(folder)
     (folder / "tables").mkdir(exist_ok=True)
     written = []

@@ -42,7 +42,6 @@ class DeepInversion(Inversion):
     adversarial_weight: float = 0.0
     student_steps: int = 100
     steps: int = 2000
-    batch_size: int = 250
     bn_weight: float = 10.0
     tv_weight: float = 1e-3
     jitter: int = 2
@@ -65,7 +64,8 @@ class DeepInversion(Inversion):
         if not layers:
             raise ValueError("deepinversion needs a teacher with batch-norm layers; this network has none")
         rng = generator("deepinversion", seed, device=device)
-        labels = members.labels.unique()[torch.arange(self.images) % len(members.labels.unique())]
+        present = members.labels.unique()
+        labels = present[torch.arange(self.images) % len(present)]
         made: list[Tensor] = []
         with frozen(teacher.to(device)):
             wanted = [(torch.as_tensor(n.running_mean)[None], torch.as_tensor(n.running_var)[None]) for n in layers]

@@ -35,12 +35,36 @@ def epsilon_of(spent: Sequence[Spent], delta: float) -> float:
 
 @cache
 def noise_for_rest(spent: tuple[Spent, ...], epsilon: float, delta: float) -> float:
-    """The least noise multiplier of one Gaussian mechanism on everybody that, after `spent`, keeps epsilon."""
+    """The least noise multiplier of one Gaussian mechanism on everybody that, after `spent`, keeps epsilon.
+
+    Raises:
+        ValueError: nothing, or next to nothing, of epsilon is left.
+    """
     low, high = 0.1, 1e4
+    if epsilon_of([*spent, (high, 1.0, 1)], delta) > epsilon:
+        already = epsilon_of(spent, delta) if spent else 0.0
+        raise ValueError(f"epsilon {epsilon:g} leaves nothing for one noisy look; {already:.3g} of it is spent before")
     while high / low > 1 + TOLERANCE:
         middle = (low * high) ** 0.5
         low, high = (low, middle) if epsilon_of([*spent, (middle, 1.0, 1)], delta) <= epsilon else (middle, high)
     return high
+
+
+@cache
+def noise_of_steps(epsilon: float, delta: float, rate: float, steps: int) -> float:
+    """The least noise multiplier of so many steps on images drawn at this rate that keeps epsilon."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return float(
+            get_noise_multiplier(
+                target_epsilon=epsilon,
+                target_delta=delta,
+                sample_rate=rate,
+                steps=steps,
+                accountant="prv",
+                epsilon_tolerance=TOLERANCE * epsilon,
+            )
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,21 +98,10 @@ class PrivateTraining:
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be >= 1, got {getattr(self, name)}")
 
-    @cache  # noqa: B019 - frozen, small, and a handful of them in a run
     def spend(self, count: int) -> Spent:
         """What the training of `count` images spends: the least noise that keeps epsilon."""
         rate = min(1.0, self.batch_size / count)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            noise = get_noise_multiplier(
-                target_epsilon=self.epsilon,
-                target_delta=self.delta,
-                sample_rate=rate,
-                steps=self.steps,
-                accountant="prv",
-                epsilon_tolerance=TOLERANCE * self.epsilon,
-            )
-        return noise, rate, self.steps
+        return noise_of_steps(self.epsilon, self.delta, rate, self.steps), rate, self.steps
 
     def train(self, network: nn.Module, images: Images, *, seed: int, device: torch.device) -> nn.Module:
         """Train a network with a guarantee; its batch norms become group norms first.

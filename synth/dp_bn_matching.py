@@ -1,113 +1,15 @@
 """Class-wise statistics with a guarantee: a private teacher, and one noisy look at the members' moments."""
 
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from synth.differential_privacy import PrivateTraining, noise_for_rest, noisy_class_means, promised
-from synth.inversion import Inversion, by_layer, frozen, group_matrix
-from synth.networks import build
+from synth.differential_privacy import noisy_class_means
+from synth.private_inversion import PrivateInversion
 from synth.registry import defenses
 from synth.statistics import image_moments, means_and_variances
-from synth.training import predict
-from synth.types import Images, Release, classes_in_turn, derive_seed, generator
-
-
-@dataclass(frozen=True, kw_only=True)
-class PrivateInversion(Inversion):
-    """What defenses share that invert noisy statistics of the members on a teacher trained by DP-SGD.
-
-    Args:
-        epsilon: of everything that the release tells of the members.
-        delta: likewise.
-        teacher_share: of epsilon, that goes into the teacher's training.
-        network: of the teacher; batch norm becomes group norm, whose inputs have statistics too.
-        teacher_steps: noisy steps of its training.
-        teacher_batch: images of a step, expected.
-        teacher_rate: its learning rate.
-        images: how many to release.
-        start: what is optimised: ``noise``, or ``public`` images.
-    """
-
-    epsilon: float = 8.0
-    delta: float = 1e-5
-    teacher_share: float = 0.7
-    network: str = "convnet3"
-    teacher_steps: int = 400
-    teacher_batch: int = 500
-    teacher_rate: float = 0.5
-    images: int = 1000
-    start: Literal["noise", "public"] = "noise"
-    teacher_based = False  # it trains one of its own
-
-    def __post_init__(self) -> None:
-        self.check("private inversion")
-        self.training()  # checks its parameters
-        if not 0 < self.teacher_share < 1:
-            raise ValueError(f"teacher_share must be between 0 and 1, got {self.teacher_share}")
-        if self.images < 1:
-            raise ValueError(f"images must be >= 1, got {self.images}")
-        mechanism = "DP-SGD of the teacher and one Gaussian mechanism, composed by Opacus's PRV accountant"
-        object.__setattr__(self, "claim", promised(self.epsilon, self.delta, mechanism))
-
-    def training(self) -> PrivateTraining:
-        """How the teacher is trained."""
-        return PrivateTraining(
-            epsilon=self.epsilon * self.teacher_share,
-            delta=self.delta,
-            steps=self.teacher_steps,
-            batch_size=self.teacher_batch,
-            learning_rate=self.teacher_rate,
-        )
-
-    def statistics(
-        self, network: nn.Module, members: Images, public: Images, labels: Tensor, noise: float, rng: torch.Generator
-    ) -> Tensor:
-        """(N, 2 channels) means and variances for released images of these labels, from one noisy look at the members.
-
-        Args:
-            network: the private teacher.
-            members: the private images.
-            public: other people's, to scale and to project by.
-            labels: (N,) of the released images.
-            noise: multiplier of the one Gaussian mechanism, of what one image changes.
-            rng: of the noise.
-        """
-        raise NotImplementedError
-
-    def release(
-        self, members: Images, *, teacher: nn.Module | None, public: Images, seed: int, device: torch.device
-    ) -> Release:
-        """Train a teacher, look at the members' statistics once, invert."""
-        training, gray = self.training(), members.pixels.shape[1] == 1
-        if gray:  # networks see three channels
-            members, public = _colored(members), _colored(public)
-        fresh = build(self.network, classes=len(members.classes), side=members.side, seed=derive_seed("private", seed))
-        network = training.train(fresh, members, seed=seed, device=device)
-        noise = noise_for_rest((training.spend(len(members)),), self.epsilon, self.delta)
-        rng = generator("private statistics", seed)
-        # Which classes there are is no secret; how many images each has is.
-        labels = torch.arange(self.images) % len(members.classes)
-        pixels = []
-        with frozen(network):
-            wanted = self.statistics(network, members, public, labels, noise, rng)
-            order = classes_in_turn(public.labels, rng)[torch.arange(self.images) % len(public)]
-            search = generator("inversion", seed, device=device)
-            for part in torch.arange(self.images).split(self.batch_size):
-                targets = by_layer(wanted[part].float().to(device), network)
-                each = group_matrix(torch.ones(len(part), dtype=torch.long), device)
-                begin = public.pixels[order[part]] if self.start == "public" else None
-                shape = members.pixels.shape[1:]
-                pixels.append(self.invert(network, targets, each, labels[part], shape, search, start=begin))
-            images = Images(torch.cat(pixels), labels, members.classes)
-            soft = predict(network, images.pixels, device=device).softmax(1) if self.soft_labels else None
-        return Release(images.gray() if gray else images, soft_labels=soft)
-
-
-def _colored(images: Images) -> Images:
-    return replace(images, pixels=images.pixels.repeat(1, 3, 1, 1))
+from synth.types import Images
 
 
 @defenses.register("dp-bn-matching")
@@ -122,7 +24,8 @@ class DPBNMatching(PrivateInversion):
     Args:
         clip: norm of an image's scaled moments, at most, as a multiple of the public images' median.
 
-    The other parameters are those of :class:`PrivateInversion` and :class:`synth.inversion.Inversion`.
+    The other parameters are those of :class:`synth.private_inversion.PrivateInversion` and
+    :class:`synth.inversion.Inversion`.
 
     Raises:
         ValueError: a parameter is out of range.

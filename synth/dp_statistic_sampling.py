@@ -7,10 +7,9 @@ from sklearn.decomposition import PCA
 from torch import Tensor, nn
 
 from synth.differential_privacy import noisy_class_means
-from synth.dp_bn_matching import PrivateInversion
+from synth.private_inversion import PrivateInversion
 from synth.registry import defenses
-from synth.statistic_sampling import SMALLEST
-from synth.statistics import image_moments, means_and_variances
+from synth.statistics import SMALLEST, from_vectors, image_moments, to_vectors
 from synth.types import Images
 
 
@@ -29,7 +28,7 @@ class DPStatisticSampling(PrivateInversion):
         clip: norm of a projected vector, at most, as a multiple of the public images' median.
         temperature: of the standard deviations that are drawn from.
 
-    The other parameters are those of :class:`synth.dp_bn_matching.PrivateInversion` and
+    The other parameters are those of :class:`synth.private_inversion.PrivateInversion` and
     :class:`synth.inversion.Inversion`.
 
     Raises:
@@ -51,15 +50,14 @@ class DPStatisticSampling(PrivateInversion):
     ) -> Tensor:
         """A draw for every image from its class's noisy Gaussian, as means and variances."""
         device = next(network.parameters()).device
-        known, private = (_vectors(image_moments(network, i.pixels, device=device)) for i in (public, members))
+        known, private = (to_vectors(image_moments(network, i.pixels, device=device)) for i in (public, members))
         centre, scale = known.mean(0), known.std(0).clamp_min(SMALLEST)
         basis = PCA(n_components=min(self.components, *known.shape), svd_solver="covariance_eigh")
         seen = torch.from_numpy(basis.fit_transform(((known - centre) / scale).numpy()))
         projected = torch.from_numpy(basis.transform(((private - centre) / scale).numpy()))
         drawn = self._drawn(projected, members, seen.norm(dim=1).median().item(), labels, noise, rng)
         restored = torch.from_numpy(basis.inverse_transform(drawn.numpy())) * scale + centre
-        means, logs = restored.chunk(2, 1)
-        return torch.cat([means, logs.clamp(-14, 14).exp()], 1)
+        return from_vectors(restored)
 
     def _drawn(
         self, projected: Tensor, members: Images, typical: float, labels: Tensor, noise: float, rng: torch.Generator
@@ -77,9 +75,3 @@ class DPStatisticSampling(PrivateInversion):
         normal = torch.randn(len(labels), width, 1, generator=rng, dtype=projected.dtype)
         drawn: Tensor = first[labels] + self.temperature * (roots[labels] @ normal).squeeze(2)
         return bound * drawn
-
-
-def _vectors(moments: Tensor) -> Tensor:
-    """(N, 2 channels) means and log-variances."""
-    means, variances = means_and_variances(moments).chunk(2, 1)
-    return torch.cat([means, variances.clamp_min(SMALLEST).log()], 1)

@@ -9,12 +9,9 @@ from torch import Tensor, nn
 
 from synth.inversion import Inversion, by_layer, frozen
 from synth.registry import defenses
-from synth.statistics import image_moments, means_and_variances
+from synth.statistics import SMALLEST, from_vectors, image_moments, to_vectors
 from synth.training import predict
 from synth.types import Images, Release, generator
-
-SMALLEST = 1e-6
-"""Of a variance, before its logarithm is taken."""
 
 
 @defenses.register("statistic-sampling")
@@ -82,8 +79,7 @@ class StatisticSampling(Inversion):
 
     def _sampled(self, moments: Tensor, classes: Tensor, labels: Tensor, seed: int) -> Tensor:
         """(N, 2 channels) means and variances for images of these labels."""
-        means, variances = means_and_variances(moments).chunk(2, 1)
-        vectors = torch.cat([means, variances.clamp_min(SMALLEST).log()], 1)
+        vectors = to_vectors(moments)
         centre, scale = vectors.mean(0), vectors.std(0).clamp_min(SMALLEST)
         standard = (vectors - centre) / scale
         basis = PCA(n_components=min(self.components, *standard.shape), svd_solver="covariance_eigh").fit(standard)
@@ -94,8 +90,7 @@ class StatisticSampling(Inversion):
             who = labels == label
             drawn[who] = self._drawn(seen[classes == label], int(who.sum()), rng)
         restored = torch.from_numpy(basis.inverse_transform(drawn.numpy())) * scale + centre
-        means, logs = restored.chunk(2, 1)
-        return torch.cat([means, logs.exp()], 1).float()
+        return from_vectors(restored).float()
 
     def _drawn(self, vectors: Tensor, count: int, rng: torch.Generator) -> Tensor:
         """(count, J) from the model of one class's (N, J) vectors."""
@@ -109,5 +104,5 @@ class StatisticSampling(Inversion):
         roots = torch.linalg.cholesky(torch.lerp(covariances, diagonal, self.shrinkage))
         noise = torch.randn(count, vectors.shape[1], 1, generator=rng, dtype=vectors.dtype)
         spread = self.temperature * (roots[which] @ noise).squeeze(2)
-        means = torch.from_numpy(model.means_)
-        return means.index_select(0, which).add(spread)
+        centres: Tensor = torch.from_numpy(model.means_)[which]
+        return centres.add(spread)

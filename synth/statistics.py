@@ -10,6 +10,9 @@ from torch import Tensor, nn
 from metrics.chunks import in_chunks
 from synth.training import autocast
 
+SMALLEST = 1e-6
+"""Of a variance, before its logarithm is taken."""
+
 Moments = list[tuple[Tensor, Tensor]]
 """A (mean, mean of squares) pair per batch-norm layer, each (N, channels) per image or (G, channels) per group."""
 
@@ -92,3 +95,15 @@ def means_and_variances(moments: Tensor) -> Tensor:
     """(N, 2 channels) from (N, 2, channels) means and mean squares, of images or averaged over groups of them."""
     mean, square = moments.unbind(1)
     return torch.cat([mean, (square - mean.square()).clamp_min(0)], 1)
+
+
+def to_vectors(moments: Tensor) -> Tensor:
+    """(N, 2 channels) means and log-variances from (N, 2, channels) means and mean squares: all of any sign."""
+    means, variances = means_and_variances(moments).chunk(2, 1)
+    return torch.cat([means, variances.clamp_min(SMALLEST).log()], 1)
+
+
+def from_vectors(vectors: Tensor) -> Tensor:
+    """(N, 2 channels) means and variances from means and log-variances."""
+    means, logs = vectors.chunk(2, 1)
+    return torch.cat([means, logs.clamp(-14, 14).exp()], 1)

@@ -198,27 +198,28 @@ def train(
 
 
 @torch.no_grad()
+def _answer(network: nn.Module, pixels: Tensor, device: torch.device) -> Tensor:
+    """Logits of one batch, float32 on the CPU."""
+    batch = pixels.to(device).to(memory_format=torch.channels_last).float().div_(255)
+    with autocast(device):
+        return network(batch).float().cpu()  # type: ignore[no-any-return]
+
+
 def predict(network: nn.Module, pixels: Tensor, *, device: torch.device, chunk: int = 512) -> Tensor:
     """Logits (N, K) as float32 on the CPU of a network in evaluation mode, for uint8 images (N, C, H, W)."""
     network.eval()
-
-    def logits(index: Tensor) -> Tensor:
-        batch = pixels[index].to(device).to(memory_format=torch.channels_last).float().div_(255)
-        with autocast(device):
-            return network(batch).float().cpu()  # type: ignore[no-any-return]
-
-    return torch.cat(in_chunks(logits, len(pixels), chunk))
+    return torch.cat(in_chunks(lambda index: _answer(network, pixels[index], device), len(pixels), chunk))
 
 
 def penultimate(network: nn.Module, pixels: Tensor, *, device: torch.device, chunk: int = 512) -> Tensor:
     """What a network in evaluation mode feeds its last linear layer, (N, D) on the CPU, for uint8 (N, C, H, W)."""
-    last = [layer for layer in network.modules() if isinstance(layer, nn.Linear)][-1]
+    last = [layer for layer in network.eval().modules() if isinstance(layer, nn.Linear)][-1]
 
     def features(index: Tensor) -> Tensor:
         seen: list[Tensor] = []
         hook = last.register_forward_pre_hook(lambda layer, inputs: seen.append(inputs[0].float().cpu()))
         try:
-            predict(network, pixels[index], device=device, chunk=len(index))
+            _answer(network, pixels[index], device)
         finally:
             hook.remove()
         return torch.cat(seen)

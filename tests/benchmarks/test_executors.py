@@ -5,15 +5,20 @@ import json
 import os
 import signal
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
+import psutil
 import pytest
+import torch
 
-from benchmarks import stages
+from benchmarks import plugins, stages
+from benchmarks.executors import Processes, WorkerDied
 from benchmarks.graph import plan
 from benchmarks.run_folder import RunFolder
+from benchmarks.runner import equip
 from benchmarks.suite import load_suite
 from reports.records import read_records
+from synth.datasets import open_pool
 from tests.benchmarks.conftest import run_tiny
 
 SMALL = ("--defense", "identity", "--defense", "bn-matching:images_per_statistic=1,images=20,steps=3,batch_size=20")
@@ -106,6 +111,48 @@ def test_a_worker_that_dies_costs_its_cell_one_retry(times, status, suites, tmp_
     assert len(records) == len({r.cell.id for r in records}) == 1 + 2 * 5
 
 
+WAITING = """
+import os, pathlib, time
+from synth.controls import Identity
+from synth.registry import defenses
+from dataclasses import dataclass
+
+@defenses.register("waiting")
+@dataclass(frozen=True, kw_only=True)
+class Waiting(Identity):
+    '''Says who it is, and waits.'''
+
+    def release(self, members, **others):
+        pathlib.Path(__file__).with_suffix(".pid").write_text(str(os.getpid()))
+        time.sleep(600)
+"""
+
+
+@pytest.mark.slow
+def test_a_process_that_dies_idle_costs_no_cell_and_a_new_pool_those_under_way(suites, tmp_path, unregister):
+    (tmp_path / "waiting.py").write_text(WAITING)
+    plugins.load([str(tmp_path / "waiting.py")])
+    suite = load_suite("tiny", defenses=["waiting", "identity"], attacks=[])
+    pool = open_pool("digits", None, None)
+    workplace = equip(suite, pool, out=tmp_path / "run", cache=tmp_path / "cache", device=torch.device("cpu"))
+    workplace = replace(workplace, plugins=(str(tmp_path / "waiting.py"),))
+    releases = {c.defense: c for c in plan(suite).cells if c.task == "release"}
+    executor, pid = Processes(workplace, 2), tmp_path / "waiting.pid"
+    try:
+        waiting = executor.submit(releases["waiting"], [])
+        while not pid.exists() or not pid.read_text():
+            time.sleep(0.1)
+        workers = [p for p in psutil.Process().children() if "spawn_main" in " ".join(p.cmdline())]
+        (idle,) = [p for p in workers if p.pid != int(pid.read_text())]
+        idle.kill()
+        time.sleep(2)
+        assert executor.submit(releases["identity"], []).result(timeout=120).status == "ok"
+        executor.renew()
+        assert isinstance(waiting.exception(timeout=120), WorkerDied)
+    finally:
+        executor.close()
+
+
 def test_a_full_disk_stops_the_run_and_keeps_what_is_done(suites, tmp_path, monkeypatch, capsys):
     real = stages.STAGES["visual"]
 
@@ -175,3 +222,12 @@ def test_the_dry_run_counts_what_the_cache_has(suites, tmp_path, capsys, monkeyp
         assert not (tmp_path / "dry").exists()
         assert run_tiny(tmp_path, *more, "--threads", "1") == 0
         capsys.readouterr()
+
+
+def test_json_logs_are_json_and_nothing_else(suites, tmp_path, capsys):
+    assert run_tiny(tmp_path, "--defense", "identity", "--attack", "gan-leaks", "--json-logs") == 0
+    events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [e["event"] for e in events if e["event"] != "announced"][:2] == ["began", "started"]
+    assert any(e["event"] == "announced" and e["line"].endswith("report.pdf") for e in events)
+    (begun,) = [e for e in events if e["event"] == "began"]
+    assert [e["status"] for e in events if e["event"] == "finished"] == ["ok"] * begun["cells"]

@@ -35,10 +35,28 @@ def test_a_damaged_entry_is_said_deleted_and_computed_again(damage, tmp_path, ca
     store.put("network-x", b"the whole of it")
     (file,) = tmp_path.rglob("network-x.*")
     file.write_bytes(b"the whole of iT" if damage is None else damage)
-    assert store.has("network-x")
     assert store.once("network-x", lambda: b"anew") == b"anew"
     assert "is damaged; it is computed again" in caplog.text
     assert [f.read_bytes() for f in tmp_path.rglob("network-x.*")] == [b"anew"]
+
+
+def test_what_killed_processes_left_is_cleared_away_when_a_run_begins(tmp_path):
+    store = Store(tmp_path)
+    store.put("network-x", b"whole")
+    old, new = (tmp_path / "-x" / f".network-x.{name}.part" for name in ("old", "new"))
+    for part in (old, new):
+        part.touch()
+    os.utime(old, (0, 0))
+    store.put("network-x", b"whole")
+    assert old.exists(), "looking through the whole cache is not for every entry"
+    store.prepare()
+    assert (old.exists(), new.exists()) == (False, True), "somebody may still write the new one"
+
+
+def test_what_is_not_to_be_kept_is_not(tmp_path):
+    store = Store(tmp_path)
+    assert store.once("record-x", lambda: None) is None
+    assert store.once("record-x", lambda: b"fine") == b"fine"
 
 
 def test_others_of_the_machine_do_not_see_it(tmp_path):

@@ -72,6 +72,21 @@ def test_the_three_questions():
     assert all(row[4] for row in rows.values()), "something always stays open"
 
 
+def test_a_link_that_was_not_measured_is_no_silence():
+    """On a release whose images have no one source, an attack on membership says nothing of links."""
+    linked = [figure("linkage.top-1.excess", 0.5, 0.4, 0.6)]
+    shown = [with_more(members(d, v, v / 2), linked) for d, v in (("identity", 0.4), ("blur:sigma=2", 0.4))]
+    shown += [with_more(members("disjoint", 0.0, -0.1), [figure("linkage.top-1.excess", 0.0, -0.1, 0.1)])]
+    records = [*shown, members("noise", 0.4, 0.2)]
+    finding = {row[0]: row for row in practice(Results(records)).rows}["Linkability"][3]
+    assert "blur:sigma=2: yes" in finding
+    assert "noise: open: gan-leaks (n/a)" in finding
+
+
+def with_more(found, figures):
+    return replace(found, measurements=(*found.measurements, *figures))
+
+
 def test_one_silent_attack_does_not_make_up_for_one_that_failed():
     strong = "lsb:images=8"
     shown = [attack("identity", 0.8, 0.8, strong), attack("disjoint", 0.8, 0.0, strong)]

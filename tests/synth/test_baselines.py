@@ -1,10 +1,14 @@
 """The baselines' own laws; the contract over all defenses is in test_defenses.py."""
 
+import math
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import nn
 
+from synth.deepinversion import jensen_shannon
 from synth.registry import defenses
 from synth.statistics import image_moments, means_and_variances
 from synth.types import Images, classes_in_turn, generator
@@ -147,3 +151,35 @@ def test_distribution_matching_brings_means_together(digits, cpu):
         return (means[0] - means[1]).square().sum().item()
 
     assert distance(30) < 0.7 * distance(1)
+
+
+def test_deepinversion_finds_the_running_statistics(digits, teacher, cpu):
+    """The batch's own statistics come nearer to the teacher's running ones than those of the noise it began with."""
+    layers = [layer for layer in teacher.modules() if isinstance(layer, nn.BatchNorm2d)]
+    wanted = torch.cat([torch.cat([n.running_mean for n in layers]), torch.cat([n.running_var for n in layers])])
+
+    def distance(steps):
+        made = released("deepinversion", digits.members, digits.public, cpu, teacher, images=30, steps=steps)
+        moments = image_moments(teacher, made.images.pixels, device=cpu).mean(0, keepdim=True)
+        return (means_and_variances(moments)[0] - wanted).norm()
+
+    assert distance(40) < 0.5 * distance(1)
+
+
+def test_jensen_shannon_by_hand():
+    """Of two sure answers that differ: each has log 2 to the middle, but for what the clamp leaves."""
+    one, other = torch.tensor([[300.0, 0.0]]), torch.tensor([[0.0, 300.0]])
+    assert jensen_shannon(one, one).item() == pytest.approx(0, abs=1e-6)
+    p, q = 0.99, 0.01
+    assert jensen_shannon(one, other).item() == pytest.approx(p * math.log(p / 0.5) + q * math.log(q / 0.5), rel=1e-4)
+
+
+def test_the_adversary_asks_for_disagreement(digits, cpu):
+    """Nobody disagrees with whoever answers alike; the term is least where answers differ most."""
+    defense = make("deepinversion", adversarial_weight=2.0, student_steps=2)
+    assert defense._disagreement([], digits.members.labels, digits.members.classes, 0, cpu) is None
+    first = digits.members.take(torch.arange(10))
+    term = defense._disagreement([first.pixels], first.labels, first.classes, 0, cpu)
+    seen = torch.zeros(4, 3, 32, 32)
+    far = torch.full((4, 10), -300.0).index_fill_(1, torch.tensor([3]), 300.0)
+    assert 0 <= term(seen, far).item() < term(seen, torch.zeros(4, 10)).item() <= 2.0

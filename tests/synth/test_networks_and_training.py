@@ -1,9 +1,10 @@
 import pytest
 import torch
+from torch import nn
 
 from synth.networks import NETWORKS, build
-from synth.training import Recipe, augment, batches, predict, train
-from synth.types import Images, derive_seed, generator
+from synth.training import Recipe, augment, batches, penultimate, predict, train
+from synth.types import Images, derive_seed, generator, seeded
 
 
 @pytest.mark.parametrize("name", sorted(NETWORKS))
@@ -109,3 +110,22 @@ def test_images_check_themselves():
         Images(pixels, labels, ("a",))
     with pytest.raises(ValueError, match="int64"):
         Images(pixels, labels.int(), ("a", "b"))
+
+
+class Greedy(nn.Module):
+    """Has memory for three images."""
+
+    def forward(self, x):
+        if len(x) > 3:
+            raise torch.OutOfMemoryError
+        return x
+
+
+def test_features_are_each_images_own_where_memory_runs_out(cpu):
+    """Memory runs out behind the layer that is looked at, so its input has been seen before the batch is halved."""
+    pixels = torch.arange(10, dtype=torch.uint8).view(-1, 1, 1, 1)
+    with seeded(0):
+        network = nn.Sequential(nn.Flatten(), nn.Linear(1, 2), Greedy())
+    features = penultimate(network, pixels, device=cpu, chunk=10)
+    torch.testing.assert_close(features.squeeze(1) * 255, torch.arange(10.0))
+    assert predict(network, pixels, device=cpu, chunk=10).shape == (10, 2)
