@@ -1,5 +1,6 @@
-"""Exact nearest neighbours among uint8 images, by tiled matrix products."""
+"""Exact nearest neighbours among uint8 images, by tiled matrix products: of bytes where the CPU has them."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -15,20 +16,44 @@ class Neighbours(NamedTuple):
     squared_distance: Tensor
 
 
+LARGEST = 2**31 // 255**2
+"""Values an image may have for its squared distances to be whole numbers of 32 bits."""
+
+Distances = Callable[[Tensor], Tensor]
+"""From queries to what orders the candidates by distance, (Q, M)."""
+
+
 def _flat(images: Tensor) -> Tensor:
     if images.dtype != torch.uint8:
         raise ValueError(f"neighbours are searched among uint8 images, got {images.dtype}")
     return images.flatten(1)
 
 
-def _shortlist(queries: Tensor, candidates: Tensor, mask: Tensor | None, k: int) -> Tensor:
-    """Indices (Q, k) of the nearest candidates in float32, whose rounding the caller removes."""
-    # Centring at 127.5 keeps the products small: float32 then errs by less than the gap that k places cover.
-    x, y = queries.float() - 127.5, candidates.float() - 127.5
-    distance = y.square().sum(1) - 2 * x @ y.T  # the query's own norm does not change the order
-    if mask is not None:
-        distance.masked_fill_(~mask, torch.inf)
-    return distance.topk(k, largest=False).indices
+def _multiplies_bytes(images: Tensor) -> bool:
+    """Whether products of bytes with sums of 32 bits are exact here, and fast."""
+    return images.device.type == "cpu" and images.shape[1] < LARGEST and torch.cpu._is_vnni_supported()
+
+
+def _whole(candidates: Tensor) -> Distances:
+    """Squared distances less the query's own norm, as whole numbers.
+
+    Five times as fast as float32 products on an AMD EPYC with avx512_vnni, and exact (docs/speed.md).
+    """
+    y = (candidates.short() - 128).to(torch.int8)
+    norms = candidates.int().sub_(128).square_().sum(1, dtype=torch.int32)
+
+    def distances(queries: Tensor) -> Tensor:
+        x = (queries.short() - 128).to(torch.int8)
+        return torch._int_mm(x, y.T).mul_(-2).add_(norms)
+
+    return distances
+
+
+def _rounded(candidates: Tensor) -> Distances:
+    """The same in float32."""
+    y = candidates.float() - 127.5  # centred, so that products are small and err by less than a shortlist covers
+    norms = y.square().sum(1)
+    return lambda queries: norms - 2 * (queries.float() - 127.5) @ y.T
 
 
 def nearest(
@@ -39,10 +64,10 @@ def nearest(
     candidate_labels: Tensor | None = None,
     tile: int = 1024,
 ) -> Neighbours:
-    """The exact nearest candidate of every query in Euclidean pixel distance.
+    """The exact nearest candidate of every query in Euclidean pixel distance; of up to eight equally near ones the first.
 
-    Float32 matrix products make a shortlist of eight, integer arithmetic decides among them; ties go to the
-    candidate that float32 placed first.
+    Products of bytes are exact; where there are none, float32 products make a shortlist of eight, and integer
+    arithmetic decides among them.
 
     Args:
         queries: uint8 images (Q, C, H, W).
@@ -65,14 +90,19 @@ def nearest(
         raise ValueError("a query has a label that no candidate has")
     if not len(x):
         return Neighbours(x.new_zeros(0, dtype=torch.long), x.new_zeros(0, dtype=torch.long))
+    whole = _multiplies_bytes(y)
+    distances, shortlist = (_whole(y), 1) if whole else (_rounded(y), min(8, len(y)))
 
     def closest(index: Tensor) -> tuple[Tensor, Tensor]:
         part = x[index]
-        mask = query_labels[index, None] == candidate_labels[None] if masked else None  # type: ignore[index]
-        short = _shortlist(part, y, mask, min(8, len(y)))
+        found = distances(part)
+        if masked:
+            other = query_labels[index, None] != candidate_labels[None]  # type: ignore[index]
+            found.masked_fill_(other, torch.iinfo(found.dtype).max if whole else torch.inf)
+        short = found.argmin(1, keepdim=True) if whole else found.topk(shortlist, largest=False).indices.sort(1).values
         exact = torch.stack([(part.int() - y[column].int()).square().sum(1) for column in short.T], dim=1)
-        if mask is not None:
-            exact = exact.masked_fill(~mask.gather(1, short), torch.iinfo(exact.dtype).max)
+        if masked:  # a class may have fewer than eight
+            exact.masked_fill_(other.gather(1, short), torch.iinfo(exact.dtype).max)
         best = exact.argmin(1, keepdim=True)
         return short.gather(1, best).squeeze(1), exact.gather(1, best).squeeze(1)
 
