@@ -9,7 +9,6 @@ from torch import Tensor
 
 from attacks.guess import Links
 from attacks.likeness import measurement
-from attacks.scores import DECIDING
 from attacks.truth import Truth, sources
 from metrics.measurement import Measurement
 from metrics.rates import Interval, clopper_pearson, mean_over_images
@@ -48,7 +47,7 @@ def linkage(links: Links, truth: Truth) -> tuple[list[Measurement], dict[str, st
     for top in TOP:
         chance = float(np.mean([1 - _missed(few, crowd, top) for few, crowd in sizes]))
         found = clopper_pearson(int((ranked < top).sum()), len(ranked))
-        strict = clopper_pearson(int((ranked < top).sum()), len(ranked), level=DECIDING)
+        strict = clopper_pearson(int((ranked < top).sum()), len(ranked), level=truth.deciding)
         parts = {
             "attack": found,
             "control": Interval(chance, chance, chance),
@@ -57,7 +56,9 @@ def linkage(links: Links, truth: Truth) -> tuple[list[Measurement], dict[str, st
         note = "Clopper-Pearson over released images; control: chance among the class; baseline: nearest in pixels"
         figures += [measurement(f"linkage.top-{top}.{p}", i, len(ranked), variant=note) for p, i in parts.items()]
         excess = Interval(*(end - chance for end in strict))  # type: ignore[operator]
-        figures.append(measurement(f"linkage.top-{top}.excess", excess, len(ranked), variant=note, level=DECIDING))
+        figures.append(
+            measurement(f"linkage.top-{top}.excess", excess, len(ranked), variant=note, level=truth.deciding)
+        )
     curve, absent = _curve(ranked, behind, allowed)
     return figures + curve, absent
 

@@ -18,16 +18,15 @@ from metrics.rates import Interval
 
 LOW_FPR = {"tpr-at-1": 0.01, "tpr-at-0.1": 0.001}
 """False positive rates at which the true one is reported, where there are candidates enough to resolve them."""
-DECIDING = 1 - 0.05 / 6
-"""Level of the excesses that together decide whether members leak: any one of six may say so."""
 
 
 class Game(NamedTuple):
-    """The attack's scores, those of somebody who knows nothing of the release, and who is a member."""
+    """The attack's scores, those of somebody who knows nothing of the release, who is a member, and what decides."""
 
     scores: Floats
     typical: Floats
     is_member: NDArray[np.bool_]
+    level: float
 
 
 def scores(guess: Scores, truth: Truth) -> Verdict:
@@ -64,7 +63,7 @@ def canaries(guess: Canaries, truth: Truth) -> Verdict:
         from many runs ``members.epsilon-add-remove`` and its ``.excess`` as ``members.epsilon.excess``, by
         :func:`metrics.epsilon.from_many_runs`. And the ROC curve.
     """
-    game = _coins(guess)
+    game = _coins(guess, truth)
     inside, outside = (part.double().numpy() for part in (guess.inside, guess.outside))
     absent = {f"members.{name}": "asked of members, not of canaries" for name in (*LOW_FPR, "first")}
     if guess.reruns == 1:
@@ -72,20 +71,20 @@ def canaries(guess: Canaries, truth: Truth) -> Verdict:
     else:
         bound, sure = (
             from_many_runs(inside, outside, delta=truth.delta, level=level, seed=truth.seed % 2**32)
-            for level in (0.95, DECIDING)
+            for level in (0.95, truth.deciding)
         )
         note = f"lower bound, delta {truth.delta:g}; {guess.reruns} runs, arXiv 2101.04535"
         bounds = [
             _bound("members.epsilon-add-remove", bound, guess.reruns, note),
-            _bound("members.epsilon.excess", sure, guess.reruns, note, level=DECIDING),
+            _bound("members.epsilon.excess", sure, guess.reruns, note, level=truth.deciding),
         ]
         absent["members.epsilon"] = "the runs differ in one image that was added, not replaced"
     return Verdict((*_area(game), *bounds), absent, tuple(roc(game.scores, game.is_member)))
 
 
-def _coins(guess: Canaries) -> Game:
+def _coins(guess: Canaries, truth: Truth) -> Game:
     scores = torch.cat([guess.inside, guess.outside]).double().numpy()
-    return Game(scores, np.zeros(len(scores)), np.arange(len(scores)) < len(guess.inside))
+    return Game(scores, np.zeros(len(scores)), np.arange(len(scores)) < len(guess.inside), truth.deciding)
 
 
 def _game(guess: Scores, truth: Truth) -> Game:
@@ -95,13 +94,13 @@ def _game(guess: Scores, truth: Truth) -> Game:
     pool = truth.split.candidates(truth.candidates)
     typical = -nearest(pool.pixels, truth.split.auxiliary.pixels).squared_distance.double().numpy()
     is_member = (truth.candidates < len(truth.split.members)).numpy()
-    return Game(guess.values.double().numpy(), typical, is_member)
+    return Game(guess.values.double().numpy(), typical, is_member, truth.deciding)
 
 
 def _area(game: Game) -> list[Measurement]:
     parts = (auc(game.scores, game.is_member), Interval(0.5, 0.5, 0.5), auc(game.typical, game.is_member))
-    excess = auc_excess(game.scores, game.is_member, level=DECIDING)
-    return _parts("members.auc", parts, excess, len(game.scores), "DeLong; excess: Mann and Whitney")
+    excess = auc_excess(game.scores, game.is_member, level=game.level)
+    return _parts("members.auc", parts, excess, len(game.scores), "DeLong; excess: Mann and Whitney", level=game.level)
 
 
 def _rates(game: Game) -> tuple[list[Measurement], dict[str, str]]:
@@ -110,24 +109,26 @@ def _rates(game: Game) -> tuple[list[Measurement], dict[str, str]]:
     others = int((~game.is_member).sum())
     for name, rate in LOW_FPR.items():
         found, plain = (tpr_at_fpr(scores, game.is_member, rate) for scores in (game.scores, game.typical))
-        strict = tpr_at_fpr(game.scores, game.is_member, rate, level=DECIDING)
+        strict = tpr_at_fpr(game.scores, game.is_member, rate, level=game.level)
         if found is None or plain is None or strict is None:
             absent[f"members.{name}"] = f"{others} non-members resolve no false positive rate below {1 / others:.2g}"
             continue
         excess = _between(strict.true, strict.false)
         parts = (found.true, found.false, plain.true)
         note = f"Clopper-Pearson; excess: between the intervals; the smallest rate resolved is {1 / others:.2g}"
-        figures += _parts(f"members.{name}", parts, excess, len(game.scores), note)
+        figures += _parts(f"members.{name}", parts, excess, len(game.scores), note, level=game.level)
     return figures, absent
 
 
 def _first(game: Game) -> list[Measurement]:
-    found, plain = (members_first(scores, game.is_member, level=DECIDING) for scores in (game.scores, game.typical))
+    found, plain = (members_first(scores, game.is_member, level=game.level) for scores in (game.scores, game.typical))
     assert found.low is not None
     explained = found.value - found.low
     parts = tuple(Interval(value, None, None) for value in (found.value, explained, plain.value))
     note = "members before every non-member; control: what chance explains; exact"
-    return _parts("members.first", parts, Interval(found.low, found.low, found.value), len(game.scores), note)
+    return _parts(
+        "members.first", parts, Interval(found.low, found.low, found.value), len(game.scores), note, level=game.level
+    )
 
 
 def _balanced(game: Game, seed: int) -> list[Measurement]:
@@ -153,10 +154,10 @@ def _from_one_run(inside: Floats, outside: Floats, truth: Truth) -> list[Measure
         return from_pairs(inside, outside, delta=delta, level=level, seed=truth.seed % 2**32) if pairs >= 4 else 0.0
 
     note = f"lower bound, delta {truth.delta:g}; one run, arXiv 2305.08846"
-    sure = replacing(truth.delta, DECIDING)
+    sure = replacing(truth.delta, truth.deciding)
     return [
         _bound("members.epsilon", replacing(truth.delta), pairs, f"{note}; replacing one image"),
-        _bound("members.epsilon.excess", sure, pairs, note, level=DECIDING),
+        _bound("members.epsilon.excess", sure, pairs, note, level=truth.deciding),
         _bound("members.epsilon-add-remove", adding_or_removing(replacing, truth.delta), pairs, note),
     ]
 
@@ -174,7 +175,7 @@ def _between(hit: Interval, alarm: Interval) -> Interval:
 
 
 def _parts(
-    name: str, parts: tuple[Interval, ...], excess: Interval, n: int, variant: str, *, level: float = DECIDING
+    name: str, parts: tuple[Interval, ...], excess: Interval, n: int, variant: str, *, level: float
 ) -> list[Measurement]:
     """Attack, control, baseline and excess; the first three at 95 %."""
     figures = [

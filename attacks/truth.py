@@ -28,6 +28,7 @@ class Truth:
         candidates: (N,) positions in the members with the holdout behind them, in the order in which candidates were
             shown; None where none were.
         delta: of the bounds on epsilon: the one that the defense claims, if it claims one.
+        alarms: probability of a false alarm by any of the six figures that decide whether members leak.
     """
 
     released: Images
@@ -40,6 +41,12 @@ class Truth:
     batch: int = 1
     candidates: Tensor | None = None
     delta: float = 1e-5
+    alarms: float = 0.05
+
+    @property
+    def deciding(self) -> float:
+        """Level of each of the excesses that together decide: any one of six may say so."""
+        return 1 - self.alarms / 6
 
 
 def comparable(guess: Reconstructions, truth: Truth) -> tuple[Reconstructions, Truth]:

@@ -14,9 +14,11 @@ from rich.console import Console
 from rich.table import Table as Grid
 from rich.text import Text
 
-from benchmarks import audit as auditing
 from benchmarks import contract, plugins
 from benchmarks import doctor as health
+from benchmarks.audit.folders import open_folders
+from benchmarks.audit.verdict import LEAKS, Limits, write
+from benchmarks.audit.verdict import audit as judge
 from benchmarks.environment import keep_freed_memory, pick_device
 from benchmarks.executors import Executor
 from benchmarks.exits import guarded, refuse, terminate
@@ -28,6 +30,7 @@ from benchmarks.shown import show_plan, show_store, show_summary
 from benchmarks.store import default_cache
 from benchmarks.suite import Suite, available, load_suite, parse
 from benchmarks.synthesize import synthesize as synthesize_release
+from benchmarks.times import seconds
 from benchmarks.work import Workplace
 from reports.compare import compare as compare_runs
 from reports.verdicts import Results
@@ -71,6 +74,13 @@ def _on_ray(address: str | None) -> Callable[[Workplace, Listener], Executor]:
     return lambda workplace, listener: OnRay(workplace, address)
 
 
+def _time(option: str, given: str) -> float:
+    try:
+        return seconds(option, given)
+    except ValueError as error:
+        raise refuse([str(error)]) from error
+
+
 def _open(suite: Suite, data: Path | None) -> Pool:
     return open_pool(suite.dataset, data, suite.image_size)
 
@@ -88,6 +98,7 @@ def run(
     seeds: Annotated[int | None, typer.Option(help="Repetitions.")] = None,
     image_size: ImageSize = None,
     plugin: Plugins = None,
+    plugin_timeout: Annotated[str, typer.Option(help="What a cell of a plug-in may take: 90s, 10m, 6h.")] = "6h",
     device: Device = "auto",
     cache: Annotated[Path | None, typer.Option(help="What was computed before, by this run or others.")] = None,
     executor: Annotated[Executors, typer.Option(help="Where cells are computed.")] = Executors.local,
@@ -100,7 +111,7 @@ def run(
     ] = False,
 ) -> None:
     """Run a suite; the same command again resumes it."""
-    sources = _plugins(plugin)
+    sources, patience = _plugins(plugin), _time("--plugin-timeout", plugin_timeout)
     chosen = load_suite(suite, dataset=dataset, defenses=defense, attacks=attack, seeds=seeds, image_size=image_size)
     where = pick_device(device)
     folder = out or Path("runs") / (f"{suite}-{dataset}" if dataset else suite)
@@ -121,6 +132,7 @@ def run(
         device=where,
         threads=threads,
         plugins=sources,
+        patience=patience,
     )
     if dry_run:
         show_store(out_console, workplace)
@@ -170,20 +182,26 @@ def audit(
     private: Annotated[Path, typer.Option(help="The private images, in class folders or not.")],
     released: Annotated[Path, typer.Option(help="The images that are to be published, however they were made.")],
     holdout: Annotated[Path | None, typer.Option(help="Images of the same kind that were not used.")] = None,
-    out: Annotated[Path, typer.Option(help="Where riskiest.csv and riskiest.png go.")] = Path("runs/audit"),
+    out: Annotated[Path, typer.Option(help="Where audit.json, riskiest.csv and riskiest.png go.")] = Path("runs/audit"),
     image_size: ImageSize = None,
+    max_copies: Annotated[int, typer.Option(min=0, help="Private images that may have a copy.")] = 0,
+    tolerance: Annotated[
+        float, typer.Option(min=0, max=1, help="By which AUC and true positive rates may exceed chance.")
+    ] = 0.0,
+    budget: Annotated[str, typer.Option(help="Time for training students: 90s, 10m, 1h; 0 for none.")] = "5m",
     as_json: Annotated[bool, typer.Option("--json", help="Print the verdict as JSON.")] = False,
 ) -> None:
     """Judge a folder of released images against the private ones; leaves with status 3 when it leaks."""
-    folders = auditing.open_folders(private, released, holdout, image_size)
-    found = auditing.audit(folders)
-    auditing.write(found, folders, out)
+    limits = Limits(copies=max_copies, tolerance=tolerance, budget=_time("--budget", budget))
+    folders = open_folders(private, released, holdout, image_size)
+    found = judge(folders, limits)
+    write(found, folders, out)
     if as_json:
         typer.echo(json.dumps(asdict(found), indent=1))
     else:
         for line in (f"verdict: {found.verdict}", *found.reasons, f"{len(found.risky)} private images in {out}"):
             out_console.print(Text(line), soft_wrap=True)
-    if found.verdict == auditing.LEAKS:
+    if found.verdict == LEAKS:
         raise typer.Exit(3)
 
 

@@ -18,7 +18,7 @@ from benchmarks import plugins
 from benchmarks.bench import Bench
 from benchmarks.environment import keep_freed_memory
 from benchmarks.suite import RequestProblems
-from benchmarks.work import Workplace, run_cell, torch_threads
+from benchmarks.work import Workplace, endless, is_foreign, run_cell, torch_threads
 from reports.records import Cell, Record
 
 
@@ -41,7 +41,7 @@ class Executor(Protocol):
 
 
 class InProcess:
-    """One cell after another, in this process.
+    """One cell after another, in this process; plug-ins are never stopped here.
 
     Args:
         workplace: what to work with.
@@ -85,6 +85,7 @@ class Processes:
     def submit(self, cell: Cell, needs: Sequence[Cell]) -> "Future[Record]":
         """Hand a cell to the next free process."""
         found: Future[Record] = Future()
+        patience = self.workplace.patience if is_foreign(cell) else None
 
         def hand_over(done: "Future[Record]") -> None:
             error = None if done.cancelled() else done.exception()
@@ -92,6 +93,8 @@ class Processes:
                 found.set_exception(WorkerDied("the process that worked on it was stopped, because another one died"))
             elif isinstance(error, ProcessExpired):
                 found.set_exception(WorkerDied(f"the process that worked on it died (exit code {error.exitcode})"))
+            elif isinstance(error, TimeoutError) and patience:
+                found.set_result(endless(cell, patience))
             elif isinstance(error, BrokenProcessPool):
                 found.set_exception(WorkerDied("the process that was to work on it died as it started"))
             elif error is not None:
@@ -100,10 +103,10 @@ class Processes:
                 found.set_result(done.result())
 
         try:
-            scheduled = self.pool.schedule(work_here, args=[cell])
+            scheduled = self.pool.schedule(work_here, args=[cell], timeout=patience)
         except RuntimeError:  # a process died that nothing had been handed to; the pool cannot be used any more
             self.renew()
-            scheduled = self.pool.schedule(work_here, args=[cell])
+            scheduled = self.pool.schedule(work_here, args=[cell], timeout=patience)
         scheduled.add_done_callback(hand_over)
         return found
 

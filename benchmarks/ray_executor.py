@@ -17,7 +17,7 @@ from benchmarks.executors import WorkerDied, begin_worker, memory_of_a_process, 
 from benchmarks.run_folder import RunFolder
 from benchmarks.store import Store, default_cache
 from benchmarks.suite import RequestProblems
-from benchmarks.work import COMPUTING, Workplace
+from benchmarks.work import COMPUTING, Workplace, endless, is_foreign
 from reports.records import Cell, Record
 
 Parcel = tuple[bytes, dict[str, bytes]]
@@ -47,6 +47,7 @@ class OnRay:
         self.ray = _connected(address)
         self.folder, self.store = RunFolder(workplace.out), Store(workplace.cache)
         self.left_behind: dict[str, Any] = {}
+        self.patience = workplace.patience
         self.token = workplace.cache / f"token-{uuid.uuid4().hex}" if shared else None
         if self.token is not None:
             self.token.touch()
@@ -87,6 +88,10 @@ class OnRay:
         found: Future[Record] = Future()
         parcels = [self._left_behind(need, {}) for need in needs]
         reference = self.task.remote(self.run, code(*COMPUTING), self.workplace, cell, self.token, *parcels)
+        late = threading.Timer(self.patience, self.ray.cancel, [reference], {"force": True})
+        if is_foreign(cell):
+            late.daemon = True
+            late.start()
 
         def hand_over(done: "Future[Parcel]") -> None:
             try:
@@ -97,12 +102,16 @@ class OnRay:
                     self.store.put(key, content)
                 self._left_behind(cell, networks)
                 found.set_result(record)
+            except self.ray.exceptions.TaskCancelledError:
+                found.set_result(endless(cell, self.patience))
             except self.ray.exceptions.RayTaskError as error:
                 found.set_exception(error.cause)
             except self.ray.exceptions.RayError as error:
                 found.set_exception(WorkerDied(f"its worker or node was lost ({type(error).__name__})"))
             except Exception as error:  # noqa: BLE001 - it belongs to whoever waits for the future
                 found.set_exception(error)
+            finally:
+                late.cancel()
 
         reference.future().add_done_callback(hand_over)
         return found

@@ -15,7 +15,7 @@ from benchmarks.graph import Plan, plan
 from benchmarks.run_folder import RunFolder
 from benchmarks.store import Store, digest
 from benchmarks.suite import Suite
-from benchmarks.work import COMPUTING, Workplace, failed
+from benchmarks.work import COMPUTING, Workplace, failed, is_foreign
 from reports.records import Cell, Record
 from synth.datasets import Pool, split
 from synth.types import derive_seed
@@ -65,11 +65,16 @@ def describe(workplace: Workplace, grid: Plan, data: Path | None, sources: dict[
 
 
 def here(processes: int | None = None) -> Callable[[Workplace, Listener], Executor]:
-    """The executor ``local``: as many processes as asked for, or as the machine allows; one is this process."""
+    """The executor ``local``: as many processes as asked for, or as the machine allows.
+
+    One is this process, but for plug-ins, which must be stopped where they do not end.
+    """
 
     def start(workplace: Workplace, listener: Listener) -> Executor:
         count = processes or default_processes(workplace)
-        return InProcess(workplace, listener.advanced) if count == 1 else Processes(workplace, count)
+        if count == 1 and not any(map(is_foreign, plan(workplace.suite).cells)):
+            return InProcess(workplace, listener.advanced)
+        return Processes(workplace, count)
 
     return start
 
@@ -83,6 +88,7 @@ def equip(
     device: torch.device,
     threads: int | None = None,
     plugins: Iterable[str] = (),
+    patience: float = Workplace.patience,
 ) -> Workplace:
     """Draw the data of a suite, and say where its cells are computed.
 
@@ -94,6 +100,7 @@ def equip(
         device: where to compute.
         threads: of torch in each process; by the machine by default.
         plugins: files and modules to import.
+        patience: seconds that a cell may take in which a plug-in's code runs.
 
     Raises:
         DataProblems: the dataset cannot be split as the suite asks.
@@ -107,6 +114,7 @@ def equip(
         device=str(device),
         threads=threads or default_threads(device.type),
         plugins=tuple(str(Path(name).resolve()) if name.endswith(".py") else name for name in plugins),
+        patience=patience,
     )
 
 

@@ -44,6 +44,7 @@ class Workplace:
         cache: of the store.
         device: ``cpu``, or a CUDA device.
         threads: of torch, on a CPU; the last bits of figures depend on them.
+        patience: seconds that a cell may take in which a plug-in's code runs.
         plugins: files and modules to import.
     """
 
@@ -54,6 +55,7 @@ class Workplace:
     device: str
     threads: int
     plugins: tuple[str, ...] = ()
+    patience: float = 6 * 3600.0
 
     @property
     def image_bytes(self) -> int:
@@ -126,13 +128,23 @@ def _beside_the_point(cell: Cell) -> str:
 
 def cell_key(bench: Bench, cell: Cell) -> str | None:
     """What a cell's result is stored under; None for plug-ins, whose code may change unnoticed."""
-    methods: list[type] = [type(parse(cell.defense, defenses))] if cell.defense else []
-    methods += [type(parse(cell.method, attacks))] if cell.task == "attack" else []
-    if not all(map(is_ours, methods)):
+    if is_foreign(cell):
         return None
     reads = [bench.release_digest(cell.defense, cell.seed)] if _reads_release(cell) else []
     weights = lpips.unavailable() or lpips.variant()  # they may come later
     return result_key(cell.task, COMPUTING, bench.device, cell.id, bench.data_digest(cell.seed), weights, *reads)
+
+
+def is_foreign(cell: Cell) -> bool:
+    """Whether a plug-in's code may run in a cell."""
+    methods: list[type] = [type(parse(cell.defense, defenses))] if cell.defense else []
+    methods += [type(parse(cell.method, attacks))] if cell.task == "attack" else []
+    return not all(map(is_ours, methods))
+
+
+def endless(cell: Cell, patience: float) -> Record:
+    """The record of a plug-in's cell that was stopped."""
+    return failed(cell, f"it did not end within {patience:g} s (--plugin-timeout)")
 
 
 def _reads_release(cell: Cell) -> bool:

@@ -95,3 +95,10 @@ def ms_ssim(x: Tensor, y: Tensor) -> Tensor:
     if (reason := ms_ssim_unavailable(min(x.shape[-2:]))) is not None:
         raise ValueError(reason)
     return _chunked(lambda a, b: piq.multi_scale_ssim(a, b, data_range=1.0, reduction="none"), x, y)
+
+
+def byte_ssim(x: Tensor, y: Tensor) -> Tensor:
+    """:func:`ssim` of uint8 images (N, C, H, W), which become floats a chunk at a time."""
+    if not len(x):
+        return torch.zeros(0)
+    return torch.cat(in_chunks(lambda i: ssim(x[i].float() / 255, y[i].float() / 255), len(x), 2048))

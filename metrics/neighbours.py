@@ -64,10 +64,10 @@ def nearest(
     candidate_labels: Tensor | None = None,
     tile: int = 1024,
 ) -> Neighbours:
-    """The exact nearest candidate of every query in Euclidean pixel distance; of up to eight equally near ones the first.
+    """The exact nearest candidate of every query in Euclidean pixel distance.
 
-    Products of bytes are exact; where there are none, float32 products make a shortlist of eight, and integer
-    arithmetic decides among them.
+    Of up to eight equally near ones it is the first. Products of bytes are exact; where there are none, float32
+    products make a shortlist of eight, and integer arithmetic decides among them.
 
     Args:
         queries: uint8 images (Q, C, H, W).

@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from scipy.stats import gaussian_kde
 from sklearn.decomposition import PCA
 
@@ -47,7 +49,7 @@ class DensityRatio(Attack):
         own = view.auxiliary()
         basis = PCA(n_components=min(self.components, len(own) - 1), whiten=True, random_state=0).fit(_flat(own))
         candidates, released, others = (
-            basis.transform(_flat(images)).T for images in (view.candidates(), view.release().images, own)
+            _transformed(basis, images) for images in (view.candidates(), view.release().images, own)
         )
         inside, outside = (
             gaussian_kde(part, bw_method=self.bandwidth).logpdf(candidates) for part in (released, others)
@@ -56,5 +58,11 @@ class DensityRatio(Attack):
         return Scores(torch.from_numpy(inside).clamp_min(floor) - torch.from_numpy(outside).clamp_min(floor))
 
 
-def _flat(images: Images):  # type: ignore[no-untyped-def]
-    return images.float().flatten(1).double().numpy()
+def _transformed(basis: PCA, images: Images) -> NDArray[np.float64]:
+    """(J, N) components, computed a part at a time: in double precision all images at once need gigabytes."""
+    parts = [basis.transform(_flat(images.take(part))) for part in torch.arange(len(images)).split(4096)]
+    return np.concatenate(parts).T.astype(np.float64)
+
+
+def _flat(images: Images) -> NDArray[np.float32]:
+    return images.float().flatten(1).numpy()

@@ -11,7 +11,7 @@ from attacks.guess import Scores
 from attacks.membership.teacher import TeacherTraining
 from attacks.registry import Attack, attacks
 from attacks.view import Access, View
-from metrics.image import ssim
+from metrics.image import byte_ssim
 from metrics.neighbours import nearest
 from synth.training import Recipe, penultimate
 
@@ -73,7 +73,7 @@ def _in_pixels(x: Tensor, y: Tensor) -> Tensor:
 
 
 def _in_structure(x: Tensor, y: Tensor) -> Tensor:
-    return ssim(x.float() / 255, y[nearest(x, y).position].float() / 255)
+    return byte_ssim(x, y[nearest(x, y).position])
 
 
 def _in_features(network: nn.Module, x: Tensor, y: Tensor, device: torch.device) -> Tensor:

@@ -1,12 +1,19 @@
 """`leakbench audit` on releases made for the purpose, each judged rightly."""
 
 import csv
+import io
 import json
 
 import pytest
 import torch
-from torchvision.transforms.v2.functional import gaussian_blur, to_pil_image
+from PIL import Image
+from torchvision.transforms.v2.functional import gaussian_blur, pad, pil_to_tensor, to_pil_image
 
+from benchmarks.audit import students
+from benchmarks.audit.copies import find_copies
+from benchmarks.audit.folders import Folders, unlabelled
+from benchmarks.audit.verdict import LEAKS, Limits, audit
+from synth.datasets import Sizes, open_pool, split
 from synth.types import generator
 from tests.benchmarks.conftest import call
 
@@ -18,6 +25,12 @@ def pictures(name, count=COUNT):
     coarse = torch.rand(count, 3, 4, 4, generator=generator(name))
     fine = torch.nn.functional.interpolate(coarse, size=16, mode="bicubic").clamp(0, 1)
     return (fine * 255).round().to(torch.uint8)
+
+
+def jpeg(image, quality):
+    buffer = io.BytesIO()
+    to_pil_image(image).save(buffer, "JPEG", quality=quality)
+    return pil_to_tensor(Image.open(buffer))
 
 
 def saved(folder, pixels, *, classes=True):
@@ -48,7 +61,7 @@ def folders(tmp_path_factory):
 
 def audited(folders, tmp_path, released, *more):
     base = ("audit", "--private", folders / "private", "--released", folders / released, "--out", tmp_path / "out")
-    return call(*base, *more)
+    return call(*base, *(() if "--budget" in more else ("--budget", 0)), *more)
 
 
 def risky(tmp_path):
@@ -92,6 +105,92 @@ def test_without_a_holdout_only_copies_are_found(folders, tmp_path, capsys):
     said = capsys.readouterr().out
     assert "verdict: cannot tell" in said
     assert "without --holdout" in said
+
+
+CHANGES = {
+    "exactly": lambda x: x,
+    "mirrored": lambda x: x.flip(3),
+    "brighter": lambda x: (x.float() * 0.8 + 30).round().to(torch.uint8),
+    "moved": lambda x: pad(x, [2, 1, 0, 0], padding_mode="reflect")[:, :, :-1, :-2],
+    "mirrored and moved": lambda x: pad(x.flip(3), [0, 0, 2, 2], padding_mode="reflect")[:, :, 2:, 2:],
+    "re-encoded": lambda x: torch.stack([jpeg(image, 90) for image in x]),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_copies_of_any_kind_are_found_and_nobody_elses(change):
+    private, others = pictures("private"), pictures("others")
+    released = others.clone()
+    released[20:30] = CHANGES[change](private[50:60])
+    copies = {copy.private: copy for copy in find_copies(private, released)}
+    assert len(copies.keys() & set(range(50, 60))) >= 9
+    assert not copies.keys() - set(range(50, 60))
+    assert all(copy.released == copy.private - 30 for copy in copies.values())
+    assert all(copy.exact == (change in ("exactly", "mirrored")) for copy in copies.values())
+    assert all(("mirrored" in copy.why) == ("mirrored" in change) for copy in copies.values())
+    assert all(("moved" in copy.why) == ("moved" in change) for copy in copies.values())
+
+
+def test_how_far_an_image_was_moved():
+    image = pictures("moved", 1)
+    padded = pad(image, [3, 4, 0, 0], padding_mode="reflect")[:, :, :16, :16]
+    (copy,) = find_copies(image, padded)
+    assert "moved by 3, 4 pixels" in copy.why
+
+
+def test_flat_images_are_copies_of_flat_ones_of_the_same_color_only():
+    dark, light = (torch.full((2, 3, 16, 16), value, dtype=torch.uint8) for value in (40, 60))
+    assert find_copies(dark, light) == []
+    assert len(find_copies(dark, dark + 1)) == 2
+
+
+def test_copies_that_strangers_have_as_well_are_no_leak():
+    """Photographs of the same thing: the release shows it, and so do private images and the holdout alike."""
+    twins, names = pictures("twins", 4), [str(i) for i in range(60)]
+    parts = [torch.cat([twins[:count], pictures(name, 60 - count)]) for name, count in (("p", 4), ("r", 4), ("h", 3))]
+    private, released, holdout = map(unlabelled, parts)
+    folders = Folders(private, released, holdout, names, names)
+    found = audit(folders)
+    assert found.reasons[0].startswith("4 of 60 private images have a copy in the release (4 exact); 3 of 60")
+    assert found.verdict != LEAKS
+    alone = audit(Folders(private, released, unlabelled(pictures("x", 60)), names, names))
+    assert alone.verdict == LEAKS
+    assert (
+        audit(Folders(private, released, unlabelled(pictures("x", 60)), names, names), Limits(copies=4)).reasons[0]
+        == alone.reasons[0]
+    )
+
+
+def test_students_have_a_budget(digits_folders, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(students, "STEPS", range(4, 9))
+    monkeypatch.setattr(students, "SHADOWS", 2)
+    root, _ = digits_folders
+    base = ("audit", "--private", root / "private", "--holdout", root / "holdout", "--out", tmp_path / "out")
+    assert call(*base, "--released", root / "private", "--budget", "1m") == 3
+    said = " ".join(capsys.readouterr().out.split())
+    assert "utility: a resnet20 trained on the release" in said
+    assert "lira" in said
+    assert call(*base, "--released", root / "others", "--budget", "0.01s") == 0
+    assert "--budget must be at least" in capsys.readouterr().out
+    assert call(*base, "--released", root / "others", "--budget", "soon") == 2
+    assert "--budget soon: is no time; give 90s, 10m, 1h" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def digits_folders(tmp_path_factory):
+    root = tmp_path_factory.mktemp("digits")
+    parts = split(open_pool("digits", None, None), Sizes(members=400, auxiliary=400, test=100), seed=0)
+    for name, images in (("private", parts.members), ("holdout", parts.holdout), ("others", parts.public)):
+        for i, (pixels, label) in enumerate(zip(images.pixels, images.labels, strict=True)):
+            (root / name / str(int(label))).mkdir(parents=True, exist_ok=True)
+            to_pil_image(pixels).save(root / name / str(int(label)) / f"{i}.png")
+    return root, parts
+
+
+def test_a_tolerance_is_fixed_beforehand(folders, tmp_path, capsys):
+    holdout = ("--holdout", folders / "holdout")
+    assert audited(folders, tmp_path, "blurred", *holdout, "--tolerance", 1, "--max-copies", 300) == 0
+    assert "by more than is tolerated" in " ".join(capsys.readouterr().out.split())
 
 
 def test_everything_that_is_wrong_is_said_at_once(folders, tmp_path, capsys):

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import contract
+from reports.records import read_records
 from tests.benchmarks.conftest import call, run_tiny
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -91,6 +92,17 @@ def test_a_broken_plugin_costs_its_own_cells(tmp_path, suites, capsys):
     assert run_tiny(tmp_path, "--plugin", file, *chosen) == 1
     rows = (tmp_path / "run" / "tables" / "T6.csv").read_text().splitlines()
     assert ["failed" in row for row in rows if row.startswith(('"mine-broken"', '"identity"'))] == [True, False]
+
+
+def test_a_plugin_that_does_not_end_costs_its_own_cells(tmp_path, suites, capsys):
+    file = written(tmp_path, "mine-endless", "while True: pass")
+    chosen = ("--defense", "mine-endless", "--defense", "identity", "--attack", "gan-leaks")
+    assert run_tiny(tmp_path, "--plugin", file, *chosen, "--plugin-timeout", "2s") == 1
+    found = {(r.cell.defense, r.cell.task): r for r in read_records(tmp_path / "run" / "records.jsonl").values()}
+    assert found["mine-endless", "release"].reason == "it did not end within 2 s (--plugin-timeout)"
+    assert {r.status for (defense, _), r in found.items() if defense != "mine-endless"} == {"ok"}
+    assert run_tiny(tmp_path, "--plugin", file, *chosen, "--plugin-timeout", "never") == 2
+    assert "--plugin-timeout never: is no time" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

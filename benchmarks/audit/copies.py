@@ -1,0 +1,207 @@
+"""Private images that are released as they are or all but: re-encoded, mirrored, moved, or of another brightness."""
+
+import hashlib
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from benchmarks.audit.folders import SMALLEST
+from metrics.image import byte_ssim
+from metrics.neighbours import nearest
+
+NEAR_SSIM, NEAR_RMS = 0.95, 12.0
+"""A released image that is more like a private one than this (the distance of 255) is a copy of it."""
+CONTRAST = (0.5, 2.0)
+"""Of a copy, as a multiple of the original's."""
+PLAIN = 16.0
+"""Standard deviation of 255: of an image with less there is too little to say that it was moved or made brighter."""
+ALIKE = 0.9
+"""Correlation at the best shift, below which two images are not looked at any closer."""
+SIDE = 64
+"""Pixels a side, of what shifts are found on."""
+
+
+@dataclass(frozen=True)
+class Copy:
+    """A private image and the released one that is its copy.
+
+    Args:
+        private: position.
+        released: position.
+        exact: byte by byte, as it is or mirrored.
+        why: what was done to it, and how alike they are.
+    """
+
+    private: int
+    released: int
+    exact: bool
+    why: str
+
+
+def find_copies(private: Tensor, released: Tensor) -> list[Copy]:
+    """The private images that have a copy among the released ones.
+
+    Candidates are the nearest released images of each private one, and of its mirror image, in pixels, in pixels of
+    equal brightness and contrast, and in the amplitudes of frequencies, which moving an image hardly changes. What is a
+    copy is decided on the part that both show, with brightness and contrast made equal, by SSIM and the distance. A
+    crop that is scaled up again is not found.
+
+    Args:
+        private: uint8 (N, C, H, W).
+        released: uint8 (M, C, H, W).
+
+    Returns:
+        One copy for each of them, the most obvious ones first; exact ones before all.
+    """
+    found: dict[int, tuple[float, Copy]] = {}
+    for describe in (_same, _standardised, _amplitudes):
+        described = describe(released)
+        for mirrored in (False, True):
+            shown = private.flip(3) if mirrored else private
+            position = nearest(describe(shown), described).position
+            for alike, copy in _confirmed(shown, released, position, mirrored):
+                if copy.private not in found or alike > found[copy.private][0]:
+                    found[copy.private] = alike, copy
+    for copy in _exact(private, released):
+        found[copy.private] = 2.0, copy
+    return [copy for _, copy in sorted(found.values(), key=lambda pair: -pair[0])]
+
+
+def _exact(private: Tensor, released: Tensor) -> list[Copy]:
+    """Byte by byte, by hash."""
+    where = {_digest(image): i for i, image in reversed(list(enumerate(released)))}
+    copies: dict[int, Copy] = {}
+    for mirrored, shown in ((True, private.flip(3)), (False, private)):
+        for i, image in enumerate(shown):
+            if (j := where.get(_digest(image))) is not None:
+                copies[i] = Copy(i, j, True, f"copy{', mirrored' * mirrored}")
+    return list(copies.values())
+
+
+def _digest(image: Tensor) -> bytes:
+    return hashlib.sha256(image.contiguous().numpy().tobytes()).digest()
+
+
+def _same(images: Tensor) -> Tensor:
+    return images
+
+
+def _standardised(images: Tensor) -> Tensor:
+    """uint8, of equal mean and standard deviation."""
+
+    def of(part: Tensor) -> Tensor:
+        flat = part.float().flatten(1)
+        scaled: Tensor = (flat - flat.mean(1, keepdim=True)) / flat.std(1, keepdim=True).clamp_min(1.0)
+        return (scaled * 40 + 128).clamp(0, 255).round().to(torch.uint8).view_as(part)
+
+    return torch.cat([of(part) for part in images.split(4096)])
+
+
+def _gray(images: Tensor) -> Tensor:
+    """(N, S, S) float32 of mean 0 and standard deviation 1, S no more than SIDE."""
+    gray = images.float().mean(1, keepdim=True)
+    if gray.shape[-1] > SIDE:
+        gray = interpolate(gray, size=SIDE, mode="area")
+    gray = gray.squeeze(1)
+    gray = gray - gray.mean((1, 2), keepdim=True)
+    scaled: Tensor = gray / gray.std((1, 2), keepdim=True).clamp_min(1.0)
+    return scaled
+
+
+def _amplitudes(images: Tensor) -> Tensor:
+    """uint8 (N, 1, S, S / 2 + 1): logarithms of the amplitudes of an image's frequencies, its border faded out."""
+
+    def of(part: Tensor) -> Tensor:
+        gray = _gray(part)
+        window = torch.hann_window(gray.shape[-1], periodic=False)
+        amplitude: Tensor = torch.fft.rfft2(gray * window[:, None] * window).abs()
+        return (amplitude.log1p() * 40).clamp(0, 255).round().to(torch.uint8).unsqueeze(1)
+
+    return torch.cat([of(part) for part in images.split(4096)])
+
+
+def _confirmed(shown: Tensor, released: Tensor, position: Tensor, mirrored: bool) -> list[tuple[float, Copy]]:
+    """Those pairs of nearest images that are copies, with their SSIM."""
+    found = []
+    for part in torch.arange(len(shown)).split(4096):
+        shift, correlation = _registered(shown[part], released[position[part]])
+        flat = shown[part].float().flatten(1).std(1) < PLAIN
+        shift[flat] = 0
+        close = (correlation >= ALIKE) | flat
+        for down, right in shift[close].unique(dim=0).tolist():
+            who = part[close & (shift == torch.tensor([down, right])).all(1)]
+            ours, theirs = _overlap(shown[who], released[position[who]], down, right)
+            matched, contrast, brightness = _equalised(ours, theirs)
+            alike = byte_ssim(matched, theirs)
+            apart = (matched.float() - theirs.float()).square().flatten(1).mean(1).sqrt()
+            for k in ((alike >= NEAR_SSIM) & (apart <= NEAR_RMS)).nonzero().flatten().tolist():
+                did = _words(mirrored, down, right, contrast[k].item(), brightness[k].item())
+                why = f"near copy{did}: SSIM {alike[k]:.3f}, {apart[k]:.1f} of 255 apart"
+                i = int(who[k])
+                found.append((float(alike[k]), Copy(i, int(position[i]), False, why)))
+    return found
+
+
+def _registered(ours: Tensor, theirs: Tensor) -> tuple[Tensor, Tensor]:
+    """How far the second image is moved against the first, (N, 2) pixels down and right, and their correlation then.
+
+    The correlation of what both show, for all shifts at once (masked normalised cross-correlation, Padfield 2012,
+    doi 10.1109/TIP.2011.2181402).
+    """
+    a, b = _gray(ours), _gray(theirs)
+    side, reach = a.shape[-1], _reach(a.shape[-1])
+    shifts = torch.arange(-reach, reach + 1)
+
+    def correlated(x: Tensor, y: Tensor) -> Tensor:
+        """Sums of products of what lies at a place in the first and, moved, in the second."""
+        product = torch.fft.rfft2(x, s=(2 * side,) * 2).conj() * torch.fft.rfft2(y, s=(2 * side,) * 2)
+        sums: Tensor = torch.fft.irfft2(product, s=(2 * side,) * 2)
+        return sums[:, shifts % (2 * side)][:, :, shifts % (2 * side)]
+
+    everywhere = torch.ones_like(a)
+    count = (side - shifts.abs())[:, None] * (side - shifts.abs())
+    sum_a, sum_b = correlated(a, everywhere), correlated(everywhere, b)
+    spread_a = correlated(a.square(), everywhere) - sum_a.square() / count
+    spread_b = correlated(everywhere, b.square()) - sum_b.square() / count
+    together = correlated(a, b) - sum_a * sum_b / count
+    best = (together / (spread_a * spread_b).clamp_min(1.0).sqrt()).flatten(1).max(1)
+    shift = torch.stack([best.indices // len(shifts), best.indices % len(shifts)], 1) - reach
+    return shift * ours.shape[-1] // side, best.values
+
+
+def _reach(side: int) -> int:
+    """The farthest shift: SSIM needs a window of what both show."""
+    return min(side // 4, side - SMALLEST)
+
+
+def _overlap(ours: Tensor, theirs: Tensor, down: int, right: int) -> tuple[Tensor, Tensor]:
+    """What both show, where the second is moved down and right."""
+    height, width = ours.shape[-2:]
+
+    def cut(images: Tensor, y: int, x: int) -> Tensor:
+        return images[:, :, max(0, y) : height + min(0, y), max(0, x) : width + min(0, x)]
+
+    return cut(ours, -down, -right), cut(theirs, down, right)
+
+
+def _equalised(ours: Tensor, theirs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The first images with the second ones' contrast and brightness (least squares), and both; of flat ones as is."""
+    x, y = ours.float().flatten(1), theirs.float().flatten(1)
+    around = x - x.mean(1, keepdim=True)
+    slope = (around * y).mean(1) / around.square().mean(1).clamp_min(1.0)
+    plain = (x.std(1) < PLAIN) | (slope < CONTRAST[0]) | (slope > CONTRAST[1])
+    slope = slope.where(~plain, torch.ones_like(slope))
+    offset = (y.mean(1) - slope * x.mean(1)).where(~plain, torch.zeros_like(slope))
+    matched = (x * slope[:, None] + offset[:, None]).clamp(0, 255).round().to(torch.uint8)
+    return matched.view_as(ours), slope, offset
+
+
+def _words(mirrored: bool, down: int, right: int, contrast: float, brightness: float) -> str:
+    """What was done to an image."""
+    did = [", mirrored"] * mirrored
+    did += [f", moved by {right}, {down} pixels"] * bool(down or right)
+    if abs(contrast - 1) > 0.05 or abs(brightness) > 5:
+        did.append(f", contrast x{contrast:.2f}, brightness {brightness:+.0f}")
+    return "".join(did)

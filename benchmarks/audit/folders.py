@@ -1,0 +1,113 @@
+"""What is audited: folders of private, released, and maybe other images, in class folders or not."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from synth.image_files import DataProblems, Listing, list_images, read
+from synth.types import Images, Split, generator
+
+FEWEST = 40
+"""Holdout images: half of them are the attacker's, and the other half must resolve anything."""
+SMALLEST = 11
+"""Pixels a side: the window of SSIM."""
+
+
+@dataclass(frozen=True)
+class Folders:
+    """What is audited.
+
+    Args:
+        private: the private images.
+        released: those that are to be published.
+        holdout: images of the same kind that were not used, or None.
+        names: of the private images' files.
+        released_names: of the released images' files.
+    """
+
+    private: Images
+    released: Images
+    holdout: Images | None
+    names: list[str]
+    released_names: list[str]
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The class folders that all folders have; empty where they differ, or are none."""
+        return self.private.classes if len(self.private.classes) > 1 else ()
+
+    def parts(self, seed: int) -> Split:
+        """Half of the holdout is the attacker's, the other half is who was not in."""
+        assert self.holdout is not None
+        order = torch.randperm(len(self.holdout), generator=generator("holdout", seed))
+        own, others = (self.holdout.take(part) for part in order.tensor_split(2))
+        return Split(members=self.private, holdout=others, auxiliary=own, public=own, test=others)
+
+
+def open_folders(private: Path, released: Path, holdout: Path | None, image_size: int | None) -> Folders:
+    """Read the folders.
+
+    Raises:
+        DataProblems: everything that is wrong with any of them.
+    """
+    problems: list[str] = []
+    pixels: dict[str, Tensor] = {}
+    listings: dict[str, Listing] = {}
+    for option, folder in (("--private", private), ("--released", released), ("--holdout", holdout)):
+        if folder is None:
+            continue
+        if not folder.is_dir():
+            problems.append(f"{option} {folder}: is not a folder; give one with images, in class folders or not")
+            continue
+        listings[option] = list_images(folder, problems)
+        index = torch.arange(len(listings[option].files))
+        pixels[option] = read(listings[option], index, image_size, problems)
+    if not problems:
+        problems += _unfit(pixels, holdout)
+    if problems:
+        raise DataProblems(problems)
+    classes = _classes(listings)
+    images = {option: _images(pixels[option], listings[option], classes) for option in listings}
+    names = {option: list(map(listing.show, listing.files)) for option, listing in listings.items()}
+    return Folders(
+        images["--private"], images["--released"], images.get("--holdout"), names["--private"], names["--released"]
+    )
+
+
+def _unfit(pixels: dict[str, Tensor], holdout: Path | None) -> list[str]:
+    """What is wrong with folders that can be read."""
+    problems = []
+    sides = {option: part.shape[-1] for option, part in pixels.items()}
+    if len(set(sides.values())) > 1:
+        shown = ", ".join(f"{option} has {side}" for option, side in sides.items())
+        problems.append(f"the folders' images differ in size ({shown} pixels a side); give --image-size PIXELS")
+    elif min(sides.values()) < SMALLEST:
+        problems.append(f"images of {min(sides.values())} pixels a side are too small; give --image-size 32")
+    if holdout is not None and len(pixels["--holdout"]) < FEWEST:
+        count = len(pixels["--holdout"])
+        problems.append(f"--holdout {holdout}: has {count} images; at least {FEWEST} are needed, or leave it out")
+    return problems
+
+
+def _classes(listings: dict[str, Listing]) -> tuple[str, ...]:
+    """The names of class folders, where all folders have the same ones and no image lies outside them."""
+    found = []
+    for listing in listings.values():
+        paths = [file.relative_to(listing.root).parts for file in listing.files]
+        found.append(frozenset(parts[0] for parts in paths) if all(len(p) > 1 for p in paths) else frozenset())
+    alike = len(set(found)) == 1 and len(found[0]) > 1
+    return tuple(sorted(found[0])) if alike else ()
+
+
+def _images(pixels: Tensor, listing: Listing, classes: tuple[str, ...]) -> Images:
+    if not classes:
+        return unlabelled(pixels)
+    labels = [classes.index(file.relative_to(listing.root).parts[0]) for file in listing.files]
+    return Images(pixels, torch.tensor(labels), classes)
+
+
+def unlabelled(pixels: Tensor) -> Images:
+    """Images of one class."""
+    return Images(pixels, torch.zeros(len(pixels), dtype=torch.int64), ("image",))

@@ -1,0 +1,154 @@
+"""Can private images be told from the holdout, by the release alone? And would so few have been found at all?"""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from attacks.gan.gan_leaks import GanLeaks
+from attacks.guess import Scores
+from attacks.judge import judge_members
+from attacks.membership.density_ratio import DensityRatio
+from attacks.membership.nearest import Nearest
+from attacks.registry import Attack
+from attacks.truth import Truth
+from attacks.view import Access, View
+from benchmarks.audit.folders import unlabelled
+from metrics.measurement import Measurement
+from metrics.membership import members_first
+from reports.records import Cell, Record
+from reports.verdicts import Results
+from synth.leaky import Leaky
+from synth.types import Images, Release, Split, generator
+
+CPU = torch.device("cpu")
+ATTACKS: dict[str, Attack] = {
+    "nearest": Nearest(),
+    "nearest:space=ssim": Nearest(space="ssim"),
+    "gan-leaks": GanLeaks(),
+    "density-ratio": DensityRatio(),
+}
+RATES = ("members.auc", "members.tpr-at-1", "members.tpr-at-0.1")
+"""Figures whose excess over chance a tolerance is of."""
+ALARMS = 0.05 / (len(ATTACKS) + 1)
+"""Probability of a false alarm of each attack, LiRA among them, so that an audit's is 5 % at most."""
+HIDDEN = ("noise", "flip", "jpeg")
+"""Copies that a release is spiked with: see :class:`synth.leaky.Leaky`."""
+DOUBLINGS = 4
+
+Measured = tuple[Measurement, ...]
+
+
+def attacked(attack: Attack, parts: Split, order: Tensor, seed: int, **more: Any) -> tuple[Tensor, Measured]:
+    """Scores of the candidates in this order, and how they are judged.
+
+    Args:
+        attack: on membership.
+        parts: private images as members, others as holdout.
+        order: of the candidates.
+        seed: of the attack and the judge.
+        more: what the attack is given, by the name of an :class:`attacks.view.Access`, as functions.
+    """
+    shown: dict[Access, Callable[..., Any]] = {Access.CANDIDATES: lambda: parts.candidates(order)}
+    shown |= {Access[name]: give for name, give in more.items()}
+    guess = attack.run(View(threat_model="audit", grants=shown), seed=seed, device=CPU)
+    assert isinstance(guess, Scores)
+    return guess.values, judged(guess.values, parts, order, seed)
+
+
+def judged(values: Tensor, parts: Split, order: Tensor, seed: int) -> Measured:
+    """What scores of the candidates in this order say."""
+    truth = Truth(
+        released=parts.members,
+        victims=torch.arange(0),
+        source_index=None,
+        split=parts,
+        oracle=torch.nn.Identity(),
+        seed=seed,
+        device=CPU,
+        candidates=order,
+        alarms=ALARMS,
+    )
+    return judge_members(Scores(values), truth).measurements
+
+
+def from_release(name: str, released: Images, parts: Split, order: Tensor, seed: int) -> tuple[Tensor, Measured]:
+    """The same by one of the attacks that hold nothing but the release and images of other people."""
+    own = unlabelled(parts.auxiliary.pixels)
+    given = {"RELEASE": lambda: Release(unlabelled(released.pixels)), "AUXILIARY": lambda: own}
+    return attacked(ATTACKS[name], parts, order, seed, **given)
+
+
+def leaks(measured: Measured, tolerance: float = 0.0) -> bool:
+    """Whether members leak, by the same rule as a suite's verdict; with a tolerance, by rates that exceed it."""
+    if tolerance:
+        figures = {m.name: m for m in measured}
+        excesses = [figures.get(f"{name}.excess") for name in RATES]
+        return any(m is not None and m.low is not None and m.low > tolerance for m in excesses)
+    cell = Cell(suite="audit", dataset="", defense="release", task="attack", method="audit")
+    record = Record(cell=cell, status="ok", measurements=measured, conditions={"family": "membership"})
+    return bool(Results([record]).found("release", "audit", "members"))
+
+
+def words(measured: Measured, tolerance: float) -> str:
+    """What an attack found."""
+    found = {m.name: m for m in measured}
+    area, first = found["members.auc.attack"], found["members.first.attack"]
+    chance = found["members.first.control"].value
+    verdict = "tells private images from the holdout"
+    if not leaks(measured, tolerance):
+        verdict = "does not tell private images from the holdout" + (" by more than is tolerated" if tolerance else "")
+    return f"{verdict} (AUC {area.value:.3f}, {first.value:.0f} before every other where chance explains {chance:.0f})"
+
+
+def before_all(values: Tensor, order: Tensor, count: int) -> Tensor:
+    """Positions of the private images that score higher than everybody who was not in, highest first."""
+    private = order < count
+    best = values[~private].max()
+    chosen = (private & (values > best)).nonzero().flatten()
+    return order[chosen[values[chosen].argsort(descending=True)]]
+
+
+def power(
+    values: Tensor, released: int, parts: Split, order: Tensor, seed: int, tolerance: float
+) -> tuple[bool, list[str]]:
+    """How few hidden copies would have been found: the release is spiked with more and more of them to see.
+
+    Args:
+        values: the candidates' scores by the nearest released image, without spikes.
+        released: images of the release.
+        parts: as in :func:`attacked`.
+        order: of the candidates.
+        seed: of the spikes.
+        tolerance: of what counts as found.
+
+    Returns:
+        Whether any would have been found, and a sentence for each kind of copy.
+    """
+    marks = (order < len(parts.members)).numpy()
+    explained = -members_first(np.zeros(len(marks)), marks, level=1 - ALARMS / 6).low  # type: ignore[operator]
+    fewest, most = math.ceil(explained) + 1, len(parts.members)
+    counts = sorted({min(fewest << doubling, most) for doubling in range(DOUBLINGS)})
+    any_found, lines = False, []
+    for kind in HIDDEN:
+        for count in counts:
+            spikes = _hidden(parts.members, kind, count, seed)
+            theirs, _ = from_release("nearest", spikes, parts, order, seed)
+            # The nearest of a release with spikes is the nearer of the two; what is taken off is the same.
+            found = leaks(judged(torch.maximum(values, theirs), parts, order, seed), tolerance)
+            if found:
+                break
+        share = f"{count} hidden copies ({kind}; {100 * count / released:.2g} % of the release)"
+        fewer = "; fewer were not tried" if count == counts[0] else f"; {count // 2} would not"
+        would = f"would have been found{fewer}" if found else "would not have been found; a larger holdout is needed"
+        lines.append(f"power: {share} {would}" if found else f"power: even {share} {would}")
+        any_found = any_found or found
+    return any_found, lines
+
+
+def _hidden(members: Images, kind: Any, count: int, seed: int) -> Images:
+    chosen = members.take(torch.randperm(len(members), generator=generator("power", seed))[:count])
+    return Leaky(leaked=1.0, copies=kind).release(chosen, teacher=None, public=chosen, seed=seed, device=CPU).images

@@ -1,0 +1,84 @@
+"""What networks learn from the release, and whether they give its private images away, within a budget of time."""
+
+import time
+from dataclasses import dataclass
+
+import torch
+
+from attacks.learner import Learner
+from attacks.membership.lira import Lira
+from attacks.membership.teacher import TeacherTraining
+from attacks.view import StudentModel
+from benchmarks.audit.folders import Folders
+from benchmarks.audit.members import CPU, Measured, attacked
+from metrics.utility import accuracy
+from synth.training import Recipe, predict
+from synth.types import Images, Split
+
+NETWORK = "resnet20"
+SHADOWS = 8
+STEPS = range(50, 1501)
+"""Of each network's training: fewer teach nothing, more are not needed."""
+TRIAL = 5
+"""Steps, of which the time is taken, after as many that are not looked at."""
+
+
+@dataclass(frozen=True)
+class Taught:
+    """What students say.
+
+    Args:
+        lines: utility and conditions, in words.
+        lira: what LiRA measured of a student of the release; None where it was not run.
+        control: the same of a student of the private images themselves: what LiRA can do at all.
+    """
+
+    lines: list[str]
+    lira: Measured | None = None
+    control: Measured | None = None
+
+
+def taught(folders: Folders, parts: Split, order: torch.Tensor, seed: int, budget: float) -> Taught:
+    """Train students of the release, of the private images, and shadows, with as many steps as the budget allows.
+
+    Args:
+        folders: with classes.
+        parts: of them.
+        order: of the candidates.
+        seed: of the trainings.
+        budget: seconds for all of them.
+    """
+    for _ in range(2):
+        start = time.monotonic()
+        TeacherTraining(network=NETWORK, recipe=Recipe(steps=TRIAL)).train(folders.released, seed=seed, device=CPU)
+        a_step = (time.monotonic() - start) / TRIAL
+    steps = int(budget / (SHADOWS + 2) / a_step)
+    if steps < STEPS.start:
+        need = (SHADOWS + 2) * STEPS.start * a_step
+        return Taught([f"students: not trained; --budget must be at least {need / 60:.0f}m for these images here"])
+    training = TeacherTraining(network=NETWORK, recipe=Recipe(steps=min(steps, STEPS.stop - 1)))
+    networks = [training.train(images, seed=seed, device=CPU) for images in (folders.released, folders.private)]
+    useful, reference = (accuracy(predict(n, parts.test.pixels, device=CPU), parts.test.labels) for n in networks)
+    lines = [
+        f"utility: a {NETWORK} trained on the release for {training.recipe.steps} steps is right on "
+        f"{100 * useful.value:.1f} % of the holdout [{100 * (useful.low or 0):.1f}, {100 * (useful.high or 0):.1f}]; "
+        f"one trained on the private images on {100 * reference.value:.1f} %"
+    ]
+    learned: dict[Learner, object] = {}
+
+    def shadowed(learner: Learner | None = None) -> object:
+        images: Images = parts.candidates(order)
+        if learner is None:
+            return images
+        if learner not in learned:
+            tensors = learner.learn(images, seed=seed, device=CPU)
+            learned[learner] = learner.recall(tensors, images, device=CPU)
+        return learned[learner]
+
+    measured = []
+    for network in networks:
+        student = StudentModel(network, NETWORK, training.recipe)
+        attack = Lira(shadows=SHADOWS)
+        given = {"CANDIDATES": shadowed, "MODEL": lambda student=student: student}
+        measured.append(attacked(attack, parts, order, seed, **given)[1])
+    return Taught(lines, *measured)

@@ -1,0 +1,166 @@
+"""The audit of a release that somebody else made: a verdict, its reasons, and the images to take out."""
+
+import csv
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from scipy.stats import binomtest
+from torchvision.utils import save_image
+
+from benchmarks.audit.copies import Copy, find_copies
+from benchmarks.audit.folders import Folders
+from benchmarks.audit.members import ATTACKS, Measured, before_all, from_release, leaks, power, words
+from benchmarks.audit.students import taught
+from benchmarks.store import write_whole
+from metrics.neighbours import nearest
+from synth.types import Split, generator
+
+LEAKS, NOTHING, UNKNOWN = "leaks", "no leak found at this power", "cannot tell"
+SHOWN = 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What counts as a leak, fixed before anybody looks.
+
+    Args:
+        copies: private images that may have a copy in the release.
+        tolerance: by which an attack's AUC or true positive rate may exceed chance, for sure.
+        budget: seconds for training students, where there are classes and a holdout.
+    """
+
+    copies: int = 0
+    tolerance: float = 0.0
+    budget: float = 0.0
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What was found.
+
+    Args:
+        verdict: ``leaks``, ``no leak found at this power`` or ``cannot tell``; never safe.
+        reasons: in words.
+        risky: rows of private image, released image, and why; the worst first.
+        figures: what each attack measured.
+    """
+
+    verdict: str
+    reasons: list[str]
+    risky: list[dict[str, str]]
+    figures: dict[str, list[dict[str, Any]]]
+
+
+def audit(folders: Folders, limits: Limits | None = None, *, seed: int = 0) -> Audit:
+    """Look for copies, then, where there is a holdout, for members, and say what would have been found."""
+    limits = limits or Limits()
+    copies = find_copies(folders.private.pixels, folders.released.pixels)
+    if folders.holdout is None:
+        return _without_holdout(folders, copies, limits)
+    parts = folders.parts(seed)
+    order = torch.randperm(len(parts.members) + len(parts.holdout), generator=generator("audit", seed))
+    others = find_copies(folders.holdout.pixels, folders.released.pixels)
+    copied, sentence = _copied(copies, others, folders, limits)
+    reasons, figures, rows = [sentence], {}, {c.private: _row(folders, c.private, c.released, c.why) for c in copies}
+    found = {}
+    for name in ATTACKS:
+        found[name], figures[name] = from_release(name, folders.released, parts, order, seed)
+        reasons.append(f"{name}: {words(figures[name], limits.tolerance)}")
+        if leaks(figures[name], limits.tolerance):
+            first = before_all(found[name], order, len(parts.members))
+            rows = rows | {i: row for i, row in _first(first, folders, name).items() if i not in rows}
+    powered, lines = power(found["nearest"], len(folders.released), parts, order, seed, limits.tolerance)
+    reasons += lines
+    reasons += _students(folders, parts, order, seed, limits, figures)
+    leaking = copied or any(leaks(f, limits.tolerance) for name, f in figures.items() if name != CONTROL)
+    verdict = LEAKS if leaking else NOTHING if powered else UNKNOWN
+    shown = {name: [asdict(m) for m in measured] for name, measured in figures.items()}
+    return Audit(verdict, reasons, list(rows.values()), shown)
+
+
+def _without_holdout(folders: Folders, copies: list[Copy], limits: Limits) -> Audit:
+    """Copies are all that can be told; how alike private images are among themselves gives the scale."""
+    half = torch.arange(len(folders.private)) % 2 == 0
+    twins = find_copies(folders.private.pixels[half], folders.private.pixels[~half]) if half.sum() > 1 else []
+    reasons = [
+        f"{len(copies)} of {len(folders.private)} private images have a copy among the released ones",
+        f"{len(twins)} of {int(half.sum())} private images have one among the other half of the private ones",
+        "without --holdout, images of the same kind that were not used, nobody can say whether the release tells "
+        "members from others, how many hidden copies would have been found, or what students are worth: no part of "
+        "the private images can stand for it, because all of them may have been used",
+    ]
+    rows = [_row(folders, c.private, c.released, c.why) for c in copies]
+    return Audit(LEAKS if len(copies) > limits.copies else UNKNOWN, reasons, rows, {})
+
+
+def _copied(copies: list[Copy], others: list[Copy], folders: Folders, limits: Limits) -> tuple[bool, str]:
+    """Whether copies are a leak: exact or not, there are more than are tolerated, and than the holdout has by chance.
+
+    Photographs of the same thing are in many datasets twice: where images that were not used have copies as well, it
+    takes more of them (a binomial test at 5 %).
+    """
+    assert folders.holdout is not None
+    size, holdout = len(folders.private), len(folders.holdout)
+    leaking = False
+    for exact in (True, False):
+        ours, theirs = (sum(c.exact or not exact for c in part) for part in (copies, others))
+        if ours > limits.copies:
+            test = binomtest(ours, ours + theirs, size / (size + holdout), alternative="greater")
+            leaking = leaking or theirs == 0 or test.pvalue < 0.05
+    exactly = sum(c.exact for c in copies)
+    of_others = f"{len(others)} of {holdout} of the holdout, which was not used, do"
+    return leaking, f"{len(copies)} of {size} private images have a copy in the release ({exactly} exact); {of_others}"
+
+
+CONTROL = "lira on a student of the private images"
+
+
+def _students(
+    folders: Folders, parts: Split, order: torch.Tensor, seed: int, limits: Limits, figures: dict[str, Measured]
+) -> list[str]:
+    """What students say; their figures are added to the others."""
+    if not folders.classes:
+        return ["students: not trained, because the folders do not have the same class folders"]
+    if not limits.budget:
+        return ["students: not trained, because --budget is 0"]
+    found = taught(folders, parts, order, seed, limits.budget)
+    if found.lira is None or found.control is None:
+        return found.lines
+    if not leaks(found.control):
+        return [*found.lines, "lira: not validated: no power shown on a student of the private images themselves"]
+    figures["lira"], figures[CONTROL] = found.lira, found.control
+    return [
+        *found.lines,
+        f"lira, on a student of the release: {words(found.lira, limits.tolerance)}",
+        f"lira, its control on a student of the private images: {words(found.control, 0.0)}",
+    ]
+
+
+def _row(folders: Folders, private: int, released: int, why: str) -> dict[str, str]:
+    return {"private": folders.names[private], "released": folders.released_names[released], "why": why}
+
+
+def _first(chosen: torch.Tensor, folders: Folders, name: str) -> dict[int, dict[str, str]]:
+    """Rows of private images that score higher than everybody who was not in."""
+    near = nearest(folders.private.pixels[chosen], folders.released.pixels).position if len(chosen) else chosen
+    why = f"{name}: before every image of the holdout"
+    return {i: _row(folders, i, j, why) for i, j in zip(chosen.tolist(), near.tolist(), strict=True)}
+
+
+def write(found: Audit, folders: Folders, out: Path) -> None:
+    """audit.json, riskiest.csv, and riskiest.png: private images above the released ones that give them away."""
+    out.mkdir(parents=True, exist_ok=True)
+    write_whole(out / "audit.json", json.dumps(asdict(found), indent=1).encode())
+    with (out / "riskiest.csv").open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.DictWriter(stream, ["private", "released", "why"], quoting=csv.QUOTE_ALL)
+        writer.writeheader()
+        writer.writerows(found.risky)
+    if found.risky:
+        rows = found.risky[:SHOWN]
+        private = folders.private.pixels[torch.tensor([folders.names.index(row["private"]) for row in rows])]
+        released = [folders.released_names.index(row["released"]) for row in rows]
+        pairs = torch.cat([private, folders.released.pixels[torch.tensor(released)]]).float() / 255
+        save_image(pairs, out / "riskiest.png", nrow=len(rows), padding=2, pad_value=1.0)

@@ -1,0 +1,40 @@
+"""`leakbench audit` of 50,000 private and 50,000 released images.
+
+LEAKBENCH_CIFAR=DIR names CIFAR-10 as train/ and test/. pytest benchmarks/speed/test_audit.py --benchmark-enable -s
+"""
+
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torchvision.transforms.v2.functional import to_pil_image
+
+from synth.image_files import list_classes, read
+
+pytestmark = pytest.mark.skipif("LEAKBENCH_CIFAR" not in os.environ, reason="LEAKBENCH_CIFAR names no folder")
+
+
+def test_fifty_thousand_against_fifty_thousand(benchmark, tmp_path):
+    """The release: each image the mean of two private ones, so that nothing is found at once."""
+    data = Path(os.environ["LEAKBENCH_CIFAR"])
+    listing = list_classes(data / "train", [], fewest=1)
+    pixels = read(listing, torch.arange(len(listing.files)), None, [])
+    order = torch.randperm(len(pixels), generator=torch.Generator().manual_seed(0))
+    for i, (one, other) in enumerate(zip(pixels, pixels[order], strict=True)):
+        mixed = ((one.int() + other.int()) // 2).to(torch.uint8)
+        to_pil_image(mixed).save(tmp_path / f"{i}.png", compress_level=1)
+    folders = ["--private", data / "train", "--released", tmp_path, "--holdout", data / "test"]
+    code = "import sys; sys.argv[0] = 'leakbench'; from benchmarks.cli import main; main()"
+    command = [sys.executable, "-c", code, "audit", *folders, "--out", tmp_path.parent / "out"]
+
+    def audited():
+        return subprocess.run(list(map(str, command)), check=False, text=True, stdout=subprocess.PIPE)
+
+    done = benchmark.pedantic(audited, rounds=1)
+    assert done.returncode in (0, 3)
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
+    print(f"\n{done.stdout}\npeak {peak:.2f} GiB")

@@ -1,0 +1,69 @@
+"""`leakbench audit` on four releases of photographs: LEAKBENCH_CIFAR=DIR names class folders of CIFAR-10."""
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+from torchvision.transforms.v2.functional import gaussian_blur
+
+from benchmarks.audit.folders import Folders
+from benchmarks.audit.verdict import LEAKS, NOTHING, Limits, audit
+from synth.bn_matching import BNMatching
+from synth.datasets import Sizes, open_pool, split
+from synth.networks import build
+from synth.training import Recipe, train
+from tests.benchmarks.test_audit import CHANGES
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif("LEAKBENCH_CIFAR" not in os.environ, reason="LEAKBENCH_CIFAR names no folder"),
+]
+COUNT, HIDDEN = 5000, 100
+
+
+@pytest.fixture(scope="module")
+def parts():
+    pool = open_pool("imagefolder", Path(os.environ["LEAKBENCH_CIFAR"]), None)
+    return split(pool, Sizes(members=COUNT, auxiliary=100, test=100), seed=0)
+
+
+def audited(parts, released, **limits):
+    names = [str(i) for i in range(COUNT)]
+    found = audit(Folders(parts.members, released, parts.holdout, names, names), Limits(**limits))
+    print(f"\nverdict: {found.verdict}", *found.reasons, f"{len(found.risky)} risky", sep="\n  ")
+    return found
+
+
+def test_copies_hidden_among_others_images(parts):
+    pixels = parts.public.pixels.clone()
+    for k, change in enumerate(CHANGES.values()):
+        where = torch.arange(k, HIDDEN, len(CHANGES))
+        pixels[where] = change(parts.members.pixels[where])
+    found = audited(parts, type(parts.public)(pixels, parts.public.labels, parts.public.classes))
+    assert found.verdict == LEAKS
+    named = {int(row["private"]) for row in found.risky}
+    for k, change in enumerate(CHANGES):
+        where = set(range(k, HIDDEN, len(CHANGES)))
+        print(f"  {change}: {len(named & where)} of {len(where)}")
+        assert len(named & where) >= 0.7 * len(where)
+    assert len(named - set(range(HIDDEN))) <= 20
+
+
+def test_other_peoples_images(parts):
+    assert audited(parts, parts.public).verdict == NOTHING
+
+
+def test_blurred_members(parts):
+    blurred = type(parts.members)(
+        gaussian_blur(parts.members.pixels, [5, 5]), parts.members.labels, parts.members.classes
+    )
+    assert audited(parts, blurred).verdict == LEAKS
+
+
+def test_class_wise_statistics(parts, cpu):
+    network = build("resnet20", classes=10, side=32, seed=0)
+    train(network, parts.members, Recipe(steps=400), seed=0, device=cpu)
+    defense = BNMatching(images_per_statistic="class", images=500, steps=100, learning_rate=0.3, tv_weight=0.03)
+    made = defense.release(parts.members, teacher=network, public=parts.public, seed=0, device=cpu).images
+    assert audited(parts, made).verdict == NOTHING
