@@ -39,14 +39,14 @@ def _whole(candidates: Tensor) -> Distances:
 
     Five times as fast as float32 products on an AMD EPYC with avx512_vnni, and exact (docs/speed.md).
     """
-    y = (candidates.short() - 128).to(torch.int8)
-    norms = candidates.int().sub_(128).square_().sum(1, dtype=torch.int32)
+    y = _centred(candidates)
+    norms = torch.cat([part.int().square_().sum(1, dtype=torch.int32) for part in y.split(4096)])
+    return lambda queries: torch._int_mm(_centred(queries), y.T).mul_(-2).add_(norms)
 
-    def distances(queries: Tensor) -> Tensor:
-        x = (queries.short() - 128).to(torch.int8)
-        return torch._int_mm(x, y.T).mul_(-2).add_(norms)
 
-    return distances
+def _centred(images: Tensor) -> Tensor:
+    """Bytes from -128: the highest bit the other way round."""
+    return images.bitwise_xor(128).view(torch.int8)
 
 
 def _rounded(candidates: Tensor) -> Distances:
