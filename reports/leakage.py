@@ -1,6 +1,6 @@
 """Tables T3 to T6: what attacks found, with their controls."""
 
-from reports.table import Table, digits, short, show
+from reports.table import Table, digits, ranked, short, show
 from reports.verdicts import Results
 
 LEAKAGE = {
@@ -142,12 +142,35 @@ def _cell(results: Results, defense: str, attack: str, figure: str) -> str:
     return _three_parts(results, defense, attack, figure)
 
 
+ABOUT_MEMBERS = ("private.", "source.", "members.", "linkage.")
+"""Figures by which defenses are ranked: the less an attack that is validated gains, the better."""
+MARKED = (
+    "Of each attack that is validated, the defense against which it gains least is bold, the second in italics or "
+    "underlined; controls do not compete. The best of these defenses is not thereby a good one."
+)
+
+
+def _marks(results: Results, attack: str, first_row: int, figures: list[str]) -> dict[tuple[int, int], int]:
+    """The best and the second best defense of an attack, by each figure on members."""
+    marks: dict[tuple[int, int], int] = {}
+    if not results.control(attack, results.questions(attack)[-1]).validated:
+        return marks
+    for column, figure in enumerate(figures, 3):
+        if figure.startswith(ABOUT_MEMBERS):
+            found = [results.figure(defense, "attack", attack, f"{figure}.excess") for defense in results.defenses]
+            marks |= ranked(column, found, results.competing, first_row=first_row, excess=True)
+    return marks
+
+
 def leakage(results: Results, kind: str) -> Table:
     """The table of a family of attacks: a row for each attack and defense."""
     name, title, figures = LEAKAGE[kind]
     reasons: dict[str, None] = {}
-    rows, notes = [], [*LEAKAGE_NOTES, *MORE_NOTES.get(kind, ())]
+    rows: list[tuple[str, ...]] = []
+    notes = [*LEAKAGE_NOTES, MARKED, *MORE_NOTES.get(kind, ())]
+    ranks: dict[tuple[int, int], int] = {}
     for attack in (a for a in results.attacks if results.family(a) == kind):
+        ranks |= _marks(results, attack, len(rows), [figure for figure, _ in figures])
         for defense in results.defenses:
             cells = [_cell(results, defense, attack, figure) for figure, _ in figures]
             verdicts = (results.worked(defense, attack), results.leak(defense, attack))
@@ -159,4 +182,4 @@ def leakage(results: Results, kind: str) -> Table:
             reasons |= {f"{figure}: not applicable: {why}.": None for figure, why in records[0].absent.items()}
     notes += list(reasons)
     heads = ("Defense", "Attack", "Victim", *(head for _, head in figures), "worked", "members leak")
-    return Table(name, title, heads, tuple(rows), tuple(notes))
+    return Table(name, title, heads, tuple(rows), tuple(notes), ranks)

@@ -32,17 +32,32 @@ class Table:
         return self.ranks.get((row, column), 0)
 
 
-def ranked(column: int, figures: Sequence[Measurement | None], competing: Sequence[bool]) -> dict[tuple[int, int], int]:
+def ranked(
+    column: int,
+    figures: Sequence[Measurement | None],
+    competing: Sequence[bool],
+    *,
+    first_row: int = 0,
+    excess: bool = False,
+) -> dict[tuple[int, int], int]:
     """The best and the second best figure of a column, among those that compete; equal ones share a rank.
 
     Args:
         column: its position.
         figures: of each row.
         competing: whether a row does; controls do not.
+        first_row: position of the first of these rows.
+        excess: the figures are what attacks gain over chance: the nearer to 0, the better, from either side.
     """
+
+    def good(figure: Measurement) -> float:
+        if excess:
+            return -abs(figure.value)
+        return figure.value if figure.better == "higher" else -figure.value
+
     found = {
-        row: f.value if f.better == "higher" else -f.value
-        for row, (f, counts) in enumerate(zip(figures, competing, strict=True))
+        row: good(f)
+        for row, (f, counts) in enumerate(zip(figures, competing, strict=True), first_row)
         if f is not None and counts
     }
     best = sorted(set(found.values()), reverse=True)[:2]

@@ -13,7 +13,7 @@ def _utility(results: Results) -> Table:
     ranks: dict[tuple[int, int], int] = {}
     for column, student in enumerate(results.students, 1):
         figures = [results.figure(defense, "utility", student, "student.accuracy") for defense in results.defenses]
-        ranks |= ranked(column, figures, _competing(results))
+        ranks |= ranked(column, figures, results.competing)
         hard = student.split(":")[0] + ":hard"
         base = results.figure(identity, "utility", hard, "student.accuracy") if identity else None
         for row, figure in zip(rows, figures, strict=True):
@@ -65,18 +65,13 @@ def _visual(results: Results) -> Table:
     for column, (name, _) in enumerate(VISUAL, 1):
         figures = [results.figure(defense, "visual", "", name) for defense in results.defenses]
         if not name.startswith("stranger."):
-            ranks |= ranked(column, figures, _competing(results))
+            ranks |= ranked(column, figures, results.competing)
         for row, figure in zip(rows, figures, strict=True):
             row.append(show(figure, short(results.missing(row[0], "visual", "", name)), interval=False))
     heads = ("Defense", *(head for _, head in VISUAL))
     return Table(
         "T2", "Visual: how alike released and private images look", heads, tuple(map(tuple, rows)), tuple(notes), ranks
     )
-
-
-def _competing(results: Results) -> list[bool]:
-    """Whether each defense competes for the best figure: controls do not."""
-    return [defense.split(":")[0] not in ("identity", "disjoint") for defense in results.defenses]
 
 
 def _cost(results: Results) -> Table:

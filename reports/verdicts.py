@@ -151,6 +151,11 @@ class Results:
             return None
         return min((m for m in found if m), key=lambda m: m.value)
 
+    @property
+    def competing(self) -> list[bool]:
+        """Whether each defense competes for the best figure: controls do not."""
+        return [defense.split(":")[0] not in ("identity", "disjoint") for defense in self.defenses]
+
     def named(self, name: str) -> str | None:
         """The spec of the defense of this name (a control), or None."""
         return next((spec for spec in self.defenses if spec.split(":")[0] == name), None)

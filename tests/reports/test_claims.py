@@ -135,6 +135,16 @@ def test_best_and_second_best_are_marked():
     assert "**80" not in to_markdown(t1), "identity is a control"
 
 
+def test_defenses_are_ranked_by_attacks_that_are_validated_only():
+    found = [members(d, auc, 0.0) for d, auc in (("identity", 0.4), ("disjoint", 0.0), ("a", 0.02), ("b", -0.01))]
+    (table,) = [t for t in tables(Results(found)) if t.name == "T6"]
+    column = table.columns.index("AUC")
+    assert [table.rank(row, column) for row in range(4)] == [0, 0, 2, 1], "below chance gives away as much as above"
+    silent = [members(d, 0.0, 0.0) for d in ("identity", "disjoint", "a", "b")]
+    (table,) = [t for t in tables(Results(silent)) if t.name == "T6"]
+    assert not table.ranks, "an attack without power ranks nobody"
+
+
 @pytest.fixture
 def folder(tmp_path):
     failed = record("noise", "visual", status="failed", reason="RuntimeError: =1+1\nmore")
