@@ -3,6 +3,8 @@
 import csv
 import io
 
+from pylatexenc.latexencode import UnicodeToLatexEncoder
+
 from reports.table import Table
 
 
@@ -29,32 +31,14 @@ def to_markdown(table: Table) -> str:
     return f"### {table.name} {_markdown_text(table.title)}\n\n" + "\n".join([*rows, *notes]) + "\n"
 
 
-LATEX = str.maketrans(
-    {
-        "\\": r"\textbackslash{}",
-        "{": r"\{",
-        "}": r"\}",
-        "$": r"\$",
-        "&": r"\&",
-        "#": r"\#",
-        "_": r"\_",
-        "%": r"\%",
-        "~": r"\textasciitilde{}",
-        "^": r"\textasciicircum{}",
-        "<": r"\textless{}",
-        ">": r"\textgreater{}",
-        "\n": " ",
-        "|": r"\textbar{}",
-        '"': "''",
-        "[": "{[}",
-        "]": "{]}",
-    }
-)
+LATEX = UnicodeToLatexEncoder(unknown_char_policy="unihex", unknown_char_warning=False)
+"""What TeX has no letter for is named by its number."""
 
 
 def _latex_text(text: str) -> str:
-    """Literal text; control characters, which no TeX prints, are left out."""
-    return "".join(c for c in text.translate(LATEX) if c.isprintable() or c == " ")
+    """Literal text; a bracket that begins a row would be taken for that of the line break before it."""
+    encoded: str = LATEX.unicode_to_latex(" ".join(text.split()))
+    return encoded.replace("[", "{[}").replace("]", "{]}")
 
 
 def _ranked(table: Table, rows: list[list[str]], forms: tuple[str, str, str]) -> list[list[str]]:
@@ -66,7 +50,7 @@ def _ranked(table: Table, rows: list[list[str]], forms: tuple[str, str, str]) ->
 
 
 def to_latex(table: Table) -> str:
-    """A booktabs table; every special character is escaped."""
+    """A table for documents with the packages booktabs and fontenc (T1); every special character is escaped."""
     cells = [[_latex_text(cell) for cell in row] for row in table.rows]
     body = _ranked(table, cells, ("{}", r"\textbf{{{}}}", r"\underline{{{}}}"))
     rows = [" & ".join(row) + r" \\" for row in ([_latex_text(head) for head in table.columns], *body)]

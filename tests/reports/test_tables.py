@@ -151,7 +151,7 @@ def test_markdown_golden():
 
 def test_latex_golden():
     table = Table("T9", "50 %", ("a", "b"), (("x_y", r"\input{z}"),))
-    assert r"x\_y & \textbackslash{}input\{z\} \\" in to_latex(table)
+    assert r"x\_y & {\textbackslash}input\{z\} \\" in to_latex(table)
     assert r"\caption{50 \%}" in to_latex(table)
 
 
