@@ -19,6 +19,7 @@ from benchmarks.suite import Suite, Training, parse
 from benchmarks.victims import Victims
 from reports.records import Cell
 from synth.networks import build
+from synth.published import PublishedWeights
 from synth.registry import defenses
 from synth.training import Recipe, train
 from synth.types import Defense, Images, Release, Split, derive_seed, generator
@@ -39,6 +40,7 @@ class Bench:
         store: what was computed before, by this run or others.
         device: where to compute.
         progress: called with (done, total) of whatever is under way.
+        weights: the teacher's, where somebody published them.
     """
 
     def __init__(
@@ -49,11 +51,12 @@ class Bench:
         store: Store,
         device: torch.device,
         progress: Progress,
+        weights: PublishedWeights | None = None,
     ) -> None:
         self.suite, self.parts, self.folder, self.store = suite, parts, folder, store
-        self.device, self.progress = device, progress
+        self.device, self.progress, self.weights = device, progress, weights
         self.oracle = cache(lambda seed: self.trained("oracle", suite.teacher, parts(seed).holdout, seed))
-        self.teacher = cache(lambda seed: self.trained("teacher", suite.teacher, parts(seed).members, seed))
+        self.teacher = cache(self._teacher)
         self.data_digest = cache(lambda seed: digest(*vars(parts(seed)).values()))
         self.published = cache(self._published)
         self.release_digest = cache(self._release_digest)
@@ -65,6 +68,13 @@ class Bench:
     def seed(self, *names: object) -> int:
         """A seed derived from the suite's hash and names."""
         return derive_seed(self.suite.hash, *names)
+
+    def _teacher(self, seed: int) -> nn.Module:
+        """What defenses read: trained on the members, or published by somebody."""
+        members = self.parts(seed).members
+        if self.weights is None:
+            return self.trained("teacher", self.suite.teacher, members, seed)
+        return self.weights.load(members.side).to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
     def trained(self, purpose: str, training: Training, images: Images, seed: int) -> nn.Module:
         """A network trained on images, from the store where it is there."""

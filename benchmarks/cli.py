@@ -97,6 +97,12 @@ def run(
     ] = None,
     seeds: Annotated[int | None, typer.Option(help="Repetitions.")] = None,
     image_size: ImageSize = None,
+    classes: Annotated[
+        str | None, typer.Option(help="Of the dataset, separated by commas; the others are left out.")
+    ] = None,
+    teacher_weights: Annotated[
+        str | None, typer.Option(help="Somebody's weights instead of training: torchvision, or a .safetensors file.")
+    ] = None,
     plugin: Plugins = None,
     plugin_timeout: Annotated[str, typer.Option(help="What a cell of a plug-in may take: 90s, 10m, 6h.")] = "6h",
     device: Device = "auto",
@@ -112,7 +118,16 @@ def run(
 ) -> None:
     """Run a suite; the same command again resumes it."""
     sources, patience = _plugins(plugin), _time("--plugin-timeout", plugin_timeout)
-    chosen = load_suite(suite, dataset=dataset, defenses=defense, attacks=attack, seeds=seeds, image_size=image_size)
+    chosen = load_suite(
+        suite,
+        dataset=dataset,
+        defenses=defense,
+        attacks=attack,
+        seeds=seeds,
+        image_size=image_size,
+        classes=classes and classes.split(","),
+        teacher_weights=teacher_weights,
+    )
     where = pick_device(device)
     folder = out or Path("runs") / (f"{suite}-{dataset}" if dataset else suite)
     if address and executor is not Executors.ray:

@@ -18,6 +18,7 @@ from benchmarks.suite import Suite
 from benchmarks.work import COMPUTING, Workplace, failed, is_foreign
 from reports.records import Cell, Record
 from synth.datasets import Pool, split
+from synth.published import PublishedWeights, published_weights
 from synth.types import derive_seed
 
 ATTEMPTS = 2
@@ -56,6 +57,7 @@ def describe(workplace: Workplace, grid: Plan, data: Path | None, sources: dict[
             "libraries or hardware": arithmetic(torch.device(workplace.device)),
             "threads": workplace.threads,
             "plugins": sources,
+            "teacher weights": workplace.published.digest if workplace.published else "",
         },
         "suite": suite.model_dump(mode="json"),
         "cells": [cell.id for cell in grid.cells],
@@ -103,12 +105,15 @@ def equip(
         patience: seconds that a cell may take in which a plug-in's code runs.
 
     Raises:
-        DataProblems: the dataset cannot be split as the suite asks.
+        DataProblems: the dataset cannot be split as the suite asks, or the teacher's weights do not fit.
     """
     seeds = [derive_seed(suite.hash, "split", seed) for seed in range(suite.seeds)]
+    kept = pool.chosen(suite.classes) if suite.classes else pool
+    splits = tuple(split(kept, suite.sizes, seed=seed) for seed in seeds)
     return Workplace(
         suite=suite,
-        splits=tuple(split(pool, suite.sizes, seed=seed) for seed in seeds),
+        splits=splits,
+        published=_published(suite, kept, splits[0].members.side),
         out=out.resolve(),
         cache=cache.resolve(),
         device=str(device),
@@ -116,6 +121,15 @@ def equip(
         plugins=tuple(str(Path(name).resolve()) if name.endswith(".py") else name for name in plugins),
         patience=patience,
     )
+
+
+def _published(suite: Suite, pool: Pool, side: int) -> PublishedWeights | None:
+    """The weights of the suite's teacher, if somebody published them."""
+    teacher = suite.teacher
+    if teacher.weights is None:
+        return None
+    everything = pool.everything or pool.classes
+    return published_weights(teacher.network, teacher.weights, classes=pool.classes, everything=everything, side=side)
 
 
 def run(

@@ -26,6 +26,7 @@ from metrics.utility import accuracy
 from metrics.visual import compare
 from reports.records import Cell
 from synth.networks import build
+from synth.published import PublishedWeights
 from synth.registry import defenses
 from synth.training import predict, train
 from synth.types import Defense, Images, Release
@@ -189,7 +190,7 @@ def scenario_for(
         federation=suite.federation,
         owner=suite.memorization[name] if family == "memorization" else DataOwner(),
         share=defense.share,
-        rerun=partial(_rerun, suite.teacher, defense, bench.device),
+        rerun=partial(_rerun, suite.teacher, bench.weights, defense, bench.device),
         teacher=_published_teacher(bench, cell, defense, release.images) if Access.TEACHER in attack.needs else None,
         student=bench.student(cell.defense, cell.seed, suite.student.networks[0], "hard")
         if Access.MODEL in attack.needs
@@ -207,6 +208,7 @@ def scenario_for(
 
 def _rerun(
     training: Training,
+    weights: PublishedWeights | None,
     defense: Defense,
     device: torch.device,
     members: Images,
@@ -215,7 +217,9 @@ def _rerun(
     seed: int,
 ) -> Release:
     """Hangs on views, so it gets nothing of the bench."""
-    if defense.teacher_based and teacher is None:
+    if defense.teacher_based and teacher is None and weights is not None:
+        teacher = weights.load(members.side).to(device)
+    elif defense.teacher_based and teacher is None:
         network = build(training.network, classes=len(members.classes), side=members.side, seed=seed)
         teacher = train(network, members, training.recipe, seed=seed, device=device)
     return defense.release(members, teacher=teacher, public=public, seed=seed, device=device)

@@ -54,6 +54,18 @@ class Training(_Strict):
     recipe: Recipe
 
 
+class Teacher(Training):
+    """The network that defenses read: trained on the members by the recipe, or with weights that somebody published.
+
+    Args:
+        network: name of the architecture.
+        recipe: of its training, and of the oracle's.
+        weights: ``torchvision``, or a .safetensors file; none by default.
+    """
+
+    weights: str | None = None
+
+
 class Students(_Strict):
     """The networks that a release is tested with, and how they are trained."""
 
@@ -72,7 +84,8 @@ class Suite(_Strict):
         defenses: specs ``NAME[:key=value,…]``.
         attacks: specs, likewise, of gradient and memorization attacks with ``@SCENARIO`` behind.
         sizes: images of each part.
-        teacher: the network trained on the members; the oracle is trained alike, on the holdout.
+        teacher: the network that defenses read; the oracle is trained by its recipe, on the holdout.
+        classes: of the dataset, that are kept; all by default.
         student: see :class:`Students`.
         memorization: the scenarios of memorization attacks, by name; ``ATTACK@NAME`` asks for one, ``ATTACK`` for
             ``default``.
@@ -87,7 +100,8 @@ class Suite(_Strict):
     defenses: tuple[str, ...] = Field(min_length=1)
     attacks: tuple[str, ...]
     sizes: Sizes
-    teacher: Training
+    teacher: Teacher
+    classes: tuple[str, ...] = ()
     student: Students
     memorization: dict[str, DataOwner] = {}
     gradient: dict[str, GradientClients] = {}
@@ -125,7 +139,7 @@ def load_suite(name: str, **overrides: Any) -> Suite:
 
     Args:
         name: of a built-in suite.
-        overrides: fields that the command line replaces; None leaves a field as it is.
+        overrides: fields that the command line replaces, and `teacher_weights`; None leaves a field as it is.
 
     Raises:
         RequestProblems: everything that is wrong.
@@ -133,7 +147,10 @@ def load_suite(name: str, **overrides: Any) -> Suite:
     if name not in available():
         raise RequestProblems([f"there is no suite {name!r}; there are: {', '.join(available())}"])
     text = (FOLDER / f"{name}.toml").read_text(encoding="utf-8")
+    weights = overrides.pop("teacher_weights", None)
     raw = tomllib.loads(text) | {key: value for key, value in overrides.items() if value is not None}
+    if weights:
+        raw["teacher"] |= {"weights": weights}
     try:
         suite = Suite.model_validate(raw)
     except ValidationError as error:

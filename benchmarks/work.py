@@ -23,6 +23,7 @@ from benchmarks.suite import Suite, parse
 from metrics import lpips
 from reports.records import Cell, Record
 from synth.image_files import DataProblems
+from synth.published import PublishedWeights
 from synth.registry import defenses
 from synth.types import Split
 
@@ -46,6 +47,7 @@ class Workplace:
         threads: of torch, on a CPU; the last bits of figures depend on them.
         patience: seconds that a cell may take in which a plug-in's code runs.
         plugins: files and modules to import.
+        published: the teacher's weights, where somebody published them.
     """
 
     suite: Suite
@@ -56,6 +58,7 @@ class Workplace:
     threads: int
     plugins: tuple[str, ...] = ()
     patience: float = 6 * 3600.0
+    published: PublishedWeights | None = None
 
     @property
     def image_bytes(self) -> int:
@@ -71,6 +74,7 @@ class Workplace:
             Store(self.cache),
             torch.device(self.device),
             progress,
+            self.published,
         )
 
 
@@ -131,7 +135,8 @@ def cell_key(bench: Bench, cell: Cell) -> str | None:
     if is_foreign(cell):
         return None
     reads = [bench.release_digest(cell.defense, cell.seed)] if _reads_release(cell) else []
-    weights = lpips.unavailable() or lpips.variant()  # they may come later
+    weights = [lpips.unavailable() or lpips.variant()]  # they may come later
+    weights += [bench.weights.digest] if bench.weights else []
     return result_key(cell.task, COMPUTING, bench.device, cell.id, bench.data_digest(cell.seed), weights, *reads)
 
 

@@ -43,12 +43,45 @@ class Sizes:
 
 @dataclass(frozen=True)
 class Pool:
-    """A dataset before the split: what can be drawn, how to draw it, and the test part if it has one of its own."""
+    """A dataset before the split.
+
+    Args:
+        labels: (N,) of what can be drawn.
+        classes: their names.
+        draw: from positions to uint8 images.
+        test: the test part, if it has one of its own.
+        everything: the names of all classes, where these were chosen from more.
+    """
 
     labels: Tensor
     classes: tuple[str, ...]
     draw: Callable[[Tensor], Tensor]
     test: "Pool | None" = None
+    everything: tuple[str, ...] = ()
+
+    def chosen(self, names: tuple[str, ...]) -> "Pool":
+        """The part of these classes, in the order of the whole.
+
+        Raises:
+            DataProblems: there is no such class, or fewer than two are asked for.
+        """
+        unknown = [name for name in names if name not in self.classes]
+        problems = [f"--classes: there is no class {name!r}; there are: {', '.join(self.classes)}" for name in unknown]
+        if len(set(names)) < 2:
+            problems.append("--classes: names fewer than two classes; give two or more, separated by commas")
+        if problems:
+            raise DataProblems(problems)
+        kept = [label for label, name in enumerate(self.classes) if name in names]
+        new = torch.full((len(self.classes),), -1)
+        new[kept] = torch.arange(len(kept))
+        index = torch.isin(self.labels, torch.tensor(kept)).nonzero().squeeze(1)
+        return Pool(
+            new[self.labels[index]],
+            tuple(self.classes[label] for label in kept),
+            lambda positions: self.draw(index[positions]),
+            self.test and self.test.chosen(names),
+            self.classes,
+        )
 
 
 def stratified_order(labels: Tensor, rng: torch.Generator) -> Tensor:
