@@ -18,7 +18,7 @@ def _utility(results: Results) -> Table:
         base = results.figure(identity, "utility", hard, "student.accuracy") if identity else None
         for row, figure in zip(rows, figures, strict=True):
             ratio = f" ({figure.value / base.value:.2f})" if figure and base and base.value else ""
-            row.append(show(figure, results.missing(row[0], "utility", student)) + ratio)
+            row.append(show(figure, short(results.missing(row[0], "utility", student))) + ratio)
     heads = [student.replace(":", ", ") + " labels" for student in results.students]
     seeds = len({r.cell.seed for r in results.records})
     notes = [

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from metrics.measurement import Measurement
@@ -92,9 +92,13 @@ class Results:
     Args:
         records: in any order; defenses and methods keep the order in which they first appear.
         seeds: how many repetitions the run was asked for; a row that has fewer is incomplete and has no figures.
+        planned: ids of the cells that the run was asked for; all that are missing by default.
     """
 
-    def __init__(self, records: Iterable[Record], *, seeds: int | None = None) -> None:
+    def __init__(
+        self, records: Iterable[Record], *, seeds: int | None = None, planned: Iterable[str] | None = None
+    ) -> None:
+        self.planned = None if planned is None else frozenset(planned)
         self.records = list(records)
         self.seeds = seeds or 1 + max((r.cell.seed for r in self.records), default=0)
         self._rows: defaultdict[tuple[str, str, str], list[Record]] = defaultdict(list)
@@ -124,6 +128,8 @@ class Results:
     def missing(self, defense: str, task: str, method: str, name: str = "") -> str:
         """Why a figure is not there: ``failed``, ``n/a: why`` or ``n/a``."""
         rows = self.of(defense, task, method)
+        if not rows and not self._asked_for(defense, task, method):
+            return "n/a: not part of this run"
         if len(rows) < self.seeds:
             return f"incomplete: {len(rows)} of {self.seeds} seeds"
         if any(r.status == "failed" for r in rows):
@@ -132,6 +138,14 @@ class Results:
             r.absent[name] for r in rows if name in r.absent
         ]
         return f"n/a: {reasons[0]}" if reasons else "n/a"
+
+    def _asked_for(self, defense: str, task: str, method: str) -> bool:
+        if self.planned is None:
+            return True
+        cells = (
+            replace(self.records[0].cell, defense=defense, task=task, method=method, seed=s) for s in range(self.seeds)
+        )
+        return any(cell.id in self.planned for cell in cells)
 
     def epsilon(self, defense: str, attack: str) -> Epsilon:
         """The lower bound for the neighbours that the defense's claim speaks of; else any, beside no claim."""

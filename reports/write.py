@@ -35,9 +35,10 @@ def load_run(folder: Path) -> tuple[Results, dict[str, Any]]:
         raise ReportProblem(f"{folder} has no finished cells yet")
     try:
         run = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-        order = {name: index for index, name in enumerate(run.get("cells", ()))}
+        planned = run.get("cells")
+        order = {name: index for index, name in enumerate(planned or ())}
         records.sort(key=lambda record: order.get(record.cell.id, len(order)))  # whoever finished first
-        return Results(records, seeds=int(run["suite"]["seeds"])), run
+        return Results(records, seeds=int(run["suite"]["seeds"]), planned=planned), run
     except (ValueError, TypeError, KeyError) as error:
         raise ReportProblem(f"{folder / 'run.json'} is damaged; run the suite again to write it anew") from error
 

@@ -248,3 +248,14 @@ def test_a_washing_that_works_is_not_a_broken_attack():
     assert without.leak("identity", "sign:images=8@bf16").startswith("not validated"), (
         "nobody has shown that it works at all"
     )
+
+
+def test_what_nobody_asked_for_is_not_incomplete():
+    """Students on soft labels of a defense that publishes none are no part of the plan; others are."""
+    soft = accuracy("blur:sigma=2", 50)
+    soft = replace(soft, cell=replace(soft.cell, method="resnet20:soft"))
+    records = [*good_run(), soft]
+    planned = [r.cell.id for r in records] + [replace(soft.cell, defense="identity").id]
+    results = Results(records, planned=planned)
+    assert results.missing("identity", "utility", "resnet20:soft") == "incomplete: 0 of 1 seeds"
+    assert results.missing("disjoint", "utility", "resnet20:soft") == "n/a: not part of this run"
