@@ -1,0 +1,78 @@
+"""Inversion of batch-norm statistics against a hook per layer and a statistic at a time, in float32.
+
+The peer follows the equations of DeepInversion (arXiv 1912.08795) as people write them down: every layer's hook
+computes the batch's mean, then its variance, and compares both with the running ones. Both sides do the same steps on
+the same network, with total variation and jitter. pytest benchmarks/speed/test_synthesis.py --benchmark-enable
+"""
+
+import pytest
+import torch
+from torch import nn
+
+from synth.inversion import Inversion, frozen
+from synth.networks import MEAN, STD, build
+from synth.types import generator
+
+IMAGES = {"resnet20": 250, "resnet18": 64}
+STEPS = 6
+
+
+class Hook:
+    """A layer's loss, as its input passes."""
+
+    def __init__(self, layer):
+        self.loss = None
+        layer.register_forward_hook(self.watch)
+
+    def watch(self, layer, inputs, output):
+        """Called behind the layer."""
+        x = inputs[0]
+        mean = x.mean([0, 2, 3])
+        variance = x.permute(1, 0, 2, 3).contiguous().view(x.shape[1], -1).var(1, unbiased=False)
+        self.loss = (layer.running_mean - mean).norm(2) + (layer.running_var - variance).norm(2)
+
+
+def peer(network, labels):
+    hooks = [Hook(layer) for layer in network.modules() if isinstance(layer, nn.BatchNorm2d)]
+    x = torch.randn((len(labels), 3, 32, 32), generator=generator("speed")).requires_grad_()
+    optimizer, rng = torch.optim.Adam([x], lr=0.1), generator("jitter")
+    for _ in range(STEPS):
+        seen = x.roll(torch.randint(-2, 3, (2,), generator=rng).tolist(), (2, 3))
+        loss = nn.functional.cross_entropy(network(seen * STD + MEAN), labels)
+        shifts = (
+            seen[:, :, :, :-1] - seen[:, :, :, 1:],
+            seen[:, :, :-1] - seen[:, :, 1:],
+            seen[:, :, :-1, :-1] - seen[:, :, 1:, 1:],
+            seen[:, :, :-1, 1:] - seen[:, :, 1:, :-1],
+        )
+        loss = loss + 1e-3 * sum(shift.norm() for shift in shifts) + 10 * sum(hook.loss for hook in hooks)
+        optimizer.zero_grad()
+        network.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+
+def ours(network, labels):
+    how = Inversion(steps=STEPS, tv_weight=1e-3, bn_weight=10.0, jitter=2)
+    layers = [layer for layer in network.modules() if isinstance(layer, nn.BatchNorm2d)]
+    wanted = [(layer.running_mean[None], layer.running_var[None]) for layer in layers]
+    whole = torch.full((1, len(labels)), 1 / len(labels))
+    with frozen(network):
+        how.invert(network, wanted, whole, labels, (3, 32, 32), generator("speed"))
+
+
+@pytest.mark.benchmark(group="inversion")
+@pytest.mark.parametrize("network", IMAGES)
+@pytest.mark.parametrize("way", [ours, peer])
+def test_inversion(benchmark, way, network):
+    labels = torch.arange(IMAGES[network]) % 10
+
+    def fresh():
+        built = build(network, classes=10, side=32, seed=0).eval()
+        if way is ours:
+            built = built.to(memory_format=torch.channels_last)
+        return (built, labels), {}
+
+    way(*fresh()[0])
+    benchmark.extra_info["image-iterations"] = STEPS * len(labels)
+    benchmark.pedantic(way, setup=fresh, rounds=3)
