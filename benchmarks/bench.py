@@ -130,10 +130,19 @@ class Bench:
         return StudentModel(network, name, recipe)
 
     def _protected(self, defense: Defense, spec: str, seed: int, name: str) -> nn.Module:
-        """A student that the defense itself trains on the members."""
+        """A student that the defense itself trains on the members, from the store where it is there."""
         members, own = self.parts(seed).members, self.seed("protected", spec, name, seed)
         fresh = build(name, classes=len(members.classes), side=members.side, seed=own)
-        return defense.train(fresh, members, seed=own, device=self.device).to(self.device).eval()
+
+        def trained() -> nn.Module:
+            return defense.train(fresh, members, seed=own, device=self.device)
+
+        if not is_ours(type(defense)):
+            return trained().to(self.device).eval()
+        key = result_key("network", ("synth", "metrics"), self.device, ["protected", spec, name, own], members)
+        network = defense.prepared(fresh)
+        network.load_state_dict(self.store.tensors(key, lambda: trained().state_dict()))
+        return network.to(self.device).eval()
 
     def _remembered(self, images: Images, seed: int) -> Callable[[Learner], Any]:
         """What attackers learn from images, each thing once; hangs on views, so it holds nothing of the bench."""

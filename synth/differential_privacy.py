@@ -103,6 +103,10 @@ class PrivateTraining:
         rate = min(1.0, self.batch_size / count)
         return noise_of_steps(self.epsilon, self.delta, rate, self.steps), rate, self.steps
 
+    def prepared(self, network: nn.Module) -> nn.Module:
+        """A copy with group norms in the place of batch norms."""
+        return without_batch_norm(network)
+
     def train(self, network: nn.Module, images: Images, *, seed: int, device: torch.device) -> nn.Module:
         """Train a network with a guarantee; its batch norms become group norms first.
 
@@ -116,7 +120,7 @@ class PrivateTraining:
             Another network, in evaluation mode.
         """
         noise, rate, _ = self.spend(len(images))
-        private = without_batch_norm(network).to(device).train()
+        private = self.prepared(network).to(device).train()
         wrapped = GradSampleModule(private)
         optimizer = DPOptimizer(
             torch.optim.SGD(wrapped.parameters(), lr=self.learning_rate, momentum=0.9),

@@ -202,6 +202,10 @@ class Defense:
         """Whether `train` does anything: then students learn from the members by it, not from the release."""
         return type(self).train is not Defense.train
 
+    def prepared(self, network: nn.Module) -> nn.Module:
+        """The network that `train` trains: the one it is given, or one like it where layers must be changed."""
+        return network
+
     def train(self, network: nn.Module, members: Images, *, seed: int, device: torch.device) -> nn.Module:
         """How a student is trained, where that is what protects the members; by default no such thing.
 
@@ -212,7 +216,7 @@ class Defense:
             device: where to compute.
 
         Returns:
-            The trained network; another than the one that was given, where its layers had to be changed.
+            The trained network, of the architecture that `prepared` gives.
         """
         raise NotImplementedError(f"{type(self).__name__} does nothing to training")
 

@@ -9,10 +9,14 @@ import torch
 from benchmarks import environment
 from benchmarks.environment import result_key
 from benchmarks.run_folder import RunFolder
+from benchmarks.runner import equip
 from benchmarks.store import Store, digest
-from benchmarks.suite import RequestProblems
+from benchmarks.suite import RequestProblems, load_suite
 from metrics.measurement import Measurement
 from reports.records import Cell, Record
+from synth.datasets import open_pool
+from synth.dp_sgd import DPSGD
+from synth.training import predict
 from synth.types import Images, Release
 from tests.benchmarks.conftest import run_tiny
 
@@ -51,6 +55,18 @@ def test_what_killed_processes_left_is_cleared_away_when_a_run_begins(tmp_path):
     assert old.exists(), "looking through the whole cache is not for every entry"
     store.prepare()
     assert (old.exists(), new.exists()) == (False, True), "somebody may still write the new one"
+
+
+def test_students_that_a_defense_trains_are_kept(suites, tmp_path, monkeypatch, cpu):
+    spec = "dp-sgd:epsilon=50,steps=1,batch_size=10"
+    suite = load_suite("tiny", defenses=[spec], attacks=[])
+    pool = open_pool("digits", None, None)
+    workplace = equip(suite, pool, out=tmp_path / "run", cache=tmp_path / "cache", device=cpu)
+    first = workplace.bench().student(spec, 0, "resnet20", "hard").network
+    monkeypatch.setattr(DPSGD, "train", lambda *_, **__: refuse())
+    again = workplace.bench().student(spec, 0, "resnet20", "hard").network
+    pixels = workplace.splits[0].test.pixels
+    assert torch.equal(*(predict(network, pixels, device=cpu) for network in (first, again)))
 
 
 def test_what_is_not_to_be_kept_is_not(tmp_path):

@@ -113,6 +113,7 @@ def test_networks_learn_with_a_guarantee(name, digits, cpu):
     assert defense.trains
     fresh = build(name, classes=10, side=32, seed=0)
     trained = defense.train(fresh, digits.members, seed=0, device=cpu)
+    defense.prepared(fresh).load_state_dict(trained.state_dict())
     again = defense.train(build(name, classes=10, side=32, seed=0), digits.members, seed=0, device=cpu)
     assert torch.equal(*(predict(network, digits.test.pixels, device=cpu) for network in (trained, again)))
 
