@@ -30,6 +30,9 @@ from synth.types import Split
 COMPUTING = ("synth", "metrics", "attacks", "benchmarks")
 """The packages whose code figures come from."""
 
+PUBLISHED = frozenset({Access.MODEL, Access.CANDIDATES, Access.AUXILIARY})
+"""What there is for attackers where a defense publishes nothing but the networks that it trains."""
+
 FULL = (errno.ENOSPC, errno.EDQUOT)
 """No space is left: every cell after this one would fail alike."""
 
@@ -122,12 +125,18 @@ def run_cell(bench: Bench, cell: Cell) -> Record:
 
 
 def _beside_the_point(cell: Cell) -> str:
-    """Why an attack has nothing to say of a defense; empty where it has."""
-    if cell.task != "attack" or not parse(cell.defense, defenses).trains:
+    """Why a cell has nothing to say of a defense that publishes networks and no images; empty where it has."""
+    if cell.task not in ("visual", "attack") or not parse(cell.defense, defenses).trains:
         return ""
-    if {Access.RERUN, Access.MODEL} <= parse(cell.method, attacks).needs:
+    if cell.task == "visual":
+        return "this defense publishes no images, only networks that it trains on the members"
+    needs = parse(cell.method, attacks).needs
+    if {Access.RERUN, Access.MODEL} <= needs:
         return "it trains its own students of what the defense releases, but this one protects by how it trains them"
-    return ""
+    if needs <= PUBLISHED:
+        return ""
+    missing = ", ".join(sorted(access.name for access in needs - PUBLISHED))
+    return f"this defense publishes no images, only networks that it trains on the members; the attack needs {missing}"
 
 
 def cell_key(bench: Bench, cell: Cell) -> str | None:

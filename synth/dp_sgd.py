@@ -12,9 +12,9 @@ from synth.types import Defense
 class DPSGD(PrivateTraining, Defense):
     """Nobody gets images: networks are trained on the members by DP-SGD (arXiv 1607.00133) and published instead.
 
-    What stands as its release are the members themselves, which only whoever trains sees: attacks on the release tell
-    what that would give away, those on students what the published networks do. Batch norm becomes group norm. Several
-    students of the same members add up; the claim is that of each.
+    What stands as its release are the members themselves, which only whoever trains sees: of attacks, those on students
+    apply and no others. Batch norm becomes group norm. Several students of the same members add up; the claim is that
+    of each.
 
     The parameters are those of :class:`synth.differential_privacy.PrivateTraining`.
     """
