@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from scipy.stats import norm
 from torch import nn
 
+from synth import differential_privacy
 from synth.differential_privacy import (
     COUNTED,
     PrivateTraining,
@@ -98,6 +99,16 @@ def test_dp_sgd_adds_noise_of_the_stated_strength(digits, cpu):
     assert rate == 1 / 200
     after = training.train(network, few, seed=3, device=cpu)[1].weight.detach()
     assert (after - before).std().item() == pytest.approx(noise * 2.0, rel=0.1)
+
+
+def test_gradients_are_clipped_and_summed_a_part_at_a_time(digits, cpu, monkeypatch):
+    """However many are held together, the step is the same, and the noise is drawn once."""
+    training, trained = PrivateTraining(epsilon=5.0, steps=3, batch_size=40), []
+    for size in (7, 1000):
+        monkeypatch.setattr(differential_privacy, "AT_ONCE", size)
+        network = training.train(build("lenet", classes=10, side=32, seed=0), digits.members, seed=1, device=cpu)
+        trained.append(torch.cat([p.detach().flatten() for p in network.parameters()]))
+    torch.testing.assert_close(*trained, rtol=1e-4, atol=1e-5)
 
 
 def test_batch_norm_goes_and_the_rest_stays():
