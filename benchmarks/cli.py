@@ -81,6 +81,10 @@ def _time(option: str, given: str) -> float:
         raise refuse([str(error)]) from error
 
 
+def _never(option: str) -> float:
+    raise refuse([f"{option} 0: leaves no time at all; give 90s, 10m or 6h"])
+
+
 def _open(suite: Suite, data: Path | None) -> Pool:
     return open_pool(suite.dataset, data, suite.image_size)
 
@@ -117,7 +121,7 @@ def run(
     ] = False,
 ) -> None:
     """Run a suite; the same command again resumes it."""
-    sources, patience = _plugins(plugin), _time("--plugin-timeout", plugin_timeout)
+    sources, patience = _plugins(plugin), _time("--plugin-timeout", plugin_timeout) or _never("--plugin-timeout")
     chosen = load_suite(
         suite,
         dataset=dataset,
@@ -125,7 +129,7 @@ def run(
         attacks=attack,
         seeds=seeds,
         image_size=image_size,
-        classes=classes and classes.split(","),
+        classes=classes and sorted(set(classes.split(","))),
         teacher_weights=teacher_weights,
     )
     where = pick_device(device)
@@ -208,14 +212,15 @@ def audit(
 ) -> None:
     """Judge a folder of released images against the private ones; leaves with status 3 when it leaks."""
     limits = Limits(copies=max_copies, tolerance=tolerance, budget=_time("--budget", budget))
+    out.mkdir(parents=True, exist_ok=True)
     folders = open_folders(private, released, holdout, image_size)
     found = judge(folders, limits)
-    write(found, folders, out)
     if as_json:
         typer.echo(json.dumps(asdict(found), indent=1))
     else:
         for line in (f"verdict: {found.verdict}", *found.reasons, f"{len(found.risky)} private images in {out}"):
             out_console.print(Text(line), soft_wrap=True)
+    write(found, folders, out)
     if found.verdict == LEAKS:
         raise typer.Exit(3)
 

@@ -1,5 +1,6 @@
 """Cells on a Ray cluster: an existing one by its address, or one on this machine (extra ``[ray]``)."""
 
+import os
 import platform
 import signal
 import socket
@@ -17,7 +18,7 @@ from benchmarks.executors import WorkerDied, begin_worker, memory_of_a_process, 
 from benchmarks.run_folder import RunFolder
 from benchmarks.store import Store, default_cache
 from benchmarks.suite import RequestProblems
-from benchmarks.work import COMPUTING, Workplace, endless, is_foreign
+from benchmarks.work import COMPUTING, Workplace, is_foreign
 from reports.records import Cell, Record
 
 Parcel = tuple[bytes, dict[str, bytes]]
@@ -88,10 +89,6 @@ class OnRay:
         found: Future[Record] = Future()
         parcels = [self._left_behind(need, {}) for need in needs]
         reference = self.task.remote(self.run, code(*COMPUTING), self.workplace, cell, self.token, *parcels)
-        late = threading.Timer(self.patience, self.ray.cancel, [reference], {"force": True})
-        if is_foreign(cell):
-            late.daemon = True
-            late.start()
 
         def hand_over(done: "Future[Parcel]") -> None:
             try:
@@ -102,16 +99,13 @@ class OnRay:
                     self.store.put(key, content)
                 self._left_behind(cell, networks)
                 found.set_result(record)
-            except self.ray.exceptions.TaskCancelledError:
-                found.set_result(endless(cell, self.patience))
             except self.ray.exceptions.RayTaskError as error:
                 found.set_exception(error.cause)
             except self.ray.exceptions.RayError as error:
-                found.set_exception(WorkerDied(f"its worker or node was lost ({type(error).__name__})"))
+                stopped = f", or it did not end within {self.patience:g} s (--plugin-timeout)" * is_foreign(cell)
+                found.set_exception(WorkerDied(f"its worker or node was lost ({type(error).__name__}){stopped}"))
             except Exception as error:  # noqa: BLE001 - it belongs to whoever waits for the future
                 found.set_exception(error)
-            finally:
-                late.cancel()
 
         reference.future().add_done_callback(hand_over)
         return found
@@ -151,7 +145,12 @@ def work_far(run: str, source: str, workplace: Workplace, cell: Cell, token: Pat
                 if bench.store.fetch(key) is None:
                     bench.store.put(key, content)
         bench.store.made.clear()
+        late = threading.Timer(workplace.patience, os.kill, [os.getpid(), signal.SIGKILL])
+        if is_foreign(cell):  # nothing else ends a plug-in that does not end
+            late.daemon = True
+            late.start()
         record = work_here(cell)
+        late.cancel()
         made = [] if shared else [key for key in bench.store.made if key.startswith("network-")]
         found = {key: bench.store.fetch(key) for key in made}
         return bench.folder.pack(cell, record), {key: content for key, content in found.items() if content}

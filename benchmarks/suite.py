@@ -126,6 +126,7 @@ class Suite(_Strict):
     def hash(self) -> str:
         """Hash of everything that bears on a cell's result; adding a defense, an attack or a seed keeps it."""
         bearing = self.model_dump(mode="json", exclude={"name", "defenses", "attacks", "seeds"})
+        bearing["teacher"]["weights"] = self.teacher.weights is not None  # the content counts, not where it lies
         return hashlib.sha256(json.dumps(bearing, sort_keys=True).encode()).hexdigest()[:12]
 
 

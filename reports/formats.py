@@ -32,13 +32,21 @@ def to_markdown(table: Table) -> str:
 
 
 LATEX = UnicodeToLatexEncoder(unknown_char_policy="unihex", unknown_char_warning=False)
-"""What TeX has no letter for is named by its number."""
+GREEK, LATIN, SIGNS = range(0x391, 0x3CA), range(0x17F), "\u2013\u2014\u2018\u2019\u201c\u201d\u2026\u2264\u2265"
+"""What pdflatex has letters for in every document; anything else is named by its number."""
 
 
 def _latex_text(text: str) -> str:
     """Literal text; a bracket that begins a row would be taken for that of the line break before it."""
-    encoded: str = LATEX.unicode_to_latex(" ".join(text.split()))
-    return encoded.replace("[", "{[}").replace("]", "{]}")
+    return "".join(map(_latex_letter, " ".join(text.split())))
+
+
+def _latex_letter(letter: str) -> str:
+    if letter in "[]":
+        return f"{{{letter}}}"
+    if letter.isprintable() and (ord(letter) in LATIN or ord(letter) in GREEK or letter in SIGNS):
+        return str(LATEX.unicode_to_latex(letter))
+    return rf"\texttt{{U+{ord(letter):04X}}}"
 
 
 def _ranked(table: Table, rows: list[list[str]], forms: tuple[str, str, str]) -> list[list[str]]:

@@ -47,12 +47,12 @@ def ranked(
         figures: of each row.
         competing: whether a row does; controls do not.
         first_row: position of the first of these rows.
-        excess: the figures are what attacks gain over chance: the nearer to 0, the better, from either side.
+        excess: the figures are what attacks gain over chance: none is best. Of an AUC, from either side.
     """
 
     def good(figure: Measurement) -> float:
         if excess:
-            return -abs(figure.value)
+            return -abs(figure.value) if ".auc." in figure.name else min(0.0, -figure.value)
         return figure.value if figure.better == "higher" else -figure.value
 
     found = {

@@ -1,5 +1,6 @@
 """Image files from anywhere to uint8 RGB arrays, with every problem of a folder found at once."""
 
+import os
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -67,7 +68,7 @@ def list_classes(folder: Path, problems: list[str], *, fewest: int) -> Listing:
         if _leaves(directory, folder):
             problems.append(f"{directory.name}: is a link that leaves the folder {folder}")
             continue
-        found = _images_below(directory)
+        found = _images_below(directory, folder, problems)
         if len(found) < fewest:
             problems.append(f"{directory.name}: the class has {len(found)} images, at least {fewest} are needed")
         files += found
@@ -86,20 +87,26 @@ def list_images(folder: Path, problems: list[str]) -> Listing:
         folder: holds images.
         problems: sentences about what is wrong are appended here.
     """
-    files = _images_below(folder)
+    files = _images_below(folder, folder, problems)
     if not files:
         problems.append(f"{folder}: holds no files; give a folder of images")
     return Listing(folder, files, [0] * len(files), ("image",))
 
 
-def _images_below(directory: Path) -> list[Path]:
-    return sorted(
-        f
-        for f in directory.rglob("*")
-        if not f.is_dir()
-        and not any(part.startswith(".") for part in f.relative_to(directory).parts)
-        and f.name.lower() not in IGNORED
-    )
+def _images_below(directory: Path, root: Path, problems: list[str]) -> list[Path]:
+    """Files in a folder and those in it, but for hidden ones; folders that cannot be looked into are problems."""
+    found: list[Path] = []
+
+    def unreadable(error: OSError) -> None:
+        problems.append(f"{error.filename}: cannot be read ({error.strerror})")
+
+    for place, folders, files in os.walk(directory, onerror=unreadable):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        linked = [name for name in folders if (Path(place) / name).is_symlink()]
+        problems += [f"{(Path(place) / n).relative_to(root)}: is a link to a folder; give the folder" for n in linked]
+        shown = (name for name in files if not name.startswith(".") and name.lower() not in IGNORED)
+        found += [Path(place) / name for name in shown]
+    return sorted(found)
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
@@ -135,6 +142,8 @@ def decode(file: Path, root: Path, image_size: int | None) -> NDArray[np.uint8] 
         with Image.open(file) as image:
             if Image.MAX_IMAGE_PIXELS and image.width * image.height > Image.MAX_IMAGE_PIXELS:
                 return f"claims {image.width} x {image.height} pixels: a decompression bomb"
+            if (frames := getattr(image, "n_frames", 1)) > 1:
+                return f"has {frames} frames; save each as a file of its own"
             rgb = to_rgb(image)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         return "is a decompression bomb"

@@ -74,9 +74,9 @@ def published_weights(
 ) -> PublishedWeights:
     """Find weights, and their outputs of the classes of a dataset.
 
-    Weights of as many classes as the dataset has are taken in its order. Where the dataset is a part of one with as
-    many classes as the weights know, the position there counts (ImageNet's folders, sorted); elsewhere a class folder
-    must be named as torchvision names the class.
+    Class folders that are named as torchvision names ImageNet's classes are found by their names. Where none is, and
+    the dataset is, or is a part of, one with as many classes as the weights know, the position there counts: the order
+    of ImageNet's own folders, sorted.
 
     Args:
         network: name of the architecture.
@@ -100,19 +100,24 @@ def published_weights(
 
 
 def _positions(network: str, size: int, classes: tuple[str, ...], everything: tuple[str, ...]) -> tuple[int, ...]:
-    if size == len(classes):
-        return tuple(range(size))
-    if size == len(everything):
-        return tuple(map(everything.index, classes))
-    known = {_plain(name): i for i, name in enumerate(_categories(network))} if size == 1000 else {}
-    unknown = [name for name in classes if _plain(name) not in known]
+    names = _categories(network) if size == 1000 else []
+    found = [_outputs_named(name, names) for name in classes]
+    if not any(found) and size in (len(everything), len(classes)):
+        return tuple(map((everything if size == len(everything) else classes).index, classes))
+    unknown = [name for name, outputs in zip(classes, found, strict=True) if len(outputs) != 1]
     if unknown:
         problem = (
             f"{PROBLEM}: know {size} classes, and {', '.join(map(repr, unknown[:5]))} cannot be found among them; "
             f"name class folders as torchvision names them, or give all {size} of them and choose with --classes"
         )
         raise DataProblems([problem])
-    return tuple(known[_plain(name)] for name in classes)
+    return tuple(outputs[0] for outputs in found)
+
+
+def _outputs_named(name: str, names: list[str]) -> list[int]:
+    """Outputs of this name as it is written; else of those that differ in case and signs alone."""
+    exactly = [i for i, known in enumerate(names) if known == name]
+    return exactly or [i for i, known in enumerate(names) if _plain(known) == _plain(name)]
 
 
 def _plain(name: str) -> str:

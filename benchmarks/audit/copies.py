@@ -1,13 +1,12 @@
 """Private images that are released as they are or all but: re-encoded, mirrored, moved, or of another brightness."""
 
-import hashlib
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from benchmarks.audit.folders import SMALLEST
+from benchmarks.audit.folders import SMALLEST, digest
 from metrics.image import byte_ssim
 from metrics.neighbours import nearest
 
@@ -20,7 +19,7 @@ PLAIN = 16.0
 ALIKE = 0.9
 """Correlation at the best shift, below which two images are not looked at any closer."""
 SIDE = 64
-"""Pixels a side, of what shifts are found on."""
+"""Pixels a side, of what frequencies are taken of."""
 
 
 @dataclass(frozen=True)
@@ -71,17 +70,13 @@ def find_copies(private: Tensor, released: Tensor) -> list[Copy]:
 
 def _exact(private: Tensor, released: Tensor) -> list[Copy]:
     """Byte by byte, by hash."""
-    where = {_digest(image): i for i, image in reversed(list(enumerate(released)))}
+    where = {digest(image): i for i, image in reversed(list(enumerate(released)))}
     copies: dict[int, Copy] = {}
     for mirrored, shown in ((True, private.flip(3)), (False, private)):
         for i, image in enumerate(shown):
-            if (j := where.get(_digest(image))) is not None:
+            if (j := where.get(digest(image))) is not None:
                 copies[i] = Copy(i, j, True, f"copy{', mirrored' * mirrored}")
     return list(copies.values())
-
-
-def _digest(image: Tensor) -> bytes:
-    return hashlib.sha256(image.contiguous().numpy().tobytes()).digest()
 
 
 def _same(images: Tensor) -> Tensor:
@@ -99,11 +94,11 @@ def _standardised(images: Tensor) -> Tensor:
     return torch.cat([of(part) for part in images.split(4096)])
 
 
-def _gray(images: Tensor) -> Tensor:
-    """(N, S, S) float32 of mean 0 and standard deviation 1, S no more than SIDE."""
+def _gray(images: Tensor, side: int | None = None) -> Tensor:
+    """(N, S, S) float32 of mean 0 and standard deviation 1, made smaller where they are larger than `side`."""
     gray = images.float().mean(1, keepdim=True)
-    if gray.shape[-1] > SIDE:
-        gray = interpolate(gray, size=SIDE, mode="area")
+    if side is not None and gray.shape[-1] > side:
+        gray = interpolate(gray, size=side, mode="area")
     gray = gray.squeeze(1)
     gray = gray - gray.mean((1, 2), keepdim=True)
     scaled: Tensor = gray / gray.std((1, 2), keepdim=True).clamp_min(1.0)
@@ -114,7 +109,7 @@ def _amplitudes(images: Tensor) -> Tensor:
     """uint8 (N, 1, S, S / 2 + 1): logarithms of the amplitudes of an image's frequencies, its border faded out."""
 
     def of(part: Tensor) -> Tensor:
-        gray = _gray(part)
+        gray = _gray(part, SIDE)
         window = torch.hann_window(gray.shape[-1], periodic=False)
         amplitude: Tensor = torch.fft.rfft2(gray * window[:, None] * window).abs()
         return (amplitude.log1p() * 40).clamp(0, 255).round().to(torch.uint8).unsqueeze(1)
@@ -123,25 +118,32 @@ def _amplitudes(images: Tensor) -> Tensor:
 
 
 def _confirmed(shown: Tensor, released: Tensor, position: Tensor, mirrored: bool) -> list[tuple[float, Copy]]:
-    """Those pairs of nearest images that are copies, with their SSIM."""
+    """Those pairs of nearest images that are copies, with their SSIM: as they lie, and where they agree best."""
     found = []
-    for part in torch.arange(len(shown)).split(4096):
+    for part in torch.arange(len(shown)).split(_at_once(shown)):
         shift, correlation = _registered(shown[part], released[position[part]])
-        flat = shown[part].float().flatten(1).std(1) < PLAIN
-        shift[flat] = 0
-        close = (correlation >= ALIKE) | flat
-        for down, right in shift[close].unique(dim=0).tolist():
-            who = part[close & (shift == torch.tensor([down, right])).all(1)]
+        tried = [((0, 0), part)]
+        moved = (correlation >= ALIKE) & shift.any(1)
+        for down, right in shift[moved].unique(dim=0).tolist():
+            tried.append(((down, right), part[moved & (shift == torch.tensor([down, right])).all(1)]))
+        for (down, right), who in tried:
             ours, theirs = _overlap(shown[who], released[position[who]], down, right)
             matched, contrast, brightness = _equalised(ours, theirs)
-            alike = byte_ssim(matched, theirs)
             apart = (matched.float() - theirs.float()).square().flatten(1).mean(1).sqrt()
-            for k in ((alike >= NEAR_SSIM) & (apart <= NEAR_RMS)).nonzero().flatten().tolist():
-                did = _words(mirrored, down, right, contrast[k].item(), brightness[k].item())
-                why = f"near copy{did}: SSIM {alike[k]:.3f}, {apart[k]:.1f} of 255 apart"
-                i = int(who[k])
-                found.append((float(alike[k]), Copy(i, int(position[i]), False, why)))
+            near = (apart <= NEAR_RMS).nonzero().squeeze(1)
+            alike = byte_ssim(matched[near], theirs[near])
+            for k, likeness in zip(near.tolist(), alike.tolist(), strict=True):
+                if likeness >= NEAR_SSIM:
+                    did = _words(mirrored, down, right, contrast[k].item(), brightness[k].item())
+                    why = f"near copy{did}: SSIM {likeness:.3f}, {apart[k]:.1f} of 255 apart"
+                    i = int(who[k])
+                    found.append((likeness, Copy(i, int(position[i]), False, why)))
     return found
+
+
+def _at_once(images: Tensor) -> int:
+    """Images whose correlations fit the memory."""
+    return max(1, 4096 * 32**2 // images.shape[-1] ** 2)
 
 
 def _registered(ours: Tensor, theirs: Tensor) -> tuple[Tensor, Tensor]:
@@ -168,7 +170,7 @@ def _registered(ours: Tensor, theirs: Tensor) -> tuple[Tensor, Tensor]:
     together = correlated(a, b) - sum_a * sum_b / count
     best = (together / (spread_a * spread_b).clamp_min(1.0).sqrt()).flatten(1).max(1)
     shift = torch.stack([best.indices // len(shifts), best.indices % len(shifts)], 1) - reach
-    return shift * ours.shape[-1] // side, best.values
+    return shift, best.values
 
 
 def _reach(side: int) -> int:

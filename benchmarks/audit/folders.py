@@ -1,5 +1,6 @@
 """What is audited: folders of private, released, and maybe other images, in class folders or not."""
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +26,7 @@ class Folders:
         holdout: images of the same kind that were not used, or None.
         names: of the private images' files.
         released_names: of the released images' files.
+        dropped: images of the holdout that are private ones, byte for byte or mirrored, and were left out of it.
     """
 
     private: Images
@@ -32,6 +34,7 @@ class Folders:
     holdout: Images | None
     names: list[str]
     released_names: list[str]
+    dropped: int = 0
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -71,9 +74,30 @@ def open_folders(private: Path, released: Path, holdout: Path | None, image_size
     classes = _classes(listings)
     images = {option: _images(pixels[option], listings[option], classes) for option in listings}
     names = {option: list(map(listing.show, listing.files)) for option, listing in listings.items()}
+    others = images.get("--holdout")
+    kept = None if others is None else others.take(_unused(others.pixels, images["--private"].pixels))
+    if others is not None and kept is not None and len(kept) < FEWEST:
+        problem = f"--holdout {holdout}: has {len(kept)} images that are not private ones as well; {FEWEST} are needed"
+        raise DataProblems([problem])
     return Folders(
-        images["--private"], images["--released"], images.get("--holdout"), names["--private"], names["--released"]
+        images["--private"],
+        images["--released"],
+        kept,
+        names["--private"],
+        names["--released"],
+        0 if others is None or kept is None else len(others) - len(kept),
     )
+
+
+def digest(image: Tensor) -> bytes:
+    """Hash of one image's pixels."""
+    return hashlib.sha256(image.contiguous().numpy().tobytes()).digest()
+
+
+def _unused(others: Tensor, private: Tensor) -> Tensor:
+    """Positions of images that are not private ones: those were used."""
+    used = {digest(image) for part in (private, private.flip(3)) for image in part}
+    return torch.tensor([i for i, image in enumerate(others) if digest(image) not in used], dtype=torch.int64)
 
 
 def _unfit(pixels: dict[str, Tensor], holdout: Path | None) -> list[str]:
@@ -85,6 +109,8 @@ def _unfit(pixels: dict[str, Tensor], holdout: Path | None) -> list[str]:
         problems.append(f"the folders' images differ in size ({shown} pixels a side); give --image-size PIXELS")
     elif min(sides.values()) < SMALLEST:
         problems.append(f"images of {min(sides.values())} pixels a side are too small; give --image-size 32")
+    if holdout is not None and len(pixels["--private"]) < 2:
+        problems.append("--private: has one image; with --holdout at least two are needed")
     if holdout is not None and len(pixels["--holdout"]) < FEWEST:
         count = len(pixels["--holdout"])
         problems.append(f"--holdout {holdout}: has {count} images; at least {FEWEST} are needed, or leave it out")

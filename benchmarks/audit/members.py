@@ -83,11 +83,20 @@ def from_release(name: str, released: Images, parts: Split, order: Tensor, seed:
 
 
 def leaks(measured: Measured, tolerance: float = 0.0) -> bool:
-    """Whether members leak, by the same rule as a suite's verdict; with a tolerance, by rates that exceed it."""
+    """Whether members leak, by the same rule as a suite's verdict; with a tolerance, by rates that exceed it.
+
+    Rates are AUC, from either side of chance, true positive rates, and the share of candidates that are private images
+    and come before every other.
+    """
     if tolerance:
         figures = {m.name: m for m in measured}
-        excesses = [figures.get(f"{name}.excess") for name in RATES]
-        return any(m is not None and m.low is not None and m.low > tolerance for m in excesses)
+        excesses = [figures[f"{name}.excess"] for name in RATES if f"{name}.excess" in figures]
+        area, first = figures["members.auc.excess"], figures["members.first.excess"]
+        return (
+            any(m.low is not None and m.low > tolerance for m in excesses)
+            or (area.high is not None and area.high < -tolerance)
+            or (first.low is not None and first.low / first.n > tolerance)
+        )
     cell = Cell(suite="audit", dataset="", defense="release", task="attack", method="audit")
     record = Record(cell=cell, status="ok", measurements=measured, conditions={"family": "membership"})
     return bool(Results([record]).found("release", "audit", "members"))
@@ -117,6 +126,8 @@ def power(
 ) -> tuple[bool, list[str]]:
     """How few hidden copies would have been found: the release is spiked with more and more of them to see.
 
+    The scores are shuffled first, so that what the release gives away by itself is no part of the power.
+
     Args:
         values: the candidates' scores by the nearest released image, without spikes.
         released: images of the release.
@@ -130,11 +141,18 @@ def power(
     """
     marks = (order < len(parts.members)).numpy()
     explained = -members_first(np.zeros(len(marks)), marks, level=1 - ALARMS / 6).low  # type: ignore[operator]
-    fewest, most = math.ceil(explained) + 1, len(parts.members)
+    fewest, most = math.ceil(explained) + 1, min(len(parts.members), released)
+    if fewest > most:
+        return False, [
+            f"power: fewer than {fewest} hidden copies would not have been found, and there is room for {most}"
+        ]
     counts = sorted({min(fewest << doubling, most) for doubling in range(DOUBLINGS)})
+    values = values[torch.randperm(len(values), generator=generator("nobody", seed))]
     any_found, lines = False, []
     for kind in HIDDEN:
+        tried: list[int] = []
         for count in counts:
+            tried.append(count)
             spikes = _hidden(parts.members, kind, count, seed)
             theirs, _ = from_release("nearest", spikes, parts, order, seed)
             # The nearest of a release with spikes is the nearer of the two; what is taken off is the same.
@@ -142,7 +160,7 @@ def power(
             if found:
                 break
         share = f"{count} hidden copies ({kind}; {100 * count / released:.2g} % of the release)"
-        fewer = "; fewer were not tried" if count == counts[0] else f"; {count // 2} would not"
+        fewer = "; fewer were not tried" if len(tried) == 1 else f"; {tried[-2]} would not"
         would = f"would have been found{fewer}" if found else "would not have been found; a larger holdout is needed"
         lines.append(f"power: {share} {would}" if found else f"power: even {share} {would}")
         any_found = any_found or found

@@ -103,6 +103,7 @@ def test_a_plugin_that_does_not_end_costs_its_own_cells(tmp_path, suites, capsys
     assert {r.status for (defense, _), r in found.items() if defense != "mine-endless"} == {"ok"}
     assert run_tiny(tmp_path, "--plugin", file, *chosen, "--plugin-timeout", "never") == 2
     assert "--plugin-timeout never: is no time" in capsys.readouterr().err
+    assert run_tiny(tmp_path, "--plugin", file, *chosen, "--plugin-timeout", "0") == 2
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,16 @@ DOCUMENT = r"""\documentclass{article}
 
 def test_every_table_compiles_whatever_names_hold(tmp_path):
     records = [*good_run(), members("identity", 0.4, 0.2), members("disjoint", 0.0, 0.0)]
-    for name in (*EVIL, r"\input{x}", "#import", "é ß ð ≥ ε 日", "[x] & y \\\\", "$a_b^c$", "x" * 300):
+    for name in (
+        *EVIL,
+        r"\input{x}",
+        "#import",
+        "é ß ð ≥ ε 日",
+        "\u0416\u044f \u0259 \u03d2 \u211d \x7f \u221b",
+        "[x] & y \\\\",
+        "$a_b^c$",
+        "x" * 300,
+    ):
         records += [accuracy(name, 40), attack(name, 0.5, 0.1), members(name, 0.1, 0.0)]
     found = tables(Results(records))
     assert len(found) >= 5

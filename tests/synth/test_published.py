@@ -35,6 +35,8 @@ def hub(original, tmp_path, monkeypatch):
     [
         (("n00000003", "n00000700"), WNIDS, (3, 700)),
         (("Great_White-shark", "tench"), ("Great_White-shark", "tench"), (2, 0)),
+        (("goldfish", "tench"), tuple(sorted(CATEGORIES)), (1, 0)),
+        (("Cardigan", "tench"), ("Cardigan", "tench"), (264, 0)),
     ],
 )
 def test_outputs_are_torchvisions_of_the_classes(classes, everything, outputs, hub, original):
