@@ -39,7 +39,9 @@ def hub(tmp_path, monkeypatch):
 
 def test_imagenet(suites, folder, hub, tmp_path, capsys):
     text = (suites / "imagenet.toml").read_text()
-    (suites / "imagenet.toml").write_text(re.sub("steps = 30000, batch_size = 128", "steps = 2, batch_size = 4", text))
+    (suites / "imagenet.toml").write_text(
+        re.sub("steps = 30000, batch_size = 128", "steps = 2, batch_size = 4, learning_rate = 0.001", text)
+    )
     defenses = ("identity", "disjoint", "bn-matching:images_per_statistic=1,images=4,steps=2,batch_size=4")
     chosen = [part for name in defenses for part in ("--defense", name)]
     chosen += ["--attack", "gan-leaks"]

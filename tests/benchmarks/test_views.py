@@ -8,7 +8,7 @@ from benchmarks.graph import plan
 from benchmarks.run_folder import RunFolder
 from benchmarks.stages import scenario_for
 from benchmarks.store import Store
-from benchmarks.suite import Training, load_suite, parse
+from benchmarks.suite import Teacher, load_suite, parse
 from benchmarks.work import run_cell
 from synth.datasets import open_pool, split
 from synth.training import Recipe
@@ -19,7 +19,7 @@ from tests.attacks.test_view import pictures, reachable, shown_on_purpose
 def bench(tmp_path_factory, cpu):
     folder = tmp_path_factory.mktemp("run")
     suite = load_suite("quick", defenses=("disjoint",), attacks=tuple(attacks.names()))
-    oracle = Training(network="lenet", recipe=Recipe(steps=1))
+    oracle = Teacher(network="lenet", recipe=Recipe(steps=1))
     suite = suite.model_copy(update={"teacher": oracle})
     parts = split(open_pool("digits", None, None), suite.sizes, seed=0)
     made = Bench(suite, [parts].__getitem__, RunFolder(folder), Store(folder / "cache"), cpu, lambda done, total: None)
