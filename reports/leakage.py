@@ -1,7 +1,7 @@
 """Tables T3 to T6: what attacks found, with their controls."""
 
 from reports.table import Table, digits, ranked, short, show
-from reports.verdicts import Results
+from reports.verdicts import Results, competes
 
 LEAKAGE = {
     "gradient": (
@@ -150,15 +150,17 @@ MARKED = (
 )
 
 
-def _marks(results: Results, attack: str, first_row: int, figures: list[str]) -> dict[tuple[int, int], int]:
+def _marks(
+    results: Results, attack: str, defenses: list[str], first_row: int, figures: list[str]
+) -> dict[tuple[int, int], int]:
     """The best and the second best defense of an attack, by each figure on members."""
     marks: dict[tuple[int, int], int] = {}
     if not results.control(attack, results.questions(attack)[-1]).validated:
         return marks
     for column, figure in enumerate(figures, 3):
         if figure.startswith(ABOUT_MEMBERS):
-            found = [results.figure(defense, "attack", attack, f"{figure}.excess") for defense in results.defenses]
-            marks |= ranked(column, found, results.competing, first_row=first_row, excess=True)
+            found = [results.figure(defense, "attack", attack, f"{figure}.excess") for defense in defenses]
+            marks |= ranked(column, found, list(map(competes, defenses)), first_row=first_row, excess=True)
     return marks
 
 
@@ -170,8 +172,9 @@ def leakage(results: Results, kind: str) -> Table:
     notes = [*LEAKAGE_NOTES, MARKED, *MORE_NOTES.get(kind, ())]
     ranks: dict[tuple[int, int], int] = {}
     for attack in (a for a in results.attacks if results.family(a) == kind):
-        ranks |= _marks(results, attack, len(rows), [figure for figure, _ in figures])
-        for defense in results.defenses:
+        asked = [defense for defense in results.defenses if results.asked_for(defense, "attack", attack)]
+        ranks |= _marks(results, attack, asked, len(rows), [figure for figure, _ in figures])
+        for defense in asked:
             cells = [_cell(results, defense, attack, figure) for figure, _ in figures]
             verdicts = (results.worked(defense, attack), results.leak(defense, attack))
             rows.append((defense, results.label(attack), _victim(results, defense, attack), *cells, *verdicts))

@@ -86,6 +86,11 @@ class Epsilon:
         return bool(self.comparable and self.bound and self.claim is not None and self.bound.value > self.claim)
 
 
+def competes(defense: str) -> bool:
+    """Whether a defense competes for the best figure: controls do not."""
+    return defense.split(":")[0] not in ("identity", "disjoint")
+
+
 class Results:
     """The records of a run, asked by defense, task, method and figure.
 
@@ -128,7 +133,7 @@ class Results:
     def missing(self, defense: str, task: str, method: str, name: str = "") -> str:
         """Why a figure is not there: ``failed``, ``n/a: why`` or ``n/a``."""
         rows = self.of(defense, task, method)
-        if not rows and not self._asked_for(defense, task, method):
+        if not self.asked_for(defense, task, method):
             return "n/a: not part of this run"
         if len(rows) < self.seeds:
             return f"incomplete: {len(rows)} of {self.seeds} seeds"
@@ -139,7 +144,10 @@ class Results:
         ]
         return f"n/a: {reasons[0]}" if reasons else "n/a"
 
-    def _asked_for(self, defense: str, task: str, method: str) -> bool:
+    def asked_for(self, defense: str, task: str, method: str = "") -> bool:
+        """Whether a row has records, or is part of what the run was asked for."""
+        if self.of(defense, task, method):
+            return True
         if self.planned is None:
             return True
         cells = (
@@ -168,7 +176,7 @@ class Results:
     @property
     def competing(self) -> list[bool]:
         """Whether each defense competes for the best figure: controls do not."""
-        return [defense.split(":")[0] not in ("identity", "disjoint") for defense in self.defenses]
+        return list(map(competes, self.defenses))
 
     def named(self, name: str) -> str | None:
         """The spec of the defense of this name (a control), or None."""

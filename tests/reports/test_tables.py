@@ -259,3 +259,12 @@ def test_what_nobody_asked_for_is_not_incomplete():
     results = Results(records, planned=planned)
     assert results.missing("identity", "utility", "resnet20:soft") == "incomplete: 0 of 1 seeds"
     assert results.missing("disjoint", "utility", "resnet20:soft") == "n/a: not part of this run"
+
+
+def test_rows_that_nobody_asked_for_are_left_out():
+    alone = attack("blur:sigma=2", 0.8, 0.5, "lsb:images=8")
+    records = [*good_run(), alone]
+    (table,) = [t for t in tables(Results(records, planned=[r.cell.id for r in records])) if t.name == "T4"]
+    assert [row[0] for row in table.rows if row[1] == "lsb"] == ["blur:sigma=2"]
+    (table,) = [t for t in tables(Results(records)) if t.name == "T4"]
+    assert len([row for row in table.rows if row[1] == "lsb"]) == len(Results(records).defenses)
