@@ -74,17 +74,6 @@ def _on_ray(address: str | None) -> Callable[[Workplace, Listener], Executor]:
     return lambda workplace, listener: OnRay(workplace, address)
 
 
-def _time(option: str, given: str) -> float:
-    try:
-        return seconds(option, given)
-    except ValueError as error:
-        raise refuse([str(error)]) from error
-
-
-def _never(option: str) -> float:
-    raise refuse([f"{option} 0: leaves no time at all; give 90s, 10m or 6h"])
-
-
 def _open(suite: Suite, data: Path | None) -> Pool:
     return open_pool(suite.dataset, data, suite.image_size)
 
@@ -121,7 +110,7 @@ def run(
     ] = False,
 ) -> None:
     """Run a suite; the same command again resumes it."""
-    sources, patience = _plugins(plugin), _time("--plugin-timeout", plugin_timeout) or _never("--plugin-timeout")
+    sources, patience = _plugins(plugin), seconds("--plugin-timeout", plugin_timeout)
     chosen = load_suite(
         suite,
         dataset=dataset,
@@ -211,7 +200,7 @@ def audit(
     as_json: Annotated[bool, typer.Option("--json", help="Print the verdict as JSON.")] = False,
 ) -> None:
     """Judge a folder of released images against the private ones; leaves with status 3 when it leaks."""
-    limits = Limits(copies=max_copies, tolerance=tolerance, budget=_time("--budget", budget))
+    limits = Limits(copies=max_copies, tolerance=tolerance, budget=seconds("--budget", budget, none=True))
     out.mkdir(parents=True, exist_ok=True)
     folders = open_folders(private, released, holdout, image_size)
     found = judge(folders, limits)

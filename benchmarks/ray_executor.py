@@ -7,8 +7,9 @@ import socket
 import tempfile
 import threading
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -145,15 +146,23 @@ def work_far(run: str, source: str, workplace: Workplace, cell: Cell, token: Pat
                 if bench.store.fetch(key) is None:
                     bench.store.put(key, content)
         bench.store.made.clear()
-        late = threading.Timer(workplace.patience, os.kill, [os.getpid(), signal.SIGKILL])
-        if is_foreign(cell):  # nothing else ends a plug-in that does not end
-            late.daemon = True
-            late.start()
-        record = work_here(cell)
-        late.cancel()
+        with _no_longer_than(workplace.patience) if is_foreign(cell) else nullcontext():
+            record = work_here(cell)
         made = [] if shared else [key for key in bench.store.made if key.startswith("network-")]
         found = {key: bench.store.fetch(key) for key in made}
         return bench.folder.pack(cell, record), {key: content for key, content in found.items() if content}
+
+
+@contextmanager
+def _no_longer_than(patience: float) -> Iterator[None]:
+    """Kill this process if it has not left in time: nothing else ends a plug-in that does not end."""
+    late = threading.Timer(patience, os.kill, [os.getpid(), signal.SIGKILL])
+    late.daemon = True
+    late.start()
+    try:
+        yield
+    finally:
+        late.cancel()
 
 
 def _connected(address: str | None) -> Any:

@@ -57,7 +57,7 @@ def describe(workplace: Workplace, grid: Plan, data: Path | None, sources: dict[
             "libraries or hardware": arithmetic(torch.device(workplace.device)),
             "threads": workplace.threads,
             "plugins": sources,
-            "teacher weights": workplace.published.digest if workplace.published else "",
+            "teacher weights": workplace.weights.digest if workplace.weights else "",
         },
         "suite": suite.model_dump(mode="json"),
         "cells": [cell.id for cell in grid.cells],
@@ -113,7 +113,7 @@ def equip(
     return Workplace(
         suite=suite,
         splits=splits,
-        published=_published(suite, kept, splits[0].members.side),
+        weights=_weights(suite, kept, splits[0].members.side),
         out=out.resolve(),
         cache=cache.resolve(),
         device=str(device),
@@ -123,7 +123,7 @@ def equip(
     )
 
 
-def _published(suite: Suite, pool: Pool, side: int) -> PublishedWeights | None:
+def _weights(suite: Suite, pool: Pool, side: int) -> PublishedWeights | None:
     """The weights of the suite's teacher, if somebody published them."""
     teacher = suite.teacher
     if teacher.weights is None:

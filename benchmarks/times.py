@@ -2,18 +2,24 @@
 
 import re
 
+from benchmarks.suite import RequestProblems
+
 UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
 
-def seconds(option: str, given: str) -> float:
-    """Seconds of a time like ``90s``, ``10m`` or ``1h``, or of ``0``.
+def seconds(option: str, given: str, *, none: bool = False) -> float:
+    """Seconds of a time like ``90s``, ``10m`` or ``1h``.
+
+    Args:
+        option: what it was given for.
+        given: the text.
+        none: 0 is allowed.
 
     Raises:
-        ValueError: it is none; the sentence names the option.
+        RequestProblems: it is none, or 0 where that is not allowed.
     """
-    if given.strip() == "0":
-        return 0.0
     found = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", given.strip())
-    if not found:
-        raise ValueError(f"{option} {given}: is no time; give 90s, 10m or 1h")
-    return float(found[1]) * UNITS[found[2]]
+    time = float(found[1]) * UNITS[found[2]] if found else 0.0
+    if time or (none and (found or given.strip() == "0")):
+        return time
+    raise RequestProblems([f"{option} {given}: is no time; give 90s, 10m or 1h{', or 0 for none' * none}"])

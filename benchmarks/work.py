@@ -50,7 +50,7 @@ class Workplace:
         threads: of torch, on a CPU; the last bits of figures depend on them.
         patience: seconds that a cell may take in which a plug-in's code runs.
         plugins: files and modules to import.
-        published: the teacher's weights, where somebody published them.
+        weights: the teacher's, where somebody published them.
     """
 
     suite: Suite
@@ -61,7 +61,7 @@ class Workplace:
     threads: int
     plugins: tuple[str, ...] = ()
     patience: float = 6 * 3600.0
-    published: PublishedWeights | None = None
+    weights: PublishedWeights | None = None
 
     @property
     def image_bytes(self) -> int:
@@ -77,7 +77,7 @@ class Workplace:
             Store(self.cache),
             torch.device(self.device),
             progress,
-            self.published,
+            self.weights,
         )
 
 

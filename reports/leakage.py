@@ -1,5 +1,6 @@
 """Tables T3 to T6: what attacks found, with their controls."""
 
+from metrics.measurement import Measurement
 from reports.table import Table, digits, ranked, short, show
 from reports.verdicts import Results, competes
 
@@ -160,8 +161,15 @@ def _marks(
     for column, figure in enumerate(figures, 3):
         if figure.startswith(ABOUT_MEMBERS):
             found = [results.figure(defense, "attack", attack, f"{figure}.excess") for defense in defenses]
-            marks |= ranked(column, found, list(map(competes, defenses)), first_row=first_row, excess=True)
+            marks |= ranked(column, list(map(_harmless, found)), list(map(competes, defenses)), first_row=first_row)
     return marks
+
+
+def _harmless(excess: Measurement | None) -> float | None:
+    """None of what an attack may gain over chance is best; an AUC tells from either side of it."""
+    if excess is None:
+        return None
+    return -abs(excess.value) if excess.name == "members.auc.excess" else min(0.0, -excess.value)
 
 
 def leakage(results: Results, kind: str) -> Table:

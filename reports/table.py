@@ -33,37 +33,32 @@ class Table:
 
 
 def ranked(
-    column: int,
-    figures: Sequence[Measurement | None],
-    competing: Sequence[bool],
-    *,
-    first_row: int = 0,
-    excess: bool = False,
+    column: int, merits: Sequence[float | None], competing: Sequence[bool], *, first_row: int = 0
 ) -> dict[tuple[int, int], int]:
     """The best and the second best figure of a column, among those that compete; equal ones share a rank.
 
     Args:
         column: its position.
-        figures: of each row.
+        merits: of each row's figure: the higher, the better.
         competing: whether a row does; controls do not.
         first_row: position of the first of these rows.
-        excess: the figures are what attacks gain over chance: none is best. Of an AUC, from either side.
     """
-
-    def good(figure: Measurement) -> float:
-        if excess:
-            return -abs(figure.value) if ".auc." in figure.name else min(0.0, -figure.value)
-        return figure.value if figure.better == "higher" else -figure.value
-
     found = {
-        row: good(f)
-        for row, (f, counts) in enumerate(zip(figures, competing, strict=True), first_row)
-        if f is not None and counts
+        row: merit
+        for row, (merit, counts) in enumerate(zip(merits, competing, strict=True), first_row)
+        if merit is not None and counts
     }
     best = sorted(set(found.values()), reverse=True)[:2]
     if len(best) < 2:
         return {}
     return {(row, column): 1 + best.index(value) for row, value in found.items() if value in best}
+
+
+def merit(figure: Measurement | None) -> float | None:
+    """How good a figure is for the data owner: the higher, the better."""
+    if figure is None:
+        return None
+    return figure.value if figure.better == "higher" else -figure.value
 
 
 def digits(figure: Measurement) -> int:

@@ -3,8 +3,8 @@
 from reports.claims import claims
 from reports.leakage import LEAKAGE, leakage
 from reports.practice import practice
-from reports.table import Table, ranked, short, show
-from reports.verdicts import Results
+from reports.table import Table, merit, ranked, short, show
+from reports.verdicts import Results, competes
 
 
 def _utility(results: Results) -> Table:
@@ -13,7 +13,7 @@ def _utility(results: Results) -> Table:
     ranks: dict[tuple[int, int], int] = {}
     for column, student in enumerate(results.students, 1):
         figures = [results.figure(defense, "utility", student, "student.accuracy") for defense in results.defenses]
-        ranks |= ranked(column, figures, results.competing)
+        ranks |= ranked(column, list(map(merit, figures)), list(map(competes, results.defenses)))
         hard = student.split(":")[0] + ":hard"
         base = results.figure(identity, "utility", hard, "student.accuracy") if identity else None
         for row, figure in zip(rows, figures, strict=True):
@@ -65,7 +65,7 @@ def _visual(results: Results) -> Table:
     for column, (name, _) in enumerate(VISUAL, 1):
         figures = [results.figure(defense, "visual", "", name) for defense in results.defenses]
         if not name.startswith("stranger."):
-            ranks |= ranked(column, figures, results.competing)
+            ranks |= ranked(column, list(map(merit, figures)), list(map(competes, results.defenses)))
         for row, figure in zip(rows, figures, strict=True):
             row.append(show(figure, short(results.missing(row[0], "visual", "", name)), interval=False))
     heads = ("Defense", *(head for _, head in VISUAL))

@@ -146,9 +146,7 @@ class Results:
 
     def asked_for(self, defense: str, task: str, method: str = "") -> bool:
         """Whether a row has records, or is part of what the run was asked for."""
-        if self.of(defense, task, method):
-            return True
-        if self.planned is None:
+        if self.planned is None or self.of(defense, task, method):
             return True
         cells = (
             replace(self.records[0].cell, defense=defense, task=task, method=method, seed=s) for s in range(self.seeds)
@@ -172,11 +170,6 @@ class Results:
         if len(found) < self.seeds or not all(found):
             return None
         return min((m for m in found if m), key=lambda m: m.value)
-
-    @property
-    def competing(self) -> list[bool]:
-        """Whether each defense competes for the best figure: controls do not."""
-        return list(map(competes, self.defenses))
 
     def named(self, name: str) -> str | None:
         """The spec of the defense of this name (a control), or None."""

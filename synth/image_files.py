@@ -41,6 +41,12 @@ class Listing:
     labels: list[int]
     classes: tuple[str, ...]
 
+    def take(self, index: Tensor) -> "Listing":
+        """The files at these positions."""
+        chosen = index.tolist()
+        files, labels = ([part[i] for i in chosen] for part in (self.files, self.labels))
+        return Listing(self.root, files, labels, self.classes)
+
     def show(self, file: Path) -> str:
         """The file's name as messages give it."""
         return str(file.relative_to(self.root))
@@ -142,7 +148,8 @@ def decode(file: Path, root: Path, image_size: int | None) -> NDArray[np.uint8] 
         with Image.open(file) as image:
             if Image.MAX_IMAGE_PIXELS and image.width * image.height > Image.MAX_IMAGE_PIXELS:
                 return f"claims {image.width} x {image.height} pixels: a decompression bomb"
-            if (frames := getattr(image, "n_frames", 1)) > 1:
+            # A telephone's photograph may have its preview behind it (MPO); what is shown is the first.
+            if (frames := getattr(image, "n_frames", 1)) > 1 and image.format != "MPO":
                 return f"has {frames} frames; save each as a file of its own"
             rgb = to_rgb(image)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):

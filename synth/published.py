@@ -19,19 +19,8 @@ from synth.networks import SMALL, build
 TORCHVISION = "torchvision"
 """Stands for torchvision's own weights where a file may be named."""
 PROBLEM = "teacher weights"
-
-
-class ImageNetNormalize(nn.Module):
-    """(x - mean) / std of each channel, as torchvision's networks want images in [0, 1]."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.scaled = transforms.Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Normalise (N, 3, H, W) images."""
-        scaled: Tensor = self.scaled(x)
-        return scaled
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""Of ImageNet's channels: what torchvision's networks want images in [0, 1] centred and scaled by."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +55,7 @@ class PublishedWeights:
             reason = str(error).splitlines()[1].strip()
             raise DataProblems([f"{self.file}: does not hold the weights of {self.network} ({reason})"]) from error
         _restrict(whole[1], list(self.outputs))
-        return nn.Sequential(ImageNetNormalize(), whole[1]).eval()
+        return nn.Sequential(transforms.Normalize(MEAN, STD), whole[1]).eval()
 
 
 def published_weights(

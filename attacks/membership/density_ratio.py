@@ -27,6 +27,9 @@ class DensityRatio(Attack):
         components: principal components.
         bandwidth: of the kernels, as a share of the images' standard deviations.
 
+    Raises:
+        NoDensity: there are too few released or auxiliary images, or they are too alike.
+
     Differs from the paper: kernel estimates for both densities, as in its experiments on small data, of components
     instead of the representation of an autoencoder.
     """
@@ -51,11 +54,20 @@ class DensityRatio(Attack):
         candidates, released, others = (
             _transformed(basis, images) for images in (view.candidates(), view.release().images, own)
         )
-        inside, outside = (
-            gaussian_kde(part, bw_method=self.bandwidth).logpdf(candidates) for part in (released, others)
-        )
+        inside, outside = (self._density(part, candidates) for part in (released, others))
         floor = torch.finfo(torch.float64).min / 4  # no kernel reaches an outlier: it is as unlikely as can be
         return Scores(torch.from_numpy(inside).clamp_min(floor) - torch.from_numpy(outside).clamp_min(floor))
+
+    def _density(self, of: NDArray[np.float64], at: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(N,) logarithms of the density of (J, M) points at (J, N) others."""
+        try:
+            return np.asarray(gaussian_kde(of, bw_method=self.bandwidth).logpdf(at))
+        except (np.linalg.LinAlgError, ValueError) as error:
+            raise NoDensity(f"{of.shape[1]} images are too few, or too alike, for {len(of)} components") from error
+
+
+class NoDensity(ValueError):
+    """Images have no density: there are fewer than components, or they lie in fewer dimensions."""
 
 
 def _transformed(basis: PCA, images: Images) -> NDArray[np.float64]:

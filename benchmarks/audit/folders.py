@@ -67,25 +67,26 @@ def open_folders(private: Path, released: Path, holdout: Path | None, image_size
         listings[option] = list_images(folder, problems)
         index = torch.arange(len(listings[option].files))
         pixels[option] = read(listings[option], index, image_size, problems)
+    dropped = 0
+    if holdout is not None and not problems:
+        unused = _unused(pixels["--holdout"], pixels["--private"])
+        dropped = len(pixels["--holdout"]) - len(unused)
+        pixels["--holdout"] = pixels["--holdout"][unused]
+        listings["--holdout"] = listings["--holdout"].take(unused)
     if not problems:
-        problems += _unfit(pixels, holdout)
+        problems += _unfit(pixels, holdout, dropped)
     if problems:
         raise DataProblems(problems)
     classes = _classes(listings)
     images = {option: _images(pixels[option], listings[option], classes) for option in listings}
     names = {option: list(map(listing.show, listing.files)) for option, listing in listings.items()}
-    others = images.get("--holdout")
-    kept = None if others is None else others.take(_unused(others.pixels, images["--private"].pixels))
-    if others is not None and kept is not None and len(kept) < FEWEST:
-        problem = f"--holdout {holdout}: has {len(kept)} images that are not private ones as well; {FEWEST} are needed"
-        raise DataProblems([problem])
     return Folders(
-        images["--private"],
-        images["--released"],
-        kept,
-        names["--private"],
-        names["--released"],
-        0 if others is None or kept is None else len(others) - len(kept),
+        private=images["--private"],
+        released=images["--released"],
+        holdout=images.get("--holdout"),
+        names=names["--private"],
+        released_names=names["--released"],
+        dropped=dropped,
     )
 
 
@@ -100,7 +101,7 @@ def _unused(others: Tensor, private: Tensor) -> Tensor:
     return torch.tensor([i for i, image in enumerate(others) if digest(image) not in used], dtype=torch.int64)
 
 
-def _unfit(pixels: dict[str, Tensor], holdout: Path | None) -> list[str]:
+def _unfit(pixels: dict[str, Tensor], holdout: Path | None, dropped: int) -> list[str]:
     """What is wrong with folders that can be read."""
     problems = []
     sides = {option: part.shape[-1] for option, part in pixels.items()}
@@ -113,7 +114,10 @@ def _unfit(pixels: dict[str, Tensor], holdout: Path | None) -> list[str]:
         problems.append("--private: has one image; with --holdout at least two are needed")
     if holdout is not None and len(pixels["--holdout"]) < FEWEST:
         count = len(pixels["--holdout"])
-        problems.append(f"--holdout {holdout}: has {count} images; at least {FEWEST} are needed, or leave it out")
+        beside = f" that are not among the private ones ({dropped} are)" * bool(dropped)
+        problems.append(
+            f"--holdout {holdout}: has {count} images{beside}; at least {FEWEST} are needed, or leave it out"
+        )
     return problems
 
 

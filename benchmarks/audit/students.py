@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 
@@ -13,11 +14,11 @@ from benchmarks.audit.folders import Folders
 from benchmarks.audit.members import CPU, Measured, attacked
 from metrics.utility import accuracy
 from synth.training import Recipe, predict
-from synth.types import Images, Split
+from synth.types import Split
 
 NETWORK = "resnet20"
 SHADOWS = 8
-STEPS = range(50, 1501)
+FEWEST_STEPS, MOST_STEPS = 50, 1500
 """Of each network's training: fewer teach nothing, more are not needed."""
 TRIAL = 5
 """Steps, of which the time is taken, after as many that are not looked at."""
@@ -53,10 +54,10 @@ def taught(folders: Folders, parts: Split, order: torch.Tensor, seed: int, budge
         TeacherTraining(network=NETWORK, recipe=Recipe(steps=TRIAL)).train(folders.released, seed=seed, device=CPU)
         a_step = (time.monotonic() - start) / TRIAL
     steps = int(budget / (SHADOWS + 2) / a_step)
-    if steps < STEPS.start:
-        need = (SHADOWS + 2) * STEPS.start * a_step
+    if steps < FEWEST_STEPS:
+        need = (SHADOWS + 2) * FEWEST_STEPS * a_step
         return Taught([f"students: not trained; --budget must be at least {need / 60:.0f}m for these images here"])
-    training = TeacherTraining(network=NETWORK, recipe=Recipe(steps=min(steps, STEPS.stop - 1)))
+    training = TeacherTraining(network=NETWORK, recipe=Recipe(steps=min(steps, MOST_STEPS)))
     networks = [training.train(images, seed=seed, device=CPU) for images in (folders.released, folders.private)]
     useful, reference = (accuracy(predict(n, parts.test.pixels, device=CPU), parts.test.labels) for n in networks)
     lines = [
@@ -64,16 +65,14 @@ def taught(folders: Folders, parts: Split, order: torch.Tensor, seed: int, budge
         f"{100 * useful.value:.1f} % of the holdout [{100 * (useful.low or 0):.1f}, {100 * (useful.high or 0):.1f}]; "
         f"one trained on the private images on {100 * reference.value:.1f} %"
     ]
-    learned: dict[Learner, object] = {}
+    candidates = parts.candidates(order)
+
+    @cache
+    def learned(learner: Learner) -> object:
+        return learner.recall(learner.learn(candidates, seed=seed, device=CPU), candidates, device=CPU)
 
     def shadowed(learner: Learner | None = None) -> object:
-        images: Images = parts.candidates(order)
-        if learner is None:
-            return images
-        if learner not in learned:
-            tensors = learner.learn(images, seed=seed, device=CPU)
-            learned[learner] = learner.recall(tensors, images, device=CPU)
-        return learned[learner]
+        return candidates if learner is None else learned(learner)
 
     measured = []
     for network in networks:

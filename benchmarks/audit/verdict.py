@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from numpy.linalg import LinAlgError
 from scipy.stats import binomtest
 from torchvision.utils import save_image
 
+from attacks.membership.density_ratio import NoDensity
 from benchmarks.audit.copies import Copy, find_copies
 from benchmarks.audit.folders import Folders
 from benchmarks.audit.members import ATTACKS, Measured, before_all, from_release, leaks, power, words
@@ -73,8 +73,8 @@ def audit(folders: Folders, limits: Limits | None = None, *, seed: int = 0) -> A
     for name in ATTACKS:
         try:
             found[name], figures[name] = from_release(name, folders.released, parts, order, seed)
-        except (LinAlgError, ValueError) as error:  # a density of a handful of images, or of all alike
-            reasons.append(f"{name}: could not be run on this release ({error})")
+        except NoDensity as error:
+            reasons.append(f"{name}: could not be run on this release: {error}")
             continue
         reasons.append(f"{name}: {words(figures[name], limits.tolerance)}")
         if leaks(figures[name], limits.tolerance):
@@ -84,7 +84,7 @@ def audit(folders: Folders, limits: Limits | None = None, *, seed: int = 0) -> A
     reasons += lines
     reasons += _students(folders, parts, order, seed, limits, figures)
     leaking = copied or any(leaks(f, limits.tolerance) for name, f in figures.items() if name != CONTROL)
-    verdict = LEAKS if leaking else NOTHING if powered else UNKNOWN
+    verdict = LEAKS if leaking else NOTHING if powered and found.keys() == ATTACKS.keys() else UNKNOWN
     shown = {name: [asdict(m) for m in measured] for name, measured in figures.items()}
     return Audit(verdict, reasons, list(rows.values()), shown)
 

@@ -173,7 +173,7 @@ def test_private_images_in_the_holdout_are_left_out_of_it(folders, tmp_path, cap
     assert audited(folders, tmp_path, "exact", "--holdout", holdout) == 3
     assert "5 images of the holdout are private ones too" in " ".join(capsys.readouterr().out.split())
     assert audited(folders, tmp_path, "others", "--holdout", saved(tmp_path / "used", pictures("private"))) == 2
-    assert "has 0 images that are not private ones as well" in " ".join(capsys.readouterr().err.split())
+    assert "has 0 images that are not among the private ones (300 are)" in " ".join(capsys.readouterr().err.split())
 
 
 def test_a_handful_of_released_images_is_judged(folders, tmp_path, capsys):
@@ -181,7 +181,7 @@ def test_a_handful_of_released_images_is_judged(folders, tmp_path, capsys):
     base = ("audit", "--private", folders / "private", "--released", few, "--out", tmp_path / "out", "--budget", 0)
     assert call(*base, "--holdout", folders / "holdout") == 3
     said = " ".join(capsys.readouterr().out.split())
-    assert "density-ratio: could not be run on this release" in said
+    assert "density-ratio: could not be run on this release: 7 images are too few" in said
     assert "there is room for 7" in said
 
 
@@ -225,7 +225,8 @@ def test_a_tolerance_moves_the_limit_and_not_the_rule(folders, tmp_path, capsys)
 
 
 def test_students_have_a_budget(digits_folders, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(students, "STEPS", range(4, 9))
+    monkeypatch.setattr(students, "FEWEST_STEPS", 4)
+    monkeypatch.setattr(students, "MOST_STEPS", 8)
     monkeypatch.setattr(students, "SHADOWS", 2)
     root, _ = digits_folders
     base = ("audit", "--private", root / "private", "--holdout", root / "holdout", "--out", tmp_path / "out")
@@ -236,7 +237,7 @@ def test_students_have_a_budget(digits_folders, tmp_path, capsys, monkeypatch):
     assert call(*base, "--released", root / "others", "--budget", "0.01s") == 0
     assert "--budget must be at least" in capsys.readouterr().out
     assert call(*base, "--released", root / "others", "--budget", "soon") == 2
-    assert "--budget soon: is no time; give 90s, 10m or 1h" in capsys.readouterr().err
+    assert "--budget soon: is no time; give 90s, 10m or 1h, or 0 for none" in capsys.readouterr().err
 
 
 @pytest.fixture(scope="module")

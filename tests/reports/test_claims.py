@@ -10,7 +10,7 @@ from reports.claims import claims
 from reports.formats import to_csv, to_latex, to_markdown
 from reports.practice import practice
 from reports.records import append_record
-from reports.table import ranked
+from reports.table import merit, ranked
 from reports.tables import tables
 from reports.verdicts import Results
 from reports.write import load_run, write_reports
@@ -121,9 +121,9 @@ def test_a_class_that_may_be_shown_leaves_inference_open():
 
 
 def test_best_and_second_best_are_marked():
-    figures = [figure("x", v, None, None, better="higher") for v in (90, 50, 60, 60, 40)]
+    figures = [merit(figure("x", v, None, None, better="higher")) for v in (90, 50, 60, 60, 40)]
     assert ranked(1, figures, [False, True, True, True, True]) == {(2, 1): 1, (3, 1): 1, (1, 1): 2}
-    lower = [figure("x", v, None, None, better="lower") for v in (1, 2)]
+    lower = [merit(figure("x", v, None, None, better="lower")) for v in (1, 2)]
     assert ranked(1, lower, [True, True]) == {(0, 1): 1, (1, 1): 2}
     assert ranked(1, [None, lower[0]], [True, True]) == {}, "one alone is not the best of anything"
     t1 = tables(Results(good_run()))[0]
@@ -140,6 +140,11 @@ def test_defenses_are_ranked_by_attacks_that_are_validated_only():
     (table,) = [t for t in tables(Results(found)) if t.name == "T6"]
     column = table.columns.index("AUC")
     assert [table.rank(row, column) for row in range(4)] == [0, 0, 2, 1], "below chance gives away as much as above"
+    for name, figures in (("c", 7), ("d", 0)):
+        found.append(with_more(members(name, 0.3, 0.0), [figure("members.first.excess", figures - 7, None, None)]))
+    (table,) = [t for t in tables(Results(found)) if t.name == "T6"]
+    column = table.columns.index("members before every other")
+    assert table.rank(4, column) == table.rank(5, column), "who gives away fewer than chance explains is no worse"
     silent = [members(d, 0.0, 0.0) for d in ("identity", "disjoint", "a", "b")]
     (table,) = [t for t in tables(Results(silent)) if t.name == "T6"]
     assert not table.ranks, "an attack without power ranks nobody"
