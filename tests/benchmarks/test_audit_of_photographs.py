@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from torchvision.transforms.v2.functional import gaussian_blur
+from torchvision.transforms.v2.functional import gaussian_blur, pad
 
+from benchmarks.audit.copies import find_copies
 from benchmarks.audit.folders import Folders
 from benchmarks.audit.verdict import LEAKS, NOTHING, Limits, audit
 from synth.bn_matching import BNMatching
@@ -67,3 +68,13 @@ def test_class_wise_statistics(parts, cpu):
     defense = BNMatching(images_per_statistic="class", images=500, steps=100, learning_rate=0.3, tv_weight=0.03)
     made = defense.release(parts.members, teacher=network, public=parts.public, seed=0, device=cpu).images
     assert audited(parts, made).verdict == NOTHING
+
+
+@pytest.mark.parametrize(("pixels", "fewest"), [(2, 95), (4, 95), (6, 50)])
+def test_moved_members_are_found(parts, pixels, fewest):
+    moved = pad(parts.members.pixels[:100], [pixels, pixels, 0, 0], padding_mode="reflect")[:, :, :-pixels, :-pixels]
+    copies = find_copies(parts.members.pixels[:700], torch.cat([parts.public.pixels[:600], moved]))
+    right = [copy for copy in copies if copy.released == 600 + copy.private]
+    print(f"\nmoved by {pixels} pixels: {len(right)} of 100 found, {len(copies) - len(right)} others")
+    assert len(right) >= fewest
+    assert len(copies) - len(right) <= 2

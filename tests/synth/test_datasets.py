@@ -1,3 +1,6 @@
+import os
+from pathlib import Path
+
 import hypothesis.strategies as st
 import numpy as np
 import pytest
@@ -155,6 +158,36 @@ def test_all_problems_are_listed_at_once(folder, tmp_path):
     assert ".DS_Store" not in found
     assert "dog/loop.png: is a link" in found
     assert len(found.splitlines()) == 5
+
+
+def test_what_a_file_or_folder_hides_is_a_problem(folder, tmp_path):
+    pages = [Image.new("RGB", (16, 16), (value, 0, 0)) for value in (0, 200)]
+    pages[0].save(folder / "cat" / "pages.tiff", save_all=True, append_images=pages[1:])
+    (folder / "dog" / "more").mkdir()
+    (folder / "dog" / "linked").symlink_to(folder / "dog" / "more")
+    found = problems(folder)
+    assert "cat/pages.tiff: has 2 frames" in found
+    assert "dog/linked: is a link to a folder" in found
+    assert len(found.splitlines()) == 2
+
+
+def test_a_photograph_with_its_preview_is_one_image(folder):
+    views = [Image.new("RGB", (16, 16), (value, 0, 0)) for value in (200, 0)]
+    views[0].save(folder / "cat" / "telephone.jpg", format="MPO", save_all=True, append_images=views[1:])
+    pool = open_pool("imagefolder", folder, None)
+    assert len(pool.labels) == 25
+    assert pool.draw(torch.tensor([12]))[0, 0].float().mean() > 190, "the photograph, not its preview"
+
+
+def test_a_folder_that_cannot_be_looked_into(folder, monkeypatch):
+    walk = os.walk
+
+    def refused(top, onerror):
+        onerror(PermissionError(13, "Permission denied", str(Path(top) / "secret")))
+        return walk(top)
+
+    monkeypatch.setattr(os, "walk", refused)
+    assert "secret: cannot be read (Permission denied)" in problems(folder)
 
 
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
