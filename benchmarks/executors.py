@@ -1,13 +1,14 @@
 """Where cells are computed: in this process, in several on this machine, or on a Ray cluster (`ray_executor`)."""
 
 import ctypes
+import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from typing import Any, Protocol
 
 import psutil
@@ -155,6 +156,9 @@ def die_with_parent() -> None:
     """Have Linux kill this process when the run is killed, so that no orphan goes on computing."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+    parent = parent_process()
+    if parent is not None and not parent.is_alive():  # it was killed before the kernel knew
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def default_threads(device: str) -> int:

@@ -1,7 +1,15 @@
+import os
+
 import pytest
 import torch
 
 from synth.datasets import Sizes, open_pool, split
+
+
+def pytest_configure():
+    """Workers of pytest-xdist, one for each core, would fight over the cores with more than one thread each."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,6 @@
 """`leakbench audit` of 50,000 private and 50,000 released images.
 
-LEAKBENCH_CIFAR=DIR names CIFAR-10 as train/ and test/. pytest benchmarks/speed/test_audit.py --benchmark-enable -s
+LEAKBENCH_CIFAR=DIR names CIFAR-10 as train/ and test/. pytest benchmarks/speed/test_audit.py --benchmark-enable -n 0 -s
 """
 
 import os

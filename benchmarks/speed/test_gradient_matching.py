@@ -1,7 +1,7 @@
 """Inverting Gradients against breaching, the best public implementation: same networks, images, gradients, iterations.
 
 ``pip install '.[peers]' && pip install --no-deps breaching==0.1.2``, then
-``LEAKBENCH_CIFAR=DIR pytest benchmarks/speed/test_gradient_matching.py --benchmark-enable -s`` with a folder of
+``LEAKBENCH_CIFAR=DIR pytest benchmarks/speed/test_gradient_matching.py --benchmark-enable -n 0 -s`` with a folder of
 CIFAR-10 images by class; without it, the digits that scikit-learn ships. Ten minutes on two cores.
 """
 

@@ -1,6 +1,6 @@
 """SSIM and PSNR of 4,096 pairs of 32x32 images, one value a pair, against torchmetrics and piq one pair at a time.
 
-pytest benchmarks/speed/test_image_metrics.py --benchmark-enable
+pytest benchmarks/speed/test_image_metrics.py --benchmark-enable -n 0
 """
 
 import piq

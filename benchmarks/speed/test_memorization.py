@@ -1,4 +1,4 @@
-"""What hiding images costs a training step, against plain training: `pytest benchmarks/speed --benchmark-enable`."""
+"""What hiding images costs a training step, against plain: `pytest benchmarks/speed --benchmark-enable -n 0`."""
 
 import pytest
 import torch

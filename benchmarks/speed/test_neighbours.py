@@ -1,6 +1,6 @@
 """The nearest of 50,000 images of 32x32, for 4,096 queries, against scikit-learn, FAISS, and the bare float32 product.
 
-pytest benchmarks/speed/test_neighbours.py --benchmark-enable
+pytest benchmarks/speed/test_neighbours.py --benchmark-enable -n 0
 """
 
 import pytest

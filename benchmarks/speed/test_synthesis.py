@@ -2,7 +2,7 @@
 
 The peer follows the equations of DeepInversion (arXiv 1912.08795) as people write them down: every layer's hook
 computes the batch's mean, then its variance, and compares both with the running ones. Both sides do the same steps on
-the same network, with total variation and jitter. pytest benchmarks/speed/test_synthesis.py --benchmark-enable
+the same network, with total variation and jitter. pytest benchmarks/speed/test_synthesis.py --benchmark-enable -n 0
 """
 
 import pytest

@@ -1,4 +1,4 @@
-"""ResNet-20 training throughput against a plain PyTorch loop: `pytest benchmarks/speed --benchmark-enable`."""
+"""ResNet-20 training throughput against a plain PyTorch loop: `pytest benchmarks/speed --benchmark-enable -n 0`."""
 
 import pytest
 import torch
