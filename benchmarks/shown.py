@@ -10,6 +10,7 @@ from benchmarks.executors import memory_of_a_process
 from benchmarks.graph import Plan, plan
 from benchmarks.suite import Suite
 from benchmarks.work import Workplace, stored
+from reports.table import short
 from reports.verdicts import SILENT, Results
 
 
@@ -41,7 +42,7 @@ def show_summary(console: Console, results: Results) -> None:
     table = Grid("defense", "attack", "worked", "members")
     for defense in results.defenses:
         for attack in results.attacks:
-            verdicts = (results.worked(defense, attack), results.leak(defense, attack))
+            verdicts = map(short, (results.worked(defense, attack), results.leak(defense, attack)))
             table.add_row(*map(Text, (defense, results.label(attack), *verdicts)))
     console.print(table)
     for attack in results.attacks:

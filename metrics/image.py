@@ -14,6 +14,9 @@ PSNR_CAP = 80.0
 MS_SSIM_SIDE = 161
 """Pixels. Five scales with an 11-pixel window need (11 - 1) * 2**4 + 1 on the shorter side."""
 
+AT_ONCE, AT_ONCE_ON_CPU = 4096, 256
+"""Pairs. A CPU's caches hold so many of 32x32 pixels: SSIM took half as long as with 1,024."""
+
 VARIANTS = {
     "psnr": "piq, data range 1, per image over all channels, capped at 80 dB by MSE + 1e-8",
     "ssim": "piq, 11x11 Gaussian window sigma 1.5, data range 1, no padding, no downsampling, mean over channels",
@@ -27,15 +30,25 @@ def _check(x: Tensor, y: Tensor) -> None:
             f"images must be two (N, C, H, W) batches of one shape, got {tuple(x.shape)}, {tuple(y.shape)}"
         )
     for batch in (x, y):
-        if not batch.is_floating_point() or (batch.numel() and (batch.min() < 0 or batch.max() > 1)):
+        if not batch.is_floating_point() or (batch.numel() and not _within(batch)):
             raise ValueError("images must be float in [0, 1]; divide uint8 images by 255")
 
 
-def _chunked(metric: Callable[[Tensor, Tensor], Tensor], x: Tensor, y: Tensor, size: int = 1024) -> Tensor:
+def _within(batch: Tensor) -> bool:
+    low, high = batch.aminmax()
+    return bool(low >= 0 and high <= 1)
+
+
+def _chunked(metric: Callable[[Tensor, Tensor], Tensor], x: Tensor, y: Tensor) -> Tensor:
     _check(x, y)
     if not len(x):
         return x.new_zeros(0)
-    return torch.cat(in_chunks(lambda index: metric(x[index].float(), y[index].float()), len(x), size))
+
+    def of(index: Tensor) -> Tensor:
+        part = slice(int(index[0]), int(index[-1]) + 1)  # a view: gathering took longer than PSNR itself
+        return metric(x[part].float(), y[part].float())
+
+    return torch.cat(in_chunks(of, len(x), AT_ONCE_ON_CPU if x.device.type == "cpu" else AT_ONCE))
 
 
 def psnr(x: Tensor, y: Tensor) -> Tensor:

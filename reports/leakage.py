@@ -185,7 +185,10 @@ def leakage(results: Results, kind: str) -> Table:
         for defense in asked:
             cells = [_cell(results, defense, attack, figure) for figure, _ in figures]
             verdicts = (results.worked(defense, attack), results.leak(defense, attack))
-            rows.append((defense, results.label(attack), _victim(results, defense, attack), *cells, *verdicts))
+            cells += map(short, verdicts)
+            rows.append((defense, results.label(attack), _victim(results, defense, attack), *cells))
+            if (missing := results.missing(defense, "attack", attack)).startswith("n/a: "):
+                reasons[f"{defense}, {results.label(attack)}: not applicable: {missing.removeprefix('n/a: ')}."] = None
         records = [r for r in results.records if r.cell.method == attack and r.conditions]
         if records:
             shown = {k: v for k, v in records[0].conditions.items() if not k.startswith(HIDDEN)}
