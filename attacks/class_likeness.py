@@ -79,5 +79,6 @@ def _columns(rows: list[list[float]]) -> tuple[Floats, Floats, Floats]:
 
 def _features(truth: Truth, pixels: Tensor, labels: Tensor) -> dict[int, Features]:
     """The oracle's features of uint8 images, by class."""
+    assert truth.oracle is not None
     found = penultimate(truth.oracle, pixels, device=truth.device).double().numpy()
     return {int(label): found[(labels == label).numpy()] for label in labels.unique()}

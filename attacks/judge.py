@@ -180,6 +180,7 @@ def private_leak(guess: Reconstructions, truth: Truth) -> list[Measurement]:
 
 def _oracle_rate(guess: Reconstructions, truth: Truth) -> Tensor:
     pixels = (guess.pixels * 255).round().to(torch.uint8)
+    assert truth.oracle is not None
     return predict(truth.oracle, pixels, device=truth.device).argmax(1) == guess.labels
 
 

@@ -21,7 +21,6 @@ class Truth:
         source_index: (N,) the member behind each released image, where there is exactly one, or (N, k) where several
             stand behind each.
         split: members, holdout and auxiliary.
-        oracle: a classifier trained on holdout images, which no attack sees.
         seed: of resampling.
         device: where the oracle runs.
         batch: images of a client.
@@ -29,19 +28,20 @@ class Truth:
             shown; None where none were.
         delta: of the bounds on epsilon: the one that the defense claims, if it claims one.
         alarms: probability of a false alarm by any of the six figures that decide whether members leak.
+        oracle: a classifier trained on holdout images, which no attack sees; for attacks on a class alone.
     """
 
     released: Images
     victims: Tensor
     source_index: Tensor | None
     split: Split
-    oracle: nn.Module
     seed: int
     device: torch.device
     batch: int = 1
     candidates: Tensor | None = None
     delta: float = 1e-5
     alarms: float = 0.05
+    oracle: nn.Module | None = None
 
     @property
     def deciding(self) -> float:

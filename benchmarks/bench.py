@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from attacks.learner import Learner, Tensors
+from attacks.registry import attacks
 from attacks.scenario import Scenario, attacked_order
 from attacks.truth import Truth
 from attacks.view import StudentModel
@@ -187,7 +188,7 @@ class Bench:
             batch=batch,
             source_index=source,
             split=self.parts(cell.seed),
-            oracle=self.oracle(cell.seed),
             seed=self.seed("judge", cell.id),
             device=self.device,
+            oracle=self.oracle(cell.seed) if parse(cell.method, attacks).goal == "class" else None,
         )

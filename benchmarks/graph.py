@@ -59,10 +59,12 @@ def plan(suite: Suite) -> Plan:
 
     def cells() -> Iterator[tuple[Cell, tuple[Cell, ...]]]:
         taught = any(parse(spec, defenses).teacher_based for spec in suite.defenses)
+        graded = {spec for spec in suite.attacks if parse(spec, attacks).goal == "class"}
         for seed in range(suite.seeds):
             oracle = cell("", "oracle", suite.teacher.network, seed)
             teacher = cell("", "teacher", suite.teacher.network, seed)
-            yield oracle, ()
+            if graded:
+                yield oracle, ()
             if taught:
                 yield teacher, ()
             for spec in suite.defenses:
@@ -77,7 +79,8 @@ def plan(suite: Suite) -> Plan:
                     needs = parse(attack, attacks).needs
                     victim = students[:1] if Access.MODEL in needs else []
                     published = [teacher] if Access.TEACHER in needs and defense.teacher_based else []
-                    yield cell(spec, "attack", attack, seed), (release, oracle, *victim, *published)
+                    grader = [oracle] if attack in graded else []
+                    yield cell(spec, "attack", attack, seed), (release, *grader, *victim, *published)
 
     found = list(cells())
     return Plan(tuple(own for own, _ in found), {own.id: needs for own, needs in found})

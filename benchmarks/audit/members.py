@@ -66,7 +66,6 @@ def judged(values: Tensor, parts: Split, order: Tensor, seed: int) -> Measured:
         victims=torch.arange(0),
         source_index=None,
         split=parts,
-        oracle=torch.nn.Identity(),
         seed=seed,
         device=CPU,
         candidates=order,

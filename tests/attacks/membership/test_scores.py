@@ -67,7 +67,6 @@ def audited(release, attack, pool, cpu):
         victims=torch.arange(0),
         source_index=None,
         split=pool,
-        oracle=None,
         seed=0,
         device=cpu,
         candidates=order,
