@@ -4,9 +4,10 @@ import ctypes
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import replace
 from multiprocessing import get_context, parent_process
 from typing import Any, Protocol
@@ -103,11 +104,12 @@ class Processes:
             else:
                 found.set_result(done.result())
 
-        try:
-            scheduled = self.pool.schedule(work_here, args=[cell], timeout=patience)
-        except RuntimeError:  # a process died that nothing had been handed to; the pool cannot be used any more
-            self.renew()
-            scheduled = self.pool.schedule(work_here, args=[cell], timeout=patience)
+        with _uninterrupted():
+            try:
+                scheduled = self.pool.schedule(work_here, args=[cell], timeout=patience)
+            except RuntimeError:  # a process died that nothing had been handed to; the pool cannot be used any more
+                self.renew()
+                scheduled = self.pool.schedule(work_here, args=[cell], timeout=patience)
         scheduled.add_done_callback(hand_over)
         return found
 
@@ -120,6 +122,16 @@ class Processes:
         """Kill the processes."""
         self.pool.stop()  # type: ignore[no-untyped-call]
         self.pool.join()
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Threads that begin meanwhile, and processes that they begin, never see Ctrl-C, not even as they start."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 worker: list[Bench | RequestProblems] = []

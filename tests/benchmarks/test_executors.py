@@ -204,6 +204,21 @@ def test_termination_takes_the_workers_along(suites, tmp_path):
     assert not alive
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("seconds", [9, 11, 13])
+def test_ctrl_c_at_any_time_is_one_sentence(suites, tmp_path, seconds):
+    """Also while processes start, which a terminal interrupts with the first one."""
+    from tests.benchmarks.test_faults import begin
+
+    process = begin(tmp_path, "--processes", "2")
+    time.sleep(seconds)
+    os.killpg(process.pid, signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in said
+    assert "Interrupted; finished cells are kept" in said
+
+
 def test_a_log_of_json(suites, tmp_path, capsys):
     more = ("--defense", "identity", "--attack", "sign:images=2", "--json-logs")
     assert run_tiny(tmp_path, *more) == 0
