@@ -176,8 +176,7 @@ def die_with_parent() -> None:
 def default_threads(device: str) -> int:
     """Threads of torch in each process: by the machine alone, so that figures do not depend on the processes.
 
-    Independent cells use cores better than the threads of one cell do: `quick` took 8 min 23 s on two cores by two
-    processes of one thread, and about 10 min by one process of two (docs/scale-out.md).
+    One for every eight cores: cells that do not need each other use cores better than the threads of one cell do.
     """
     cores = _cores()
     return max(1, cores // torch.cuda.device_count()) if device == "cuda" else max(1, cores // 8)
