@@ -73,12 +73,15 @@ def test_an_interrupt_keeps_what_is_done(number, status, suites, tmp_path, monke
     def interrupted(bench, cell):
         signal.raise_signal(number)
 
-    before = signal.signal(signal.SIGTERM, exits.terminate)
+    # A shell that starts this in the background has Ctrl-C ignored.
+    handlers = {signal.SIGTERM: exits.terminate, signal.SIGINT: signal.default_int_handler}
+    before = {signal_: signal.signal(signal_, handler) for signal_, handler in handlers.items()}
     monkeypatch.setitem(stages.STAGES, "visual", interrupted)
     try:
         assert run_tiny(tmp_path) == status
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for signal_, handler in before.items():
+            signal.signal(signal_, handler)
     assert "same command resumes" in capsys.readouterr().err
     assert len(read_records(tmp_path / "run" / "records.jsonl")) == 3
 
