@@ -4,16 +4,15 @@ from collections.abc import Callable
 from typing import TypeVar
 
 import torch
-from torch import Tensor
 
 T = TypeVar("T")
 
 
-def in_chunks(work: Callable[[Tensor], T], count: int, size: int) -> list[T]:
+def in_chunks(work: Callable[[slice], T], count: int, size: int) -> list[T]:
     """Do something for positions 0..count-1, chunk by chunk; where memory runs out, chunks are halved and go on.
 
     Args:
-        work: from positions (n,) of a chunk to its result.
+        work: from where a chunk lies to its result; a slice, because views cost nothing.
         count: how many there are.
         size: of a chunk, at most.
 
@@ -27,7 +26,7 @@ def in_chunks(work: Callable[[Tensor], T], count: int, size: int) -> list[T]:
     results: list[T] = []
     while done < count or not results:
         try:
-            results.append(work(torch.arange(done, min(done + size, count))))
+            results.append(work(slice(done, min(done + size, count))))
             done += size
         except (MemoryError, RuntimeError) as error:
             if size == 1 or not is_out_of_memory(error):

@@ -64,7 +64,7 @@ def lpips_distance(x: Tensor, y: Tensor, *, chunk: int = 256) -> Tensor:
     if not len(x):
         return x.new_zeros(0)
 
-    def distances(index: Tensor) -> Tensor:
-        return network(x[index].float() * 2 - 1, y[index].float() * 2 - 1).flatten()  # type: ignore[no-any-return]
+    def distances(part: slice) -> Tensor:
+        return network(x[part].float() * 2 - 1, y[part].float() * 2 - 1).flatten()  # type: ignore[no-any-return]
 
     return torch.cat(in_chunks(distances, len(x), chunk))

@@ -93,11 +93,11 @@ def nearest(
     whole = _multiplies_bytes(y)
     distances, shortlist = (_whole(y), 1) if whole else (_rounded(y), min(8, len(y)))
 
-    def closest(index: Tensor) -> tuple[Tensor, Tensor]:
-        part = x[index]
+    def closest(where: slice) -> tuple[Tensor, Tensor]:
+        part = x[where]
         found = distances(part)
         if masked:
-            other = query_labels[index, None] != candidate_labels[None]  # type: ignore[index]
+            other = query_labels[where, None] != candidate_labels[None]  # type: ignore[index]
             found.masked_fill_(other, torch.iinfo(found.dtype).max if whole else torch.inf)
         short = found.argmin(1, keepdim=True) if whole else found.topk(shortlist, largest=False).indices.sort(1).values
         exact = torch.stack([(part.int() - y[column].int()).square().sum(1) for column in short.T], dim=1)

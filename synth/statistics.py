@@ -80,8 +80,8 @@ def image_moments(network: nn.Module, pixels: Tensor, *, device: torch.device, c
     """
     network = network.to(device).eval()
 
-    def of(index: Tensor) -> Tensor:
-        batch = pixels[index].to(device).to(memory_format=torch.channels_last).float().div_(255)
+    def of(part: slice) -> Tensor:
+        batch = pixels[part].to(device).to(memory_format=torch.channels_last).float().div_(255)
         with recorded_moments(network) as moments, autocast(device):
             network(batch)
         if not moments:

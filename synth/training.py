@@ -208,18 +208,18 @@ def _answer(network: nn.Module, pixels: Tensor, device: torch.device) -> Tensor:
 def predict(network: nn.Module, pixels: Tensor, *, device: torch.device, chunk: int = 512) -> Tensor:
     """Logits (N, K) as float32 on the CPU of a network in evaluation mode, for uint8 images (N, C, H, W)."""
     network.eval()
-    return torch.cat(in_chunks(lambda index: _answer(network, pixels[index], device), len(pixels), chunk))
+    return torch.cat(in_chunks(lambda part: _answer(network, pixels[part], device), len(pixels), chunk))
 
 
 def penultimate(network: nn.Module, pixels: Tensor, *, device: torch.device, chunk: int = 512) -> Tensor:
     """What a network in evaluation mode feeds its last linear layer, (N, D) on the CPU, for uint8 (N, C, H, W)."""
     last = [layer for layer in network.eval().modules() if isinstance(layer, nn.Linear)][-1]
 
-    def features(index: Tensor) -> Tensor:
+    def features(part: slice) -> Tensor:
         seen: list[Tensor] = []
         hook = last.register_forward_pre_hook(lambda layer, inputs: seen.append(inputs[0].float().cpu()))
         try:
-            _answer(network, pixels[index], device)
+            _answer(network, pixels[part], device)
         finally:
             hook.remove()
         return torch.cat(seen)

@@ -102,8 +102,8 @@ class GradientMatching(Attack):
         logits = torch.randn((*shape[:2], shared.classes), generator=rng, device=device)
         rows = torch.arange(clients, device=device).repeat_interleave(self.restarts)
 
-        def search(index: Tensor) -> _Search:
-            at = (index[:, None] * self.restarts + torch.arange(self.restarts)).flatten().to(device)
+        def search(part: slice) -> _Search:
+            at = torch.arange(part.start * self.restarts, part.stop * self.restarts, device=device)
             return _Search(self, shared, labels.to(device), rows[at], start[at], logits[at], at, len(rows), seed).run()
 
         searches = in_chunks(search, clients, chunk(shared, self.restarts, device))
