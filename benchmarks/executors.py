@@ -141,7 +141,6 @@ worker: list[Bench | RequestProblems] = []
 def begin_worker(workplace: Workplace, started: Any = None) -> None:
     """Make a new process ready: its plug-ins, its threads, its device."""
     die_with_parent()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process of a terminal; the first one decides
     keep_freed_memory()
     torch.set_num_threads(workplace.threads)
     plugins.installed()

@@ -4,6 +4,8 @@ import errno
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 from dataclasses import asdict, replace
 
@@ -186,18 +188,22 @@ def test_a_run_folder_is_one_runs_at_a_time(suites, tmp_path, capsys):
     assert "another run is under way there" in capsys.readouterr().err
 
 
+def workers(process, count):
+    """The processes that it has started, once there are so many."""
+    deadline = time.monotonic() + 60
+    while len(children := psutil.Process(process.pid).children(recursive=True)) < count:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    return children
+
+
 @pytest.mark.slow
 def test_termination_takes_the_workers_along(suites, tmp_path):
     """A run that is killed leaves no process behind."""
-    import psutil
-
     from tests.benchmarks.test_faults import begin
 
     process = begin(tmp_path, "--processes", "2")
-    deadline = time.monotonic() + 60
-    while len(children := psutil.Process(process.pid).children(recursive=True)) < 2 and time.monotonic() < deadline:
-        time.sleep(0.2)
-    assert len(children) >= 2
+    children = workers(process, 2)
     process.send_signal(signal.SIGKILL)
     process.wait()
     _, alive = psutil.wait_procs(children, timeout=20)
@@ -205,18 +211,35 @@ def test_termination_takes_the_workers_along(suites, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seconds", [9, 11, 13])
+@pytest.mark.parametrize("seconds", [0, 1, 3])
 def test_ctrl_c_at_any_time_is_one_sentence(suites, tmp_path, seconds):
     """Also while processes start, which a terminal interrupts with the first one."""
     from tests.benchmarks.test_faults import begin
 
     process = begin(tmp_path, "--processes", "2")
+    workers(process, 2)
     time.sleep(seconds)
     os.killpg(process.pid, signal.SIGINT)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "Traceback" not in said
     assert "Interrupted; finished cells are kept" in said
+
+
+def test_ctrl_c_while_the_command_is_imported():
+    code = """
+import sys
+class Interrupted:
+    def find_spec(self, name, path=None, target=None):
+        if name == "benchmarks.cli":
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupted())
+from benchmarks.__main__ import main
+main()
+"""
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
 
 
 def test_a_log_of_json(suites, tmp_path, capsys):
