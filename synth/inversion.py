@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from synth.compilation import forward
 from synth.networks import MEAN, STD
 from synth.statistics import Moments, normalisations, recorded_moments
 from synth.training import autocast
@@ -137,19 +138,22 @@ class Inversion(Defense):
         x = begin.to(memory_format=torch.channels_last).requires_grad_()
         optimizer = torch.optim.Adam([x], lr=self.learning_rate)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, self.steps)
-        for _ in range(self.steps):
-            seen = self._shifted(x, rng)
-            with recorded_moments(network) as moments, autocast(device):
-                logits = network(seen * STD + MEAN)
-            loss = self.bn_weight * matching_loss(group_statistics(moments, weights), targets)
-            loss = loss + self.class_weight * cross_entropy(logits.float(), wanted) + self._prior(x, seen)
-            if also is not None:
-                loss = loss + also(seen, logits)
-            (x.grad,) = torch.autograd.grad(loss, x)
-            optimizer.step()
-            schedule.step()
-            with torch.no_grad():
-                x.clamp_(-MEAN / STD, (1 - MEAN) / STD)
+        answer = forward(device, self.steps * len(wanted))
+        with recorded_moments(network) as moments:
+            for _ in range(self.steps):
+                moments.clear()
+                seen = self._shifted(x, rng)
+                with autocast(device):
+                    logits = answer(network, seen * STD + MEAN)
+                loss = self.bn_weight * matching_loss(group_statistics(moments, weights), targets)
+                loss = loss + self.class_weight * cross_entropy(logits.float(), wanted) + self._prior(x, seen)
+                if also is not None:
+                    loss = loss + also(seen, logits)
+                (x.grad,) = torch.autograd.grad(loss, x)
+                optimizer.step()
+                schedule.step()
+                with torch.no_grad():
+                    x.clamp_(-MEAN / STD, (1 - MEAN) / STD)
         if not torch.isfinite(x).all():
             raise FloatingPointError("the inversion diverged: an image is not finite; lower learning_rate")
         return ((x.detach() * STD + MEAN) * 255).round().to(torch.uint8).contiguous().cpu()

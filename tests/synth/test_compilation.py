@@ -1,0 +1,83 @@
+"""Compiled or not, inversion does the same."""
+
+import pytest
+import torch
+from torch import nn
+
+from synth import compilation
+from synth.compilation import can_compile, forward
+from synth.inversion import Inversion, by_layer, frozen
+from synth.networks import build
+from synth.statistics import image_moments, means_and_variances, recorded_moments
+from synth.types import generator
+
+needs_compiler = pytest.mark.skipif(not can_compile(torch.device("cpu")), reason="there is no C++ compiler")
+
+
+@pytest.fixture
+def afresh(tmp_path, monkeypatch):
+    """Nothing is compiled yet, in this process or on the disk."""
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(compilation, "WORTH", 1)
+    torch._dynamo.reset()
+    compilation._compiled.cache_clear()
+    yield
+    torch._dynamo.reset()
+    compilation._compiled.cache_clear()
+
+
+def small(seed=0):
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        layers = [nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()]
+        return nn.Sequential(*layers, nn.Linear(4, 10)).eval()
+
+
+def test_little_work_is_not_compiled(cpu):
+    assert forward(cpu, compilation.WORTH - 1) is compilation._answer
+
+
+def test_without_a_compiler_nothing_is_compiled(cpu, monkeypatch):
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    assert not can_compile(cpu)
+    assert forward(cpu, 10**9) is compilation._answer
+
+
+@pytest.mark.slow
+@needs_compiler
+def test_gradients_and_moments_are_those_of_plain_torch(cpu, afresh):
+    network = build("resnet20", classes=10, side=32, seed=0).requires_grad_(False).eval()
+    found = {}
+    for work in (0, 10**9):
+        x = torch.rand(8, 3, 32, 32, generator=generator("x")).requires_grad_()
+        with recorded_moments(network) as moments:
+            logits = forward(cpu, work)(network, x)
+            loss = logits.square().mean() + sum(mean.square().sum() + square.sum() for mean, square in moments)
+        found[work] = [logits, *(part for pair in moments for part in pair), *torch.autograd.grad(loss, x)]
+    assert len(found[0]) == 2 * 19 + 2
+    for plain, compiled in zip(*found.values(), strict=True):
+        assert torch.allclose(plain, compiled, rtol=1e-3, atol=1e-4 * plain.abs().max().item())
+
+
+@pytest.mark.slow
+@needs_compiler
+def test_other_networks_and_other_numbers_of_images_are_not_compiled_again(cpu, afresh):
+    compiled = []
+    torch._dynamo.callback.on_compile_start(compiled.append)
+    how = Inversion(steps=2)
+    for seed, count in ((0, 8), (1, 8), (1, 5)):
+        with frozen(small(seed)) as network:
+            pixels = torch.randint(0, 256, (count, 3, 32, 32), dtype=torch.uint8, generator=generator("pixels"))
+            wanted = by_layer(means_and_variances(image_moments(network, pixels, device=cpu)).float(), network)
+            labels = torch.arange(count)
+            made = how.invert(network, wanted, torch.eye(count), labels, (3, 32, 32), generator("noise"))
+        assert made.shape == pixels.shape
+    assert len(compiled) == 1
+
+
+@pytest.mark.slow
+@needs_compiler
+def test_a_compiler_that_fails_costs_nothing_but_the_speed(cpu, afresh, monkeypatch):
+    monkeypatch.setattr("torch._inductor.config.cpp.cxx", ("false",))
+    network, x = small(), torch.rand(2, 3, 32, 32, generator=generator("x"))
+    assert torch.equal(forward(cpu, 10**9)(network, x), network(x))
