@@ -1,5 +1,6 @@
 """Where compiling what a network does pays, and whether it can be done here."""
 
+import logging
 import os
 import shutil
 import sys
@@ -30,6 +31,7 @@ def _answer(network: nn.Module, inputs: Tensor) -> Tensor:
 
 @cache
 def _compiled() -> Callable[[nn.Module, Tensor], Tensor]:
+    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # it misses GPUs where CUDA is installed
     torch._dynamo.config.suppress_errors = True  # a compiler that fails costs the speed, not the release
     return torch.compile(_answer, dynamic=True)  # for any number of images: each would be compiled by itself
 

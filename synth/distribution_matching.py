@@ -1,12 +1,15 @@
 """Dataset condensation by matching distributions of features (Zhao and Bilen, arXiv 2110.04181)."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
+from synth.compilation import forward
 from synth.networks import MEAN, STD, build
 from synth.registry import defenses
 from synth.training import autocast
@@ -65,23 +68,26 @@ class DistributionMatching(Defense):
             start = torch.randn(start.shape, generator=rng)
         x = start.to(device).requires_grad_()
         optimizer = torch.optim.SGD([x], lr=self.learning_rate, momentum=0.5)
+        embed = forward(device, self.steps * self.real_batch * len(present))
         for step in range(self.steps):
             drawn = [part[torch.randint(len(part), (self.real_batch,), generator=rng)] for part in parts]
             real = normalised(members.pixels[torch.cat(drawn)]).to(device)
             network = embedding(members, seed=derive_seed("network", seed, step)).to(device)
-            (x.grad,) = torch.autograd.grad(self._distance(network, real, x, len(present), rng), x)
+            (x.grad,) = torch.autograd.grad(self._distance(partial(embed, network), real, x, len(present), rng), x)
             optimizer.step()
         pixels = ((x.detach() * STD + MEAN).clamp(0, 1) * 255).round().to(torch.uint8).cpu()
         images = Images(pixels, present.repeat_interleave(self.images_per_class), members.classes)
         return Release(images, source_index=first if self.start == "members" else None)
 
-    def _distance(self, network: nn.Module, real: Tensor, made: Tensor, classes: int, rng: torch.Generator) -> Tensor:
+    def _distance(
+        self, embed: Callable[[Tensor], Tensor], real: Tensor, made: Tensor, classes: int, rng: torch.Generator
+    ) -> Tensor:
         """Sum over classes of the squared distance between mean embeddings."""
         both = augmented(torch.cat([real, made]), rng).expand(-1, 3, -1, -1)
         with autocast(both.device):
             with torch.no_grad():
-                wanted = network(both[: len(real)]).float().unflatten(0, (classes, -1)).mean(1)
-            found = network(both[len(real) :]).float().unflatten(0, (classes, -1)).mean(1)
+                wanted = embed(both[: len(real)]).float().unflatten(0, (classes, -1)).mean(1)
+            found = embed(both[len(real) :]).float().unflatten(0, (classes, -1)).mean(1)
         distance: Tensor = (found - wanted).square().sum()
         return distance
 

@@ -1,0 +1,68 @@
+"""Accuracies that are known for CIFAR-10, which LEAKBENCH_CIFAR=DIR names as train/ and test/: over an hour on 2 cores."""
+
+import os
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+
+from metrics.utility import accuracy
+from synth.datasets import open_pool
+from synth.distribution_matching import DistributionMatching
+from synth.networks import build
+from synth.statistic_sampling import StatisticSampling
+from synth.training import Recipe, predict, train
+from synth.types import Images
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif("LEAKBENCH_CIFAR" not in os.environ, reason="LEAKBENCH_CIFAR names no folder"),
+]
+
+
+@pytest.fixture(scope="module")
+def parts():
+    """All photographs to learn from, and those to test on."""
+    pool = open_pool("imagefolder", Path(os.environ["LEAKBENCH_CIFAR"]), None)
+    halves = [pool, pool.test]
+    return [Images(half.draw(torch.arange(len(half.labels))), half.labels, pool.classes) for half in halves]
+
+
+@pytest.fixture(scope="module")
+def tested(parts, cpu):
+    """Trains a network, and says its test accuracy in %."""
+
+    def tested(name, images, recipe, soft_labels=None):
+        network = build(name, classes=10, side=32, seed=0)
+        train(network, images, recipe, seed=0, device=cpu, soft_labels=soft_labels)
+        return network, 100 * accuracy(predict(network, parts[1].pixels, device=cpu), parts[1].labels).value
+
+    return tested
+
+
+@pytest.fixture(scope="module")
+def teacher(parts, tested):
+    network, reached = tested("resnet20", parts[0], Recipe(steps=6000))
+    assert reached > 84
+    return network
+
+
+@pytest.mark.parametrize(("images", "hard", "soft"), [(1000, 36, 40), (3000, 60, 62)])
+def test_statistic_sampling(parts, teacher, tested, cpu, images, hard, soft):
+    release = StatisticSampling(images=images).release(parts[0], teacher=teacher, public=parts[0], seed=0, device=cpu)
+    learned = partial(tested, "resnet20", release.images, Recipe())
+    found = [learned()[1], learned(release.soft_labels)[1]]
+    print(f"\n{images} images: {found[0]:.1f} % with hard labels, {found[1]:.1f} % with soft ones")
+    assert found[0] >= hard
+    assert found[1] >= soft
+
+
+def test_distribution_matching_with_one_image_per_class(parts, tested, cpu):
+    """26.0 % in arXiv 2110.04181, table 1."""
+    release = DistributionMatching(images_per_class=1).release(
+        parts[0], teacher=None, public=parts[0], seed=0, device=cpu
+    )
+    _, reached = tested("convnet3", release.images, Recipe(steps=1000, learning_rate=0.01))
+    print(f"\n{reached:.1f} %")
+    assert reached >= 23
