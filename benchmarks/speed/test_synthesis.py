@@ -2,13 +2,17 @@
 
 The peer follows the equations of DeepInversion (arXiv 1912.08795) as people write them down: every layer's hook
 computes the batch's mean, then its variance, and compares both with the running ones. Both sides do the same steps on
-the same network, with total variation and jitter. pytest benchmarks/speed/test_synthesis.py --benchmark-enable -n 0
+the same network, with total variation and jitter. pytest benchmarks/speed/test_synthesis.py --benchmark-enable -n 0 -s
 """
+
+import math
+import time
 
 import pytest
 import torch
 from torch import nn
 
+from synth import compilation
 from synth.inversion import Inversion, frozen
 from synth.networks import MEAN, STD, build
 from synth.types import generator
@@ -61,10 +65,16 @@ def ours(network, labels):
         how.invert(network, wanted, whole, labels, (3, 32, 32), generator("speed"))
 
 
+WAYS = {"plain": (ours, math.inf), "compiled": (ours, 0), "peer": (peer, math.inf)}
+"""Each with the work that is worth compiling for."""
+
+
 @pytest.mark.benchmark(group="inversion")
 @pytest.mark.parametrize("network", IMAGES)
-@pytest.mark.parametrize("way", [ours, peer])
-def test_inversion(benchmark, way, network):
+@pytest.mark.parametrize("name", WAYS)
+def test_inversion(benchmark, monkeypatch, name, network):
+    way, worth = WAYS[name]
+    monkeypatch.setattr(compilation, "WORTH", worth)
     labels = torch.arange(IMAGES[network]) % 10
 
     def fresh():
@@ -73,6 +83,8 @@ def test_inversion(benchmark, way, network):
             built = built.to(memory_format=torch.channels_last)
         return (built, labels), {}
 
+    start = time.perf_counter()
     way(*fresh()[0])
+    print(f"\n{name}, {network}: {time.perf_counter() - start:.1f} s the first time, compiling included")
     benchmark.extra_info["image-iterations"] = STEPS * len(labels)
     benchmark.pedantic(way, setup=fresh, rounds=3)

@@ -1,4 +1,4 @@
-"""Accuracies that are known for CIFAR-10, which LEAKBENCH_CIFAR=DIR names as train/ and test/: over an hour on 2 cores."""
+"""Accuracies known for CIFAR-10, which LEAKBENCH_CIFAR=DIR names as train/ and test/: about an hour on 2 cores."""
 
 import os
 from functools import partial
