@@ -10,6 +10,7 @@ from attacks.registry import attacks as attack_registry
 from benchmarks.environment import environment
 from metrics import lpips
 from metrics.image import VARIANTS
+from synth.compilation import can_compile
 from synth.networks import NETWORKS
 from synth.registry import Registry
 from synth.registry import defenses as defense_registry
@@ -42,5 +43,7 @@ def examine() -> list[str]:
     lines.append(
         f"bf16: {'yes' if has_bf16(torch.device('cuda' if cuda else 'cpu')) else 'no; training runs in float32'}"
     )
+    missing = "no; large releases take twice as long. Install a C++ compiler and Python's headers (g++, python3-dev)"
+    lines.append(f"compiling: {'yes' if can_compile(torch.device('cpu')) else missing}")
     lines.append(f"LPIPS: {lpips.unavailable() or 'ready, ' + lpips.variant()}")
     return lines

@@ -198,7 +198,9 @@ def test_list_and_doctor(capsys):
     for name in ("digits", "bn-matching", "hitaj", "ssim", "quick"):
         assert name in printed
     assert call("doctor") == 0
-    assert "torch" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "torch" in said
+    assert "compiling: " in said
 
 
 def test_names_never_leave_the_run_folder():
