@@ -65,8 +65,9 @@ def test_other_networks_and_other_numbers_of_images_are_not_compiled_again(cpu, 
     compiled = []
     torch._dynamo.callback.on_compile_start(compiled.append)
     how = Inversion(steps=2)
-    for seed, count in ((0, 8), (1, 8), (1, 5)):
-        with frozen(small(seed)) as network:
+    networks = small(0), small(1)
+    for which, count in ((0, 8), (1, 8), (1, 5)):
+        with frozen(networks[which]) as network:
             pixels = torch.randint(0, 256, (count, 3, 32, 32), dtype=torch.uint8, generator=generator("pixels"))
             wanted = by_layer(means_and_variances(image_moments(network, pixels, device=cpu)).float(), network)
             labels = torch.arange(count)
