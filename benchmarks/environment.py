@@ -15,7 +15,6 @@ import torch
 from benchmarks.store import digest
 from benchmarks.suite import RequestProblems
 from reports.records import SCHEMA
-from synth.compilation import can_compile
 from synth.training import has_bf16
 
 M_MMAP_THRESHOLD, M_TRIM_THRESHOLD = -3, -1
@@ -93,9 +92,9 @@ def code(*packages: str) -> str:
 
 
 def arithmetic(device: torch.device) -> dict[str, str]:
-    """What figures depend on beside our code: versions of the libraries, the hardware, bf16, and a compiler."""
+    """What figures depend on beside our code: versions of the libraries, the hardware, and whether it has bf16."""
     known = {key: value for key, value in environment(device.type).items() if key not in ("commit", "typst")}
-    return known | {"bf16": str(has_bf16(device)), "compiles": str(can_compile(device))}
+    return known | {"bf16": str(has_bf16(device))}
 
 
 def result_key(kind: str, packages: tuple[str, ...], device: torch.device, *parts: object) -> str:

@@ -22,6 +22,7 @@ from benchmarks.store import Store
 from benchmarks.suite import Suite, parse
 from metrics import lpips
 from reports.records import Cell, Record
+from synth.compilation import can_compile
 from synth.image_files import DataProblems
 from synth.published import PublishedWeights
 from synth.registry import defenses
@@ -146,7 +147,9 @@ def cell_key(bench: Bench, cell: Cell) -> str | None:
     reads = [bench.release_digest(cell.defense, cell.seed)] if _reads_release(cell) else []
     weights = [lpips.unavailable() or lpips.variant()]  # they may come later
     weights += [bench.weights.digest] if bench.weights else []
-    return result_key(cell.task, COMPUTING, bench.device, cell.id, bench.data_digest(cell.seed), weights, *reads)
+    compiled = [can_compile(bench.device)] if cell.task in ("release", "attack") else []  # which may rerun the defense
+    depends = (bench.data_digest(cell.seed), weights, *reads, *compiled)
+    return result_key(cell.task, COMPUTING, bench.device, cell.id, *depends)
 
 
 def is_foreign(cell: Cell) -> bool:

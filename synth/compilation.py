@@ -13,8 +13,10 @@ import torch
 from torch import Tensor, nn
 
 WORTH = 20_000
-"""Images times steps of a batch. Compiling ResNet-20 took 30 to 70 s on two cores of an AMD EPYC (12 s from torch's
-cache on disk) and made each image's step 0.7 to 1.3 ms shorter; most releases have several batches."""
+"""Images times steps of a batch; most releases have several. What compiling takes and gains: docs/speed.md."""
+
+NETWORKS = 64
+"""Kinds of networks, and of inputs, that a process compiles; torch's own limit is 8."""
 
 
 def can_compile(device: torch.device) -> bool:
@@ -31,15 +33,20 @@ def _answer(network: nn.Module, inputs: Tensor) -> Tensor:
 
 @cache
 def _compiled() -> Callable[[nn.Module, Tensor], Tensor]:
+    os.environ.setdefault("TORCH_WARM_POOL", "0")  # processes that only GPUs' kernels need
     logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # it misses GPUs where CUDA is installed
-    torch._dynamo.config.suppress_errors = True  # a compiler that fails costs the speed, not the release
+    torch._dynamo.config.recompile_limit = NETWORKS
+    # A compiler that fails costs the speed, not the release, if it fails before anything is computed.
+    torch._dynamo.config.suppress_errors = True
+    torch._functorch.config.force_non_lazy_backward_lowering = True
     return torch.compile(_answer, dynamic=True)  # for any number of images: each would be compiled by itself
 
 
 def forward(device: torch.device, work: int) -> Callable[[nn.Module, Tensor], Tensor]:
     """What takes a network and its inputs to its outputs: compiled, where that pays.
 
-    Hooks are compiled too, so they must be there before the first call, and stay.
+    Hooks are compiled too, and torch does not look whether they are still there: whoever calls this for networks of one
+    structure must hook all of them alike.
 
     Args:
         device: of the network.
