@@ -43,7 +43,8 @@ def examine() -> list[str]:
     lines.append(
         f"bf16: {'yes' if has_bf16(torch.device('cuda' if cuda else 'cpu')) else 'no; training runs in float32'}"
     )
-    missing = "no; large releases take twice as long. Install a C++ compiler and Python's headers (g++, python3-dev)"
-    lines.append(f"compiling: {'yes' if can_compile(torch.device('cpu')) else missing}")
+    if not cuda:
+        remedy = "no; on Linux, g++ and python3-dev make large releases faster, see docs/speed.md"
+        lines.append(f"compiling: {'yes' if can_compile(torch.device('cpu')) else remedy}")
     lines.append(f"LPIPS: {lpips.unavailable() or 'ready, ' + lpips.variant()}")
     return lines
