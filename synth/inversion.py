@@ -138,12 +138,12 @@ class Inversion(Defense):
         x = begin.to(memory_format=torch.channels_last).requires_grad_()
         optimizer = torch.optim.Adam([x], lr=self.learning_rate)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, self.steps)
-        # Channels last again at every step: rolling gives them up, and each layout would be compiled by itself.
         answer = forward(device, self.steps * len(wanted))
         with recorded_moments(network) as moments:
             for _ in range(self.steps):
                 moments.clear()
                 seen = self._shifted(x, rng)
+                # Channels last again: rolling gives them up, and each layout would be compiled by itself.
                 with autocast(device):
                     logits = answer(network, (seen * STD + MEAN).contiguous(memory_format=torch.channels_last))
                 loss = self.bn_weight * matching_loss(group_statistics(moments, weights), targets)
