@@ -4,10 +4,11 @@ import ctypes
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from multiprocessing import get_context, parent_process
 from typing import Any, Protocol
@@ -22,6 +23,12 @@ from benchmarks.environment import keep_freed_memory
 from benchmarks.suite import RequestProblems
 from benchmarks.work import Workplace, endless, is_foreign, run_cell, torch_threads
 from reports.records import Cell, Record
+
+LATE = 124
+"""Exit status of a worker that stopped a plug-in, as of timeout(1)."""
+
+GRACE = 10.0
+"""Seconds after which it is stopped from outside: code that never lets go of the interpreter keeps it from leaving."""
 
 
 class WorkerDied(RuntimeError):
@@ -87,16 +94,18 @@ class Processes:
     def submit(self, cell: Cell, needs: Sequence[Cell]) -> "Future[Record]":
         """Hand a cell to the next free process."""
         found: Future[Record] = Future()
-        patience = self.workplace.patience if is_foreign(cell) else None
+        patience = self.workplace.patience
+        limit = patience + GRACE if is_foreign(cell) else None
+        work: dict[str, Any] = {"args": [cell, patience], "timeout": limit}
 
         def hand_over(done: "Future[Record]") -> None:
             error = None if done.cancelled() else done.exception()
             if done.cancelled():
                 found.set_exception(WorkerDied("the process that worked on it was stopped, because another one died"))
+            elif limit and (isinstance(error, TimeoutError) or getattr(error, "exitcode", None) == LATE):
+                found.set_result(endless(cell, patience))
             elif isinstance(error, ProcessExpired):
                 found.set_exception(WorkerDied(f"the process that worked on it died (exit code {error.exitcode})"))
-            elif isinstance(error, TimeoutError) and patience:
-                found.set_result(endless(cell, patience))
             elif isinstance(error, BrokenProcessPool):
                 found.set_exception(WorkerDied("the process that was to work on it died as it started"))
             elif error is not None:
@@ -106,10 +115,10 @@ class Processes:
 
         with _uninterrupted():
             try:
-                scheduled = self.pool.schedule(work_here, args=[cell], timeout=patience)
+                scheduled = self.pool.schedule(work_here, **work)
             except RuntimeError:  # a process died that nothing had been handed to; the pool cannot be used any more
                 self.renew()
-                scheduled = self.pool.schedule(work_here, args=[cell], timeout=patience)
+                scheduled = self.pool.schedule(work_here, **work)
         scheduled.add_done_callback(hand_over)
         return found
 
@@ -156,11 +165,32 @@ def begin_worker(workplace: Workplace, started: Any = None) -> None:
     worker[:] = [workplace.bench()]
 
 
-def work_here(cell: Cell) -> Record:
-    """Compute a cell in a process that has been made ready."""
-    if isinstance(worker[0], RequestProblems):
-        raise worker[0]
-    return run_cell(worker[0], cell)
+def work_here(cell: Cell, patience: float) -> Record:
+    """Compute a cell in a process that has been made ready, and that leaves if a plug-in takes longer than this."""
+    bench = worker[0]
+    if isinstance(bench, RequestProblems):
+        raise bench
+    with _no_longer_than(patience) if is_foreign(cell) else nullcontext():
+        return run_cell(bench, cell)
+
+
+@contextmanager
+def _no_longer_than(patience: float) -> Iterator[None]:
+    """Leave, and take along what was started meanwhile: nothing else ends a plug-in that does not end."""
+
+    def leave() -> None:
+        for child in psutil.Process().children(recursive=True):
+            with suppress(psutil.NoSuchProcess):
+                child.kill()
+        os._exit(LATE)
+
+    late = threading.Timer(patience, leave)
+    late.daemon = True
+    late.start()
+    try:
+        yield
+    finally:
+        late.cancel()
 
 
 def die_with_parent() -> None:

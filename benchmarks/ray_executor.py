@@ -1,15 +1,13 @@
 """Cells on a Ray cluster: an existing one by its address, or one on this machine (extra ``[ray]``)."""
 
-import os
 import platform
 import signal
 import socket
 import tempfile
 import threading
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -146,23 +144,10 @@ def work_far(run: str, source: str, workplace: Workplace, cell: Cell, token: Pat
                 if bench.store.fetch(key) is None:
                     bench.store.put(key, content)
         bench.store.made.clear()
-        with _no_longer_than(workplace.patience) if is_foreign(cell) else nullcontext():
-            record = work_here(cell)
+        record = work_here(cell, workplace.patience)
         made = [] if shared else [key for key in bench.store.made if key.startswith("network-")]
         found = {key: bench.store.fetch(key) for key in made}
         return bench.folder.pack(cell, record), {key: content for key, content in found.items() if content}
-
-
-@contextmanager
-def _no_longer_than(patience: float) -> Iterator[None]:
-    """Kill this process if it has not left in time: nothing else ends a plug-in that does not end."""
-    late = threading.Timer(patience, os.kill, [os.getpid(), signal.SIGKILL])
-    late.daemon = True
-    late.start()
-    try:
-        yield
-    finally:
-        late.cancel()
 
 
 def _connected(address: str | None) -> Any:

@@ -3,6 +3,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from benchmarks import contract
@@ -104,6 +105,13 @@ def test_a_plugin_that_does_not_end_costs_its_own_cells(tmp_path, suites, capsys
     assert run_tiny(tmp_path, "--plugin", file, *chosen, "--plugin-timeout", "never") == 2
     assert "--plugin-timeout never: is no time" in capsys.readouterr().err
     assert run_tiny(tmp_path, "--plugin", file, *chosen, "--plugin-timeout", "0") == 2
+
+
+def test_what_a_stopped_plugin_has_started_is_stopped_too(tmp_path, suites, capsys):
+    body = f"import subprocess; started = subprocess.Popen(['sleep', '1000'], cwd={str(tmp_path)!r}); started.wait()"
+    chosen = ("--defense", "mine-parent", "--attack", "gan-leaks", "--plugin-timeout", "2s")
+    assert run_tiny(tmp_path, "--plugin", written(tmp_path, "mine-parent", body), *chosen) == 1
+    assert str(tmp_path) not in [process.info["cwd"] for process in psutil.process_iter(["cwd"])]
 
 
 @pytest.mark.parametrize(
