@@ -2,13 +2,16 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, get_args
 
 import torch
 
 from attacks.guess import Guess
 from attacks.view import Access, View
 from synth.registry import Registry
+
+Family = Literal["gradient", "memorization", "gan", "membership"]
+Goal = Literal["images", "class", "members", "canaries"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,11 +21,11 @@ class Attack(ABC):
     Subclasses are frozen, keyword-only dataclasses; their fields are their hyper-parameters, fixed beforehand.
     """
 
-    family: ClassVar[Literal["gradient", "memorization", "gan", "membership"]]
+    family: ClassVar[Family]
     """Decides the table."""
     needs: ClassVar[frozenset[Access]]
     """Its threat model."""
-    goal: ClassVar[Literal["images", "class", "members", "canaries"]]
+    goal: ClassVar[Goal]
     """``images``: each reconstruction claims one victim. ``class``: they claim to show a class. ``members``: scores say
     who is a member. ``canaries``: which images of the attacker's the defense was run on."""
 
@@ -37,4 +40,13 @@ class Attack(ABC):
         """
 
 
-attacks: Registry[Attack] = Registry("attack")
+def _stated(cls: type[Attack]) -> None:
+    """Raise a ValueError if a class does not say what decides its tables and its threat model."""
+    for name, known in (("family", get_args(Family)), ("goal", get_args(Goal))):
+        if getattr(cls, name, None) not in known:
+            raise ValueError(f"{cls.__qualname__}.{name} must be one of {', '.join(known)}")
+    if not all(isinstance(access, Access) for access in getattr(cls, "needs", (None,))):
+        raise ValueError(f"{cls.__qualname__}.needs must be a frozenset of attacks.view.Access")
+
+
+attacks: Registry[Attack] = Registry("attack", _stated)

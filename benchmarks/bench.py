@@ -1,5 +1,6 @@
 """What the stages of a run share: the data, the networks, the victims, each made once."""
 
+import copy
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import cache, lru_cache
@@ -65,6 +66,11 @@ class Bench:
         self.student = lru_cache(maxsize=2)(self._student)
         self.learned = cache(lambda seed: self._remembered(parts(seed).auxiliary, self.seed("auxiliary", seed)))
         self.shadowed = cache(self._shadowed)
+
+    def apart(self) -> "Bench":
+        """The same over copies of the images: who changes those changes nobody else's."""
+        parts = cache(lambda seed: copy.deepcopy(self.parts(seed)))
+        return Bench(self.suite, parts, self.folder, self.store, self.device, self.progress, self.weights)
 
     def seed(self, *names: object) -> int:
         """A seed derived from the suite's hash and names."""

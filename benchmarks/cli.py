@@ -28,7 +28,7 @@ from benchmarks.runner import Listener, equip, here
 from benchmarks.runner import run as run_suite
 from benchmarks.shown import show_plan, show_store, show_summary
 from benchmarks.store import default_cache
-from benchmarks.suite import Suite, available, load_suite, parse
+from benchmarks.suite import RequestProblems, Suite, available, load_suite, parse
 from benchmarks.synthesize import synthesize as synthesize_release
 from benchmarks.times import seconds
 from benchmarks.work import Workplace
@@ -52,7 +52,9 @@ Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 Plugins = Annotated[
     list[str] | None, typer.Option("--plugin", help="A file or module that registers defenses or attacks; repeat.")
 ]
-ImageSize = Annotated[int | None, typer.Option(help="Resize and crop folders' images to this many pixels a side.")]
+ImageSize = Annotated[
+    int | None, typer.Option(min=1, help="Resize and crop folders' images to this many pixels a side.")
+]
 
 
 def _plugins(names: list[str] | None) -> dict[str, str]:
@@ -201,6 +203,9 @@ def audit(
 ) -> None:
     """Judge a folder of released images against the private ones; leaves with status 3 when it leaks."""
     limits = Limits(copies=max_copies, tolerance=tolerance, budget=seconds("--budget", budget, none=True))
+    for folder in filter(None, (private, released, holdout)):
+        if out.resolve().is_relative_to(folder.resolve()):
+            raise RequestProblems([f"--out {out}: lies in {folder}; it shows private images, so give another folder"])
     out.mkdir(parents=True, exist_ok=True)
     folders = open_folders(private, released, holdout, image_size)
     found = judge(folders, limits)

@@ -39,13 +39,15 @@ def check(make: Callable[[], Defense]) -> str:
         _check_share(defense)
     except Broken as problem:
         return str(problem)
+    except Exception as error:  # noqa: BLE001 - the wrong types of somebody else's code come to light anywhere
+        return f"what it returns cannot be worked with: {type(error).__name__}: {error}"
     return ""
 
 
 def _built(make: Callable[[], Defense]) -> Defense:
     try:
         defense = make()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise Broken(f"cannot be built with its defaults: {type(error).__name__}: {error}") from error
     if not is_dataclass(defense) or not type(defense).__dataclass_params__.frozen:  # type: ignore[attr-defined]
         raise Broken("must be a frozen dataclass: put @dataclass(frozen=True, kw_only=True) above it")
@@ -82,7 +84,7 @@ def _check_release(make: Callable[[], Defense], channels: int) -> None:
             first, again = release(defense), release(make())
     except TimeoutError:
         raise Broken(f"release took more than {LIMIT} seconds on {len(members)} small {kind}") from None
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise Broken(f"release raises {type(error).__name__} on {kind}: {error}") from error
     if not all(map(torch.equal, before, (members.pixels, public.pixels))):
         raise Broken("release must not change the images that it gets: work on a copy")
@@ -90,6 +92,8 @@ def _check_release(make: Callable[[], Defense], channels: int) -> None:
         raise Broken("release must not change the teacher: work on a copy")
     if not _same_states(states, _global_states()):
         raise Broken("release must not touch global random generators: use synth.types.generator('name', seed)")
+    if states[3:] != _global_states()[3:]:
+        raise Broken("release must leave torch as it was: its gradient mode, its threads and its default dtype")
     _check_published(defense, first, members)
     if not torch.equal(first.images.pixels, again.images.pixels):
         raise Broken("release must be deterministic in the seed: two calls with seed=1 differ")
@@ -110,8 +114,8 @@ def _check_published(defense: Defense, release: Release, members: Images) -> Non
         raise Broken("publishes_soft_labels must say whether release returns soft_labels")
     if soft is not None:
         _check_soft(soft, len(release.images), len(members.classes))
-    if release.source_index is not None and release.source_index.max() >= len(members):
-        raise Broken("source_index must hold positions among the members")
+    if release.source_index is not None:
+        _check_source(release.source_index, len(release.images), len(members))
 
 
 def _check_soft(soft: Tensor, count: int, classes: int) -> None:
@@ -119,6 +123,11 @@ def _check_soft(soft: Tensor, count: int, classes: int) -> None:
         raise Broken(f"soft_labels must be one row per image and one column per class, got {tuple(soft.shape)}")
     if not torch.isfinite(soft).all() or (soft < 0).any() or not torch.allclose(soft.sum(1), torch.ones(count)):
         raise Broken("soft_labels must be probabilities: finite, not negative, each row with sum 1")
+
+
+def _check_source(source: Tensor, count: int, members: int) -> None:
+    if source.dtype != torch.int64 or len(source) != count or source.min() < -1 or source.max() >= members:
+        raise Broken("source_index must hold a position among the members for each released image, or -1 for nobody")
 
 
 def _check_share(defense: Defense) -> None:
@@ -131,12 +140,17 @@ def _check_share(defense: Defense) -> None:
         raise Broken("share must return as many finite gradients as it gets, of the same shapes")
 
 
-def _global_states() -> tuple[Tensor, object, object]:
-    return torch.random.get_rng_state(), random.getstate(), str(np.random.get_state())  # noqa: NPY002 - looked at only
+States = tuple[Tensor, object, object, bool, int, torch.dtype]
+"""Three random generators', and torch's settings."""
 
 
-def _same_states(before: tuple[Tensor, object, object], after: tuple[Tensor, object, object]) -> bool:
-    return torch.equal(before[0], after[0]) and before[1:] == after[1:]
+def _global_states() -> States:
+    drawn = torch.random.get_rng_state(), random.getstate(), str(np.random.get_state())  # noqa: NPY002 - looked at only
+    return *drawn, torch.is_grad_enabled(), torch.get_num_threads(), torch.get_default_dtype()
+
+
+def _same_states(before: States, after: States) -> bool:
+    return torch.equal(before[0], after[0]) and before[1:3] == after[1:3]
 
 
 @contextmanager

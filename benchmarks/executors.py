@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from multiprocessing import get_context, parent_process
 from typing import Any, Protocol
@@ -23,6 +23,8 @@ from benchmarks.environment import keep_freed_memory
 from benchmarks.suite import RequestProblems
 from benchmarks.work import Workplace, endless, is_foreign, run_cell, torch_threads
 from reports.records import Cell, Record
+
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 
 LATE = 124
 """Exit status of a worker that stopped a plug-in, as of timeout(1)."""
@@ -84,18 +86,23 @@ class Processes:
 
     def __init__(self, workplace: Workplace, processes: int) -> None:
         self.slots, self.workplace = processes, workplace
-        self.pool = self._pool()
+        self.pools = self._pools()
 
-    def _pool(self) -> ProcessPool:
+    def _pools(self) -> dict[bool, ProcessPool]:
+        """Of processes for cells of ours, and for those in which a plug-in's code runs; they start when needed."""
+        return {foreign: self._pool(tasks=int(foreign)) for foreign in (False, True)}
+
+    def _pool(self, tasks: int) -> ProcessPool:
+        """Processes that end after so many cells, if any: nobody knows what a plug-in's code leaves behind."""
         context = get_context("spawn")  # a forked process would inherit the locks of torch's threads
         given = (self.workplace, context.Value("i", 0))
-        return ProcessPool(self.slots, context=context, initializer=begin_worker, initargs=given)
+        return ProcessPool(self.slots, tasks, context=context, initializer=begin_worker, initargs=given)
 
     def submit(self, cell: Cell, needs: Sequence[Cell]) -> "Future[Record]":
         """Hand a cell to the next free process."""
         found: Future[Record] = Future()
-        patience = self.workplace.patience
-        limit = patience + GRACE if is_foreign(cell) else None
+        patience, foreign = self.workplace.patience, is_foreign(cell)
+        limit = patience + GRACE if foreign else None
         work: dict[str, Any] = {"args": [cell, patience], "timeout": limit}
 
         def hand_over(done: "Future[Record]") -> None:
@@ -115,22 +122,23 @@ class Processes:
 
         with _uninterrupted():
             try:
-                scheduled = self.pool.schedule(work_here, **work)
+                scheduled = self.pools[foreign].schedule(work_here, **work)
             except RuntimeError:  # a process died that nothing had been handed to; the pool cannot be used any more
                 self.renew()
-                scheduled = self.pool.schedule(work_here, **work)
+                scheduled = self.pools[foreign].schedule(work_here, **work)
         scheduled.add_done_callback(hand_over)
         return found
 
     def renew(self) -> None:
         """Take other processes; what was under way is cancelled."""
         self.close()
-        self.pool = self._pool()
+        self.pools = self._pools()
 
     def close(self) -> None:
         """Kill the processes."""
-        self.pool.stop()  # type: ignore[no-untyped-call]
-        self.pool.join()
+        for pool in self.pools.values():
+            pool.stop()  # type: ignore[no-untyped-call]
+            pool.join()
 
 
 @contextmanager
@@ -170,18 +178,24 @@ def work_here(cell: Cell, patience: float) -> Record:
     bench = worker[0]
     if isinstance(bench, RequestProblems):
         raise bench
-    with _no_longer_than(patience) if is_foreign(cell) else nullcontext():
+    if not is_foreign(cell):
         return run_cell(bench, cell)
+    with _no_longer_than(patience):
+        return run_cell(bench.apart(), cell)
 
 
 @contextmanager
 def _no_longer_than(patience: float) -> Iterator[None]:
-    """Leave, and take along what was started meanwhile: nothing else ends a plug-in that does not end."""
+    """Leave if it takes longer; what was started meanwhile ends in any case."""
+    _prctl(PR_SET_CHILD_SUBREAPER, 1)  # processes whose own parents are gone are found among the children, too
 
-    def leave() -> None:
+    def end_children() -> None:
         for child in psutil.Process().children(recursive=True):
             with suppress(psutil.NoSuchProcess):
                 child.kill()
+
+    def leave() -> None:
+        end_children()
         os._exit(LATE)
 
     late = threading.Timer(patience, leave)
@@ -191,12 +205,17 @@ def _no_longer_than(patience: float) -> Iterator[None]:
         yield
     finally:
         late.cancel()
+        end_children()
+
+
+def _prctl(option: int, value: int) -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(option, value)
 
 
 def die_with_parent() -> None:
     """Have Linux kill this process when the run is killed, so that no orphan goes on computing."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+    _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     parent = parent_process()
     if parent is not None and not parent.is_alive():  # it was killed before the kernel knew
         os.kill(os.getpid(), signal.SIGKILL)

@@ -57,13 +57,18 @@ class OnRay:
         if far.device == "cuda":
             self.takes["GPU"] = 1 / CELLS_PER_GPU
         self._fits()
+        self.tasks = {foreign: self._task(calls=int(foreign)) for foreign in (False, True)}
+
+    def _task(self, calls: int) -> Any:
+        """What computes a cell, in workers that end after so many of them, if any, as those of `Processes` do."""
         task = self.ray.remote(
             num_cpus=self.takes["CPU"],
             num_gpus=self.takes.get("GPU", 0),
             memory=self.takes["memory"],
             max_retries=0,
+            max_calls=calls,
         )
-        self.task = task(work_far)
+        return task(work_far)
 
     @property
     def slots(self) -> int:
@@ -87,7 +92,9 @@ class OnRay:
         """Begin a cell whose needs are all done."""
         found: Future[Record] = Future()
         parcels = [self._left_behind(need, {}) for need in needs]
-        reference = self.task.remote(self.run, code(*COMPUTING), self.workplace, cell, self.token, *parcels)
+        reference = self.tasks[is_foreign(cell)].remote(
+            self.run, code(*COMPUTING), self.workplace, cell, self.token, *parcels
+        )
 
         def hand_over(done: "Future[Parcel]") -> None:
             try:

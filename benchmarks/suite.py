@@ -272,6 +272,8 @@ def parse(spec: str, registry: Registry[T]) -> T:
         built = TypeAdapter(cls).validate_python(values)
     except ValidationError as error:
         raise RequestProblems([_sentence(repr(spec), problem) for problem in error.errors()]) from error
+    except (Exception, SystemExit) as error:  # a plug-in's own code runs there
+        raise RequestProblems([f"{spec!r}: cannot be built: {type(error).__name__}: {error}"]) from error
     odd = [key for key, value in vars(built).items() if isinstance(value, float) and not math.isfinite(value)]
     if odd:
         raise RequestProblems([f"{spec!r}: {key} must be a finite number" for key in odd])

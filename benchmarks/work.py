@@ -200,7 +200,7 @@ def measure(bench: Bench, cell: Cell) -> Record:
             conditions=record.conditions | outcome.conditions,
             roc=outcome.roc,
         )
-    except Exception as error:  # whatever a cell does wrong is its result, and costs no other cell
+    except (Exception, SystemExit) as error:  # whatever a cell does wrong is its result, and costs no other cell
         if isinstance(error, OSError) and error.errno in FULL:
             raise
         record = failed(cell, f"{type(error).__name__}: {error}\n{traceback.format_exc()}")

@@ -13,22 +13,24 @@ class Registry(dict[str, type[T]]):
 
     Args:
         kind: what is registered, for messages: ``"defense"``.
+        inspect: raises a ValueError for a class that cannot be registered.
     """
 
-    def __init__(self, kind: str) -> None:
+    def __init__(self, kind: str, inspect: Callable[[type[T]], None] = lambda cls: None) -> None:
         super().__init__()
-        self.kind = kind
+        self.kind, self.inspect = kind, inspect
 
     def register(self, name: str) -> Callable[[type[T]], type[T]]:
         """Decorator that registers a class under a name.
 
         Raises:
-            ValueError: the name is taken.
+            ValueError: the name is taken, or the class is not what it must be.
         """
 
         def add(cls: type[T]) -> type[T]:
             if name in self:
                 raise ValueError(f"the {self.kind} {name!r} is registered already, by {self[name].__qualname__}")
+            self.inspect(cls)
             self[name] = cls
             return cls
 

@@ -1,6 +1,7 @@
 """The words of the project as types: images, a release, a claim, a defense."""
 
 import hashlib
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -167,6 +168,12 @@ class Claim:
     delta: float | None = None
     relation: Literal["", "add/remove one image", "replace one image"] = ""
     mechanism: str = ""
+
+    def __post_init__(self) -> None:
+        for name in ("epsilon", "delta"):
+            value = getattr(self, name)
+            if value is not None and not (math.isfinite(value) and value >= 0):
+                raise ValueError(f"a claim's {name} must be finite and not below 0, got {value}; none claims nothing")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,5 +1,6 @@
-"""Private images that are released as they are or all but: re-encoded, mirrored, moved, or of another brightness."""
+"""Private images that are released as they are or all but: re-encoded, turned, moved, or of another brightness."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -18,8 +19,8 @@ PLAIN = 16.0
 """Standard deviation of 255: of an image with less there is too little to say that it was moved or made brighter."""
 ALIKE = 0.9
 """Correlation at the best shift, below which two images are not looked at any closer."""
-SIDE = 64
-"""Pixels a side, of what frequencies are taken of."""
+SIDE, COARSE = 64, 16
+"""Pixels a side, of what frequencies are taken of, and of what turned images are searched by."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Copy:
     Args:
         private: position.
         released: position.
-        exact: byte by byte, as it is or mirrored.
+        exact: byte by byte, as it is or turned.
         why: what was done to it, and how alike they are.
     """
 
@@ -39,13 +40,18 @@ class Copy:
     why: str
 
 
+Found = dict[int, tuple[float, Copy]]
+"""How alike the best copy of each private image is, and the copy."""
+
+
 def find_copies(private: Tensor, released: Tensor) -> list[Copy]:
     """The private images that have a copy among the released ones.
 
     Candidates are the nearest released images of each private one, and of its mirror image, in pixels, in pixels of
     equal brightness and contrast, and in the amplitudes of frequencies, which moving an image hardly changes. What is a
-    copy is decided on the part that both show, with brightness and contrast made equal, by SSIM and the distance. A
-    crop that is scaled up again is not found.
+    copy is decided on the part that both show, with brightness and contrast made equal, by SSIM and the distance.
+    Images that are turned or mirrored in other ways, negatives, and those with red and blue exchanged are looked for
+    where they lie, in coarser pixels. A crop that is scaled up again is not found.
 
     Args:
         private: uint8 (N, C, H, W).
@@ -54,28 +60,47 @@ def find_copies(private: Tensor, released: Tensor) -> list[Copy]:
     Returns:
         One copy for each of them, the most obvious ones first; exact ones before all.
     """
-    found: dict[int, tuple[float, Copy]] = {}
+    found: Found = {}
     for describe in (_same, _standardised, _amplitudes):
         described = describe(released)
-        for mirrored in (False, True):
-            shown = private.flip(3) if mirrored else private
+        for how, shown in (("", private), (", mirrored", private.flip(3))):
             position = nearest(describe(shown), described).position
-            for alike, copy in _confirmed(shown, released, position, mirrored):
-                if copy.private not in found or alike > found[copy.private][0]:
-                    found[copy.private] = alike, copy
+            _keep_best(found, _confirmed(shown, released, position, how, moved=True))
+    coarse = _coarse(released)
+    for how, shown in _turned(private):
+        _keep_best(found, _confirmed(shown, released, nearest(_coarse(shown), coarse).position, how, moved=False))
     for copy in _exact(private, released):
         found[copy.private] = 2.0, copy
     return [copy for _, copy in sorted(found.values(), key=lambda pair: -pair[0])]
+
+
+def _keep_best(found: Found, more: list[tuple[float, Copy]]) -> None:
+    for alike, copy in more:
+        if copy.private not in found or alike > found[copy.private][0]:
+            found[copy.private] = alike, copy
+
+
+def _turned(images: Tensor) -> Iterator[tuple[str, Tensor]]:
+    """What else may have been done to all pixels alike, and the images after it."""
+    yield ", turned by 180 degrees", images.rot90(2, (2, 3))
+    yield ", upside down", images.flip(2)
+    if images.shape[2] == images.shape[3]:
+        yield ", turned left", images.rot90(1, (2, 3))
+        yield ", turned right", images.rot90(3, (2, 3))
+        yield ", mirrored and turned left", images.flip(3).rot90(1, (2, 3))
+        yield ", mirrored and turned right", images.flip(3).rot90(3, (2, 3))
+    yield ", as a negative", 255 - images
+    yield ", red and blue exchanged", images.flip(1)
 
 
 def _exact(private: Tensor, released: Tensor) -> list[Copy]:
     """Byte by byte, by hash."""
     where = {digest(image): i for i, image in reversed(list(enumerate(released)))}
     copies: dict[int, Copy] = {}
-    for mirrored, shown in ((True, private.flip(3)), (False, private)):
+    for how, shown in (("", private), (", mirrored", private.flip(3)), *_turned(private)):
         for i, image in enumerate(shown):
-            if (j := where.get(digest(image))) is not None:
-                copies[i] = Copy(i, j, True, f"copy{', mirrored' * mirrored}")
+            if i not in copies and (j := where.get(digest(image))) is not None:
+                copies[i] = Copy(i, j, True, f"copy{how}")
     return list(copies.values())
 
 
@@ -92,6 +117,12 @@ def _standardised(images: Tensor) -> Tensor:
         return (scaled * 40 + 128).clamp(0, 255).round().to(torch.uint8).view_as(part)
 
     return torch.cat([of(part) for part in images.split(4096)])
+
+
+def _coarse(images: Tensor) -> Tensor:
+    """The same of images made smaller."""
+    small = [interpolate(p.float(), size=COARSE, mode="area").round().to(torch.uint8) for p in images.split(4096)]
+    return _standardised(torch.cat(small))
 
 
 def _gray(images: Tensor, side: int | None = None) -> Tensor:
@@ -117,15 +148,13 @@ def _amplitudes(images: Tensor) -> Tensor:
     return torch.cat([of(part) for part in images.split(4096)])
 
 
-def _confirmed(shown: Tensor, released: Tensor, position: Tensor, mirrored: bool) -> list[tuple[float, Copy]]:
+def _confirmed(shown: Tensor, released: Tensor, position: Tensor, how: str, *, moved: bool) -> list[tuple[float, Copy]]:
     """Those pairs of nearest images that are copies, with their SSIM: as they lie, and where they agree best."""
     found = []
     for part in torch.arange(len(shown)).split(_at_once(shown)):
-        shift, correlation = _registered(shown[part], released[position[part]])
         tried = [((0, 0), part)]
-        moved = (correlation >= ALIKE) & shift.any(1)
-        for down, right in shift[moved].unique(dim=0).tolist():
-            tried.append(((down, right), part[moved & (shift == torch.tensor([down, right])).all(1)]))
+        if moved:
+            tried += _shifted(part, *_registered(shown[part], released[position[part]]))
         for (down, right), who in tried:
             ours, theirs = _overlap(shown[who], released[position[who]], down, right)
             matched, contrast, brightness = _equalised(ours, theirs)
@@ -134,11 +163,18 @@ def _confirmed(shown: Tensor, released: Tensor, position: Tensor, mirrored: bool
             alike = byte_ssim(matched[near], theirs[near])
             for k, likeness in zip(near.tolist(), alike.tolist(), strict=True):
                 if likeness >= NEAR_SSIM:
-                    did = _words(mirrored, down, right, contrast[k].item(), brightness[k].item())
+                    did = _words(how, down, right, contrast[k].item(), brightness[k].item())
                     why = f"near copy{did}: SSIM {likeness:.3f}, {apart[k]:.1f} of 255 apart"
                     i = int(who[k])
                     found.append((likeness, Copy(i, int(position[i]), False, why)))
     return found
+
+
+def _shifted(part: Tensor, shift: Tensor, correlation: Tensor) -> list[tuple[tuple[int, int], Tensor]]:
+    """Each shift at which some images agree, with their positions."""
+    moved = (correlation >= ALIKE) & shift.any(1)
+    shifts = shift[moved].unique(dim=0).tolist()
+    return [((y, x), part[moved & (shift == torch.tensor([y, x])).all(1)]) for y, x in shifts]
 
 
 def _at_once(images: Tensor) -> int:
@@ -200,10 +236,9 @@ def _equalised(ours: Tensor, theirs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return matched.view_as(ours), slope, offset
 
 
-def _words(mirrored: bool, down: int, right: int, contrast: float, brightness: float) -> str:
+def _words(how: str, down: int, right: int, contrast: float, brightness: float) -> str:
     """What was done to an image."""
-    did = [", mirrored"] * mirrored
-    did += [f", moved by {right}, {down} pixels"] * bool(down or right)
+    did = [how] + [f", moved by {right}, {down} pixels"] * bool(down or right)
     if abs(contrast - 1) > 0.05 or abs(brightness) > 5:
         did.append(f", contrast x{contrast:.2f}, brightness {brightness:+.0f}")
     return "".join(did)

@@ -83,8 +83,9 @@ def audit(folders: Folders, limits: Limits | None = None, *, seed: int = 0) -> A
     powered, lines = power(found["nearest"], len(folders.released), parts, order, seed, limits.tolerance)
     reasons += lines
     reasons += _students(folders, parts, order, seed, limits, figures)
-    leaking = copied or any(leaks(f, limits.tolerance) for name, f in figures.items() if name != CONTROL)
-    verdict = LEAKS if leaking else NOTHING if powered and found.keys() == ATTACKS.keys() else UNKNOWN
+    leaking = copied == LEAKS or any(leaks(f, limits.tolerance) for name, f in figures.items() if name != CONTROL)
+    silent = copied == NOTHING and powered and found.keys() == ATTACKS.keys()
+    verdict = LEAKS if leaking else NOTHING if silent else UNKNOWN
     shown = {name: [asdict(m) for m in measured] for name, measured in figures.items()}
     return Audit(verdict, reasons, list(rows.values()), shown)
 
@@ -104,21 +105,25 @@ def _without_holdout(folders: Folders, copies: list[Copy], limits: Limits) -> Au
     return Audit(LEAKS if len(copies) > limits.copies else UNKNOWN, reasons, rows, {})
 
 
-def _copied(copies: list[Copy], others: list[Copy], folders: Folders, limits: Limits) -> tuple[bool, str]:
-    """Whether copies are a leak: exact ones are; of near ones there must be more than the holdout has by chance.
+def _copied(copies: list[Copy], others: list[Copy], folders: Folders, limits: Limits) -> tuple[str, str]:
+    """What copies say: exact ones are a leak; of near ones there must be more than the holdout has by chance.
 
     Photographs of the same thing are in many datasets twice: where images that were not used have near copies as well,
-    it takes more of them (a binomial test at 5 %).
+    it takes more of them (a binomial test at 5 %). A few more, which may be chance, are no leak and no silence.
     """
     assert folders.holdout is not None
     size, holdout = len(folders.private), len(folders.holdout)
     exactly, ours, theirs = sum(c.exact for c in copies), len(copies), len(others)
-    leaking = exactly > limits.copies
-    if ours > limits.copies:
-        test = binomtest(ours, ours + theirs, size / (size + holdout), alternative="greater")
-        leaking = leaking or theirs == 0 or test.pvalue < 0.05
-    of_others = f"{len(others)} of {holdout} of the holdout, which was not used, do"
-    return leaking, f"{len(copies)} of {size} private images have a copy in the release ({exactly} exact); {of_others}"
+    of_others = f"{theirs} of {holdout} of the holdout, which was not used, do"
+    sentence = f"{ours} of {size} private images have a copy in the release ({exactly} exact); {of_others}"
+    if exactly > limits.copies or (ours > limits.copies and not theirs):
+        return LEAKS, sentence
+    if ours <= limits.copies or ours * holdout <= theirs * size:
+        return NOTHING, sentence
+    chance = binomtest(ours, ours + theirs, size / (size + holdout), alternative="greater").pvalue
+    if chance < 0.05:
+        return LEAKS, sentence
+    return UNKNOWN, f"{sentence}; so many more may be chance (p = {chance:.2f}): look at them"
 
 
 CONTROL = "lira on a student of the private images"

@@ -34,6 +34,11 @@ BROKEN = {
         "Mine.n = getattr(Mine, 'n', 0) + 1; return Release(replace(members, pixels=members.pixels + Mine.n))",
         "must be deterministic",
     ),
+    "exits": ("raise SystemExit(0)", "release raises SystemExit on images"),
+    "settings": ("torch.set_grad_enabled(False); return Release(members)", "must leave torch as it was"),
+    "nobody": ("return Release(members, source_index=torch.tensor([0]))", "for each released image"),
+    "untyped": ("return Release(members, soft_labels=[0.5])", "publishes_soft_labels must say"),
+    "no-images": ("return Release(None)", "cannot be worked with: AttributeError"),
     "small": ("return Release(replace(members, pixels=members.pixels[:, :, ::2]))", "as large as the members"),
     "nothing": ("return None", "must return a synth.types.Release, got NoneType"),
     "soft": ("return Release(members, soft_labels=torch.ones(len(members), 2))", "publishes_soft_labels must say"),
@@ -59,6 +64,7 @@ def test_check_names_the_one_thing_to_change(name, tmp_path, capsys):
     state = contract.torch.random.get_rng_state()
     assert call("check", written(tmp_path, f"mine-{name}", body)) == 1
     contract.torch.random.set_rng_state(state)  # one of them draws from the global generator
+    contract.torch.set_grad_enabled(True)
     assert message in capsys.readouterr().out
 
 
@@ -95,6 +101,44 @@ def test_a_broken_plugin_costs_its_own_cells(tmp_path, suites, capsys):
     assert ["failed" in row for row in rows if row.startswith(('"mine-broken"', '"identity"'))] == [True, False]
 
 
+def test_a_plugin_that_leaves_python_costs_its_own_cells(tmp_path, suites, capsys):
+    file = written(tmp_path, "mine-leaving", "raise SystemExit(0)")
+    chosen = ("--defense", "mine-leaving", "--defense", "identity", "--attack", "gan-leaks")
+    assert run_tiny(tmp_path, "--plugin", file, *chosen) == 1
+    found = {(r.cell.defense, r.cell.task): r for r in read_records(tmp_path / "run" / "records.jsonl").values()}
+    assert found["mine-leaving", "release"].reason.startswith("SystemExit")
+    assert found["identity", "attack"].status == "ok"
+
+
+def test_nothing_that_a_plugin_changes_reaches_other_cells(tmp_path, suites, capsys):
+    """Neither its input in place, nor torch's settings, nor anything by way of the cache."""
+    body = "torch.set_grad_enabled(False); members.pixels.zero_(); public.pixels.zero_(); return Release(members)"
+    plugin = ("--plugin", written(tmp_path, "mine-careless", body), "--defense", "mine-careless")
+    chosen = ("--defense", "identity", "--defense", "disjoint", "--attack", "gan-leaks")
+    assert run_tiny(tmp_path, *plugin, *chosen) == 0
+    assert run_tiny(tmp_path, *chosen, out="after") == 0
+    assert run_tiny(tmp_path, *chosen, out="alone", cache="another") == 0
+    found = [read_records(tmp_path / out / "records.jsonl") for out in ("run", "after", "alone")]
+    for name, record in found[2].items():
+        assert found[0][name].measurements == found[1][name].measurements == record.measurements
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("raise SystemExit(0)", "cannot be built: SystemExit: 0"),
+        ("Claim(kind='differential-privacy', epsilon=float('inf'))", "a claim's epsilon must be finite"),
+    ],
+)
+def test_what_cannot_be_built_is_said(body, message, tmp_path, suites, capsys):
+    head = (
+        HEAD.partition("    def")[0].replace("NAME", "mine-unbuilt").replace("import Defense", "import Claim, Defense")
+    )
+    (file := tmp_path / "unbuilt.py").write_text(f"{head}    def __post_init__(self):\n        {body}\n")
+    assert run_tiny(tmp_path, "--plugin", file, "--defense", "mine-unbuilt") == 2
+    assert message in " ".join(capsys.readouterr().err.split())
+
+
 def test_a_plugin_that_does_not_end_costs_its_own_cells(tmp_path, suites, capsys):
     file = written(tmp_path, "mine-endless", "while True: pass")
     chosen = ("--defense", "mine-endless", "--defense", "identity", "--attack", "gan-leaks")
@@ -107,10 +151,12 @@ def test_a_plugin_that_does_not_end_costs_its_own_cells(tmp_path, suites, capsys
     assert run_tiny(tmp_path, "--plugin", file, *chosen, "--plugin-timeout", "0") == 2
 
 
-def test_what_a_stopped_plugin_has_started_is_stopped_too(tmp_path, suites, capsys):
-    body = f"import subprocess; started = subprocess.Popen(['sleep', '1000'], cwd={str(tmp_path)!r}); started.wait()"
-    chosen = ("--defense", "mine-parent", "--attack", "gan-leaks", "--plugin-timeout", "2s")
-    assert run_tiny(tmp_path, "--plugin", written(tmp_path, "mine-parent", body), *chosen) == 1
+@pytest.mark.parametrize(("then", "status"), [("while True: pass", 1), ("return Release(members)", 0)])
+def test_what_a_plugin_has_started_is_stopped(then, status, tmp_path, suites, capsys):
+    body = f"import os; os.system('cd {tmp_path}; setsid sleep 1000 & (sleep 1000 &); sleep 1000 & exit'); {then}"
+    body = body.replace("; while", "\n        while")
+    chosen = ("--defense", "mine-parent", "--attack", "gan-leaks", "--plugin-timeout", "5s")
+    assert run_tiny(tmp_path, "--plugin", written(tmp_path, "mine-parent", body), *chosen) == status
     assert str(tmp_path) not in [process.info["cwd"] for process in psutil.process_iter(["cwd"])]
 
 
@@ -120,6 +166,11 @@ def test_what_a_stopped_plugin_has_started_is_stopped_too(tmp_path, suites, caps
         ("gone.py", None, "there is no such file"),
         ("empty.py", "", "registers nothing; put @defenses.register"),
         ("syntax.py", "def", "cannot be imported: SyntaxError"),
+        (
+            "vague.py",
+            "from attacks.registry import Attack, attacks\n@attacks.register('v')\nclass V(Attack): needs = ()",
+            "V.family must be one of gradient",
+        ),
         ("twice.py", HEAD.replace("NAME", "identity").replace("BODY", "pass"), "is registered already"),
         ("no.such.module", None, "cannot be imported: ModuleNotFoundError"),
     ],

@@ -9,7 +9,7 @@ from synth.compilation import can_compile, forward
 from synth.inversion import Inversion, by_layer, frozen
 from synth.networks import build
 from synth.statistics import image_moments, means_and_variances, recorded_moments
-from synth.types import generator
+from synth.types import generator, seeded
 
 needs_compiler = pytest.mark.skipif(not can_compile(torch.device("cpu")), reason="there is no C++ compiler")
 
@@ -31,8 +31,7 @@ def afresh(tmp_path, monkeypatch):
 
 
 def small(seed=0):
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
+    with seeded(seed, torch.device("cpu")):
         layers = [nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()]
         return nn.Sequential(*layers, nn.Linear(4, 10)).eval()
 
@@ -73,9 +72,9 @@ def test_gradients_and_moments_are_those_of_plain_torch(cpu, afresh, bf16):
 
 @pytest.mark.slow
 @needs_compiler
-def test_other_networks_and_other_numbers_of_images_are_not_compiled_again(cpu, afresh):
+def test_other_networks_and_other_numbers_of_images_are_not_compiled_again(cpu, afresh, monkeypatch):
     compiled = []
-    torch._dynamo.callback.on_compile_start(compiled.append)
+    monkeypatch.setattr(torch._dynamo.callback.callback_handler, "start_callbacks", [compiled.append])
     how = Inversion(steps=4, jitter=2, flip=True)
     networks = small(0), small(1)
     for which, count in ((0, 8), (1, 8), (1, 5)):
@@ -102,10 +101,14 @@ def test_a_compiler_that_fails_costs_nothing_but_the_speed(cpu, afresh, monkeypa
 def test_a_compiler_that_fails_at_the_gradient_alone_is_as_harmless(cpu, afresh, monkeypatch):
     from torch._inductor import compile_fx
 
+    asked = []
+
     def refuse(*_, **__):
+        asked.append(True)
         raise RuntimeError("no backward today")
 
     monkeypatch.setattr(compile_fx, "compile_fx_backward", refuse)
     network, x = small(), torch.rand(2, 3, 32, 32, generator=generator("x")).requires_grad_()
     for plain, tried in zip(*(answer_and_gradient(forward(cpu, w), network, x) for w in (0, 10**9)), strict=True):
         assert torch.equal(plain, tried)
+    assert asked
