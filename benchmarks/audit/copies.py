@@ -1,13 +1,13 @@
 """Private images that are released as they are or all but: re-encoded, turned, moved, or of another brightness."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from benchmarks.audit.folders import SMALLEST, digest
+from benchmarks.audit.folders import SMALLEST, digest, turned
 from metrics.image import byte_ssim
 from metrics.neighbours import nearest
 
@@ -19,6 +19,8 @@ PLAIN = 16.0
 """Standard deviation of 255: of an image with less there is too little to say that it was moved or made brighter."""
 ALIKE = 0.9
 """Correlation at the best shift, below which two images are not looked at any closer."""
+UPRIGHT = 2
+"""Of the ways in which images are turned, those that are looked for in full: as they are, and mirrored."""
 SIDE, COARSE = 64, 16
 """Pixels a side, of what frequencies are taken of, and of what turned images are searched by."""
 
@@ -63,11 +65,11 @@ def find_copies(private: Tensor, released: Tensor) -> list[Copy]:
     found: Found = {}
     for describe in (_same, _standardised, _amplitudes):
         described = describe(released)
-        for how, shown in (("", private), (", mirrored", private.flip(3))):
+        for how, shown in islice(turned(private), UPRIGHT):
             position = nearest(describe(shown), described).position
             _keep_best(found, _confirmed(shown, released, position, how, moved=True))
     coarse = _coarse(released)
-    for how, shown in _turned(private):
+    for how, shown in islice(turned(private), UPRIGHT, None):
         _keep_best(found, _confirmed(shown, released, nearest(_coarse(shown), coarse).position, how, moved=False))
     for copy in _exact(private, released):
         found[copy.private] = 2.0, copy
@@ -80,24 +82,11 @@ def _keep_best(found: Found, more: list[tuple[float, Copy]]) -> None:
             found[copy.private] = alike, copy
 
 
-def _turned(images: Tensor) -> Iterator[tuple[str, Tensor]]:
-    """What else may have been done to all pixels alike, and the images after it."""
-    yield ", turned by 180 degrees", images.rot90(2, (2, 3))
-    yield ", upside down", images.flip(2)
-    if images.shape[2] == images.shape[3]:
-        yield ", turned left", images.rot90(1, (2, 3))
-        yield ", turned right", images.rot90(3, (2, 3))
-        yield ", mirrored and turned left", images.flip(3).rot90(1, (2, 3))
-        yield ", mirrored and turned right", images.flip(3).rot90(3, (2, 3))
-    yield ", as a negative", 255 - images
-    yield ", red and blue exchanged", images.flip(1)
-
-
 def _exact(private: Tensor, released: Tensor) -> list[Copy]:
     """Byte by byte, by hash."""
     where = {digest(image): i for i, image in reversed(list(enumerate(released)))}
     copies: dict[int, Copy] = {}
-    for how, shown in (("", private), (", mirrored", private.flip(3)), *_turned(private)):
+    for how, shown in turned(private):
         for i, image in enumerate(shown):
             if i not in copies and (j := where.get(digest(image))) is not None:
                 copies[i] = Copy(i, j, True, f"copy{how}")

@@ -1,6 +1,7 @@
 """What is audited: folders of private, released, and maybe other images, in class folders or not."""
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +27,7 @@ class Folders:
         holdout: images of the same kind that were not used, or None.
         names: of the private images' files.
         released_names: of the released images' files.
-        dropped: images of the holdout that are private ones, byte for byte or mirrored, and were left out of it.
+        dropped: images of the holdout that are private ones, byte for byte or turned, and were left out of it.
     """
 
     private: Images
@@ -95,10 +96,27 @@ def digest(image: Tensor) -> bytes:
     return hashlib.sha256(image.contiguous().numpy().tobytes()).digest()
 
 
+def turned(images: Tensor) -> Iterator[tuple[str, Tensor]]:
+    """Images as they are, mirrored, and after whatever else is done to all pixels alike, with words for it."""
+    yield "", images
+    yield ", mirrored", images.flip(3)
+    yield ", turned by 180 degrees", images.rot90(2, (2, 3))
+    yield ", upside down", images.flip(2)
+    if images.shape[2] == images.shape[3]:
+        yield ", turned left", images.rot90(1, (2, 3))
+        yield ", turned right", images.rot90(3, (2, 3))
+        yield ", mirrored and turned left", images.flip(3).rot90(1, (2, 3))
+        yield ", mirrored and turned right", images.flip(3).rot90(3, (2, 3))
+    yield ", as a negative", 255 - images
+    yield ", red and blue exchanged", images.flip(1)
+
+
 def _unused(others: Tensor, private: Tensor) -> Tensor:
-    """Positions of images that are not private ones: those were used."""
-    used = {digest(image) for part in (private, private.flip(3)) for image in part}
-    return torch.tensor([i for i, image in enumerate(others) if digest(image) not in used], dtype=torch.int64)
+    """Positions of images that are not private ones, however they are turned: those were used."""
+    used, unused = set(map(digest, private)), torch.ones(len(others), dtype=torch.bool)
+    for _, shown in turned(others):
+        unused &= torch.tensor([digest(image) not in used for image in shown], dtype=torch.bool)
+    return unused.nonzero().squeeze(1)
 
 
 def _unfit(pixels: dict[str, Tensor], holdout: Path | None, dropped: int) -> list[str]:

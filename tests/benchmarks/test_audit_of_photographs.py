@@ -14,7 +14,7 @@ from synth.bn_matching import BNMatching
 from synth.datasets import Sizes, open_pool, split
 from synth.networks import build
 from synth.training import Recipe, train
-from tests.benchmarks.test_audit import CHANGES
+from tests.benchmarks.test_copies import CHANGES
 
 pytestmark = [
     pytest.mark.slow,

@@ -151,11 +151,13 @@ def test_a_plugin_that_does_not_end_costs_its_own_cells(tmp_path, suites, capsys
     assert run_tiny(tmp_path, "--plugin", file, *chosen, "--plugin-timeout", "0") == 2
 
 
-@pytest.mark.parametrize(("then", "status"), [("while True: pass", 1), ("return Release(members)", 0)])
-def test_what_a_plugin_has_started_is_stopped(then, status, tmp_path, suites, capsys):
+@pytest.mark.parametrize(
+    ("then", "patience", "status"), [("while True: pass", "2s", 1), ("return Release(members)", "10m", 0)]
+)
+def test_what_a_plugin_has_started_is_stopped(then, patience, status, tmp_path, suites, capsys):
     body = f"import os; os.system('cd {tmp_path}; setsid sleep 1000 & (sleep 1000 &); sleep 1000 & exit'); {then}"
     body = body.replace("; while", "\n        while")
-    chosen = ("--defense", "mine-parent", "--attack", "gan-leaks", "--plugin-timeout", "5s")
+    chosen = ("--defense", "mine-parent", "--attack", "gan-leaks", "--plugin-timeout", patience)
     assert run_tiny(tmp_path, "--plugin", written(tmp_path, "mine-parent", body), *chosen) == status
     assert str(tmp_path) not in [process.info["cwd"] for process in psutil.process_iter(["cwd"])]
 
