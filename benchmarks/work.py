@@ -21,7 +21,7 @@ from benchmarks.stages import STAGES
 from benchmarks.store import Store
 from benchmarks.suite import Suite, parse
 from metrics import lpips
-from reports.records import Cell, Record
+from reports.records import Cell, Guarantee, Record
 from synth.compilation import can_compile
 from synth.image_files import DataProblems
 from synth.published import PublishedWeights
@@ -225,5 +225,5 @@ def _blank(cell: Cell) -> Record:
         cell=cell,
         status="ok",
         conditions={"family": attack.family, "goal": attack.goal} if attack else {},
-        claim=asdict(claim) if claim else {},
+        claim=Guarantee(**asdict(claim)) if claim else Guarantee(),
     )

@@ -78,7 +78,7 @@ def _controls(results: Results) -> list[str]:
 def content(results: Results, run: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Everything the template prints, as data: nothing of it is ever evaluated as markup."""
     failed = [
-        f"{r.cell.defense} {r.cell.task} {r.cell.method} seed {r.cell.seed}: {r.reason.splitlines()[0]}"
+        f"{r.cell.defense} {r.cell.task} {r.cell.method} seed {r.cell.seed}: {''.join(r.reason.splitlines()[:1])}"
         for r in results.records
         if r.status == "failed"
     ]

@@ -5,9 +5,11 @@ import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
+from pydantic import TypeAdapter
+from typing_extensions import TypedDict  # pydantic cannot read the standard library's before Python 3.12
 
 from metrics.measurement import Measurement
 from metrics.rates import mean_over_seeds
@@ -45,6 +47,16 @@ class Cell:
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
 
+class Guarantee(TypedDict, total=False):
+    """The fields of :class:`synth.types.Claim`."""
+
+    kind: str
+    epsilon: float | None
+    delta: float | None
+    relation: str
+    mechanism: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class Record:
     """What a cell left behind.
@@ -70,7 +82,7 @@ class Record:
     absent: dict[str, str] = field(default_factory=dict)
     conditions: dict[str, str] = field(default_factory=dict)
     roc: tuple[tuple[float, float], ...] = ()
-    claim: dict[str, Any] = field(default_factory=dict)
+    claim: Guarantee = field(default_factory=Guarantee)
     seconds: float = 0.0
     peak_memory: int = 0
     environment: dict[str, str] = field(default_factory=dict)
@@ -90,15 +102,14 @@ class Record:
         fields = json.loads(line)
         if not isinstance(fields, dict) or fields.pop("schema", None) != SCHEMA:
             raise ValueError(f"not a record of schema {SCHEMA}")
-        fields.pop("id", None)
-        fields["cell"] = Cell(**fields["cell"])
-        fields["roc"] = tuple(map(tuple, fields.get("roc", ())))
-        fields["measurements"] = tuple(map(Measurement.from_json, fields["measurements"]))
-        return cls(**fields)
+        return _RECORD.validate_python(fields)
 
     def get(self, name: str) -> Measurement | None:
         """The measurement of this name, or None."""
         return next((m for m in self.measurements if m.name == name), None)
+
+
+_RECORD = TypeAdapter(Record)
 
 
 def append_record(file: Path, record: Record) -> None:
@@ -120,7 +131,7 @@ def read_records(file: Path) -> dict[str, Record]:
     for line in file.read_bytes().split(b"\n"):
         try:
             record = Record.from_line(line.decode())
-        except (ValueError, TypeError, KeyError):
+        except ValueError:
             continue  # a line cut short by a crash, or of an older schema: the cell is simply not done
         records[record.cell.id] = record
     return records

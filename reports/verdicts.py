@@ -3,10 +3,10 @@
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
 from metrics.measurement import Measurement
-from reports.records import Record, pool
+from reports.records import Guarantee, Record, pool
 
 Question = Literal["trained", "class", "private", "members"]
 
@@ -107,7 +107,7 @@ class Results:
         self.records = list(records)
         self.seeds = seeds or 1 + max((r.cell.seed for r in self.records), default=0)
         self._rows: defaultdict[tuple[str, str, str], list[Record]] = defaultdict(list)
-        self._claims: dict[str, dict[str, Any]] = {}
+        self._claims: dict[str, Guarantee] = {}
         self._said: defaultdict[str, dict[str, str]] = defaultdict(dict)
         for r in self.records:
             self._rows[r.cell.defense, r.cell.task, r.cell.method].append(r)
@@ -155,7 +155,7 @@ class Results:
 
     def epsilon(self, defense: str, attack: str) -> Epsilon:
         """The lower bound for the neighbours that the defense's claim speaks of; else any, beside no claim."""
-        claim = self._claims.get(defense, {})
+        claim = self._claims.get(defense, Guarantee())
         names = {"replace one image": "members.epsilon", "add/remove one image": "members.epsilon-add-remove"}
         same = names.get(claim.get("relation", ""))
         bound = self._least(defense, attack, same) if same else None

@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel, ConfigDict
+
 from reports.content import content
 from reports.figures import draw
 from reports.formats import to_csv, to_latex, to_markdown
@@ -22,6 +24,24 @@ class ReportProblem(ValueError):
 FORMATS = {"csv": (".csv", to_csv), "md": (".md", to_markdown), "latex": (".tex", to_latex)}
 
 
+class _Suite(BaseModel):
+    model_config = ConfigDict(extra="allow")
+    name: str
+    dataset: str
+    seeds: int
+
+
+class _Run(BaseModel):
+    """What reports read of run.json."""
+
+    model_config = ConfigDict(extra="allow")
+    suite: _Suite
+    date: str = ""
+    cells: list[str] | None = None
+    identity: dict[str, Any] = {}
+    environment: dict[str, str] = {}
+
+
 def load_run(folder: Path) -> tuple[Results, dict[str, Any]]:
     """The results of a run folder, and the content of its run.json.
 
@@ -35,12 +55,12 @@ def load_run(folder: Path) -> tuple[Results, dict[str, Any]]:
         raise ReportProblem(f"{folder} has no finished cells yet")
     try:
         run = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-        planned = run.get("cells")
-        order = {name: index for index, name in enumerate(planned or ())}
-        records.sort(key=lambda record: order.get(record.cell.id, len(order)))  # whoever finished first
-        return Results(records, seeds=int(run["suite"]["seeds"]), planned=planned), run
-    except (ValueError, TypeError, KeyError) as error:
+        read = _Run.model_validate(run)
+    except ValueError as error:
         raise ReportProblem(f"{folder / 'run.json'} is damaged; run the suite again to write it anew") from error
+    order = {name: index for index, name in enumerate(read.cells or ())}
+    records.sort(key=lambda record: order.get(record.cell.id, len(order)))  # whoever finished first
+    return Results(records, seeds=read.suite.seeds, planned=read.cells), run
 
 
 PARQUET = "parquet"

@@ -54,6 +54,14 @@ def test_the_command_line(tmp_path, capsys):
     assert "is not a run folder" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("content", ["[]", "{", '{"suite": []}', '{"suite": {"name": "s"}}', '"identity"'])
+def test_a_damaged_run_is_said(content, tmp_path, capsys):
+    runs = [folder(tmp_path / name, good_run()) for name in "ab"]
+    (runs[1] / "run.json").write_text(content)
+    assert call("compare", *runs) == call("report", runs[1]) == 2
+    assert capsys.readouterr().err.count("is damaged; run the suite again") == 2
+
+
 def test_one_run_is_refused(tmp_path):
     with pytest.raises(ReportProblem, match="two run folders at least"):
         compare([folder(tmp_path / "a", good_run())])

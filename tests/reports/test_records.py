@@ -54,6 +54,24 @@ def test_records_of_another_schema_are_not_read(tmp_path):
     assert read_records(file) == {}
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"claim": [1]},
+        {"claim": {"epsilon": "eight"}},
+        {"conditions": {"a": 1}},
+        {"roc": [[0.5]]},
+        {"status": "done"},
+        {"cell": "identity"},
+        {"measurements": [{"name": "x", "value": float("nan"), "n": 1, "better": "lower"}]},
+    ],
+)
+def test_a_damaged_record_is_a_cell_that_is_not_done(damage, tmp_path):
+    file = tmp_path / "records.jsonl"
+    file.write_text(json.dumps(json.loads(Record(cell=cell(), status="ok").to_line()) | damage) + "\n")
+    assert read_records(file) == {}
+
+
 def test_pooling_by_hand():
     # Means 0.2 and 0.4; half-widths 0.1 and 0.1 add to sqrt(0.02), halved: 0.0707.
     pooled = pool([figure(0.2, 0.1, 0.3), figure(0.4, 0.3, 0.5)])
