@@ -17,7 +17,7 @@ from rich.text import Text
 from benchmarks import contract, plugins
 from benchmarks import doctor as health
 from benchmarks.audit.folders import open_folders
-from benchmarks.audit.verdict import LEAKS, Limits, write
+from benchmarks.audit.verdict import LEAKS, UNKNOWN, Limits, write
 from benchmarks.audit.verdict import audit as judge
 from benchmarks.environment import keep_freed_memory, pick_device
 from benchmarks.executors import Executor
@@ -68,6 +68,10 @@ class Executors(StrEnum):
 
     local = "local"
     ray = "ray"
+
+
+STATUS = {LEAKS: 3, UNKNOWN: 4}
+"""What an audit leaves with: a gate must not open because nobody could tell."""
 
 
 def _on_ray(address: str | None) -> Callable[[Workplace, Listener], Executor]:
@@ -201,7 +205,7 @@ def audit(
     budget: Annotated[str, typer.Option(help="Time for training students: 90s, 10m, 1h; 0 for none.")] = "5m",
     as_json: Annotated[bool, typer.Option("--json", help="Print the verdict as JSON.")] = False,
 ) -> None:
-    """Judge a folder of released images against the private ones; leaves with status 3 when it leaks."""
+    """Judge a folder of released images against the private ones; status 3 when it leaks, 4 when it cannot tell."""
     limits = Limits(copies=max_copies, tolerance=tolerance, budget=seconds("--budget", budget, none=True))
     for folder in filter(None, (private, released, holdout)):
         if out.resolve().is_relative_to(folder.resolve()):
@@ -215,8 +219,8 @@ def audit(
         for line in (f"verdict: {found.verdict}", *found.reasons, f"{len(found.risky)} private images in {out}"):
             out_console.print(Text(line), soft_wrap=True)
     write(found, folders, out)
-    if found.verdict == LEAKS:
-        raise typer.Exit(3)
+    if found.verdict in STATUS:
+        raise typer.Exit(STATUS[found.verdict])
 
 
 @app.command()
@@ -266,7 +270,7 @@ def check(
     found = plugins.load([plugin])[plugin].defenses
     if not found:
         raise refuse([f"{plugin}: registers no defense; attacks are tried by `leakbench run`"])
-    problems = {name: contract.check(defense_registry[name]) for name in found}
+    problems = {name: contract.check_apart(plugin, name) for name in found}
     for name, problem in problems.items():
         out_console.print(Text(f"{name}: {problem or 'pass'}"), soft_wrap=True)
     if any(problems.values()):

@@ -2,25 +2,55 @@
 
 import json
 import random
-import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict, is_dataclass
 
 import numpy as np
 import torch
+from pebble import ProcessExpired
 from torch import Tensor
 
+from benchmarks import plugins
+from benchmarks.contained import alone, children_end, took_too_long
 from synth.networks import build
+from synth.registry import defenses
 from synth.types import Claim, Defense, Images, Release, generator
 
 CPU = torch.device("cpu")
-LIMIT = 120
-"""Seconds that a release of 40 small images may take."""
+COUNT = 40
+"""Images that a defense is tried on."""
+LIMIT = 300.0
+"""Seconds that a defense may take for all of it: a few releases of 40 small images."""
 
 
 class Broken(Exception):
     """The one thing to change, as a sentence."""
+
+
+def check_apart(plugin: str, name: str, limit: float = LIMIT) -> str:
+    """Try a defense of a plug-in in a process of its own, which it cannot take the caller's down with.
+
+    Args:
+        plugin: the file or module.
+        name: of the defense, as it is registered there.
+        limit: seconds that it may take.
+
+    Returns:
+        The first thing that is wrong, as a sentence, or nothing.
+    """
+    with children_end():
+        answer = alone(_check_named, plugin, name, seconds=limit)
+        if took_too_long(answer.exception()):
+            return f"took more than {limit:g} seconds for releases of {COUNT} small images"
+        try:
+            return answer.result()
+        except ProcessExpired as error:
+            return f"must raise an exception where it cannot go on; it ended its process (status {error.exitcode})"
+
+
+def _check_named(plugin: str, name: str) -> str:
+    plugins.load([plugin])
+    return check(defenses[name])
 
 
 def check(make: Callable[[], Defense]) -> str:
@@ -62,7 +92,7 @@ def _built(make: Callable[[], Defense]) -> Defense:
     return defense
 
 
-def small(channels: int, purpose: str, count: int = 40) -> Images:
+def small(channels: int, purpose: str, count: int = COUNT) -> Images:
     """Random pictures of two classes, 32 pixels a side."""
     pixels = torch.randint(0, 256, (count, channels, 32, 32), generator=generator(purpose), dtype=torch.uint8)
     return Images(pixels, torch.arange(count) % 2, ("a", "b"))
@@ -80,10 +110,7 @@ def _check_release(make: Callable[[], Defense], channels: int) -> None:
 
     kind = "gray images" if channels == 1 else "images"
     try:
-        with _limited(LIMIT):
-            first, again = release(defense), release(make())
-    except TimeoutError:
-        raise Broken(f"release took more than {LIMIT} seconds on {len(members)} small {kind}") from None
+        first, again = release(defense), release(make())
     except (Exception, SystemExit) as error:
         raise Broken(f"release raises {type(error).__name__} on {kind}: {error}") from error
     if not all(map(torch.equal, before, (members.pixels, public.pixels))):
@@ -151,22 +178,3 @@ def _global_states() -> States:
 
 def _same_states(before: States, after: States) -> bool:
     return torch.equal(before[0], after[0]) and before[1:3] == after[1:3]
-
-
-@contextmanager
-def _limited(seconds: int) -> Iterator[None]:
-    """Raise TimeoutError after so many seconds, where the system can (not on Windows)."""
-    if not hasattr(signal, "setitimer"):
-        yield
-        return
-
-    def stop(*_: object) -> None:
-        raise TimeoutError
-
-    previous = signal.signal(signal.SIGALRM, stop)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, previous)

@@ -1,16 +1,13 @@
 """Where cells are computed: in this process, in several on this machine, or on a Ray cluster (`ray_executor`)."""
 
-import ctypes
-import os
 import signal
 import sys
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from multiprocessing import get_context, parent_process
+from multiprocessing import get_context
 from typing import Any, Protocol
 
 import psutil
@@ -19,18 +16,11 @@ from pebble import ProcessExpired, ProcessPool
 
 from benchmarks import plugins
 from benchmarks.bench import Bench
+from benchmarks.contained import alone, children_end, die_with_parent, mute, took_too_long
 from benchmarks.environment import keep_freed_memory
 from benchmarks.suite import RequestProblems
-from benchmarks.work import Workplace, endless, is_foreign, run_cell, torch_threads
+from benchmarks.work import Workplace, endless, failed, is_foreign, methods, run_cell, torch_threads
 from reports.records import Cell, Record
-
-PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
-
-LATE = 124
-"""Exit status of a worker that stopped a plug-in, as of timeout(1)."""
-
-GRACE = 10.0
-"""Seconds after which it is stopped from outside: code that never lets go of the interpreter keeps it from leaving."""
 
 
 class WorkerDied(RuntimeError):
@@ -86,59 +76,80 @@ class Processes:
 
     def __init__(self, workplace: Workplace, processes: int) -> None:
         self.slots, self.workplace = processes, workplace
-        self.pools = self._pools()
+        self.context = get_context("spawn")  # a forked process would inherit the locks of torch's threads
+        self.started = self.context.Value("i", 0)
+        self.pool = self._pool()
+        self.ends: ExitStack | None = None
+        """Of what plug-ins start, once the first of their cells is handed over."""
 
-    def _pools(self) -> dict[bool, ProcessPool]:
-        """Of processes for cells of ours, and for those in which a plug-in's code runs; they start when needed."""
-        return {foreign: self._pool(tasks=int(foreign)) for foreign in (False, True)}
-
-    def _pool(self, tasks: int) -> ProcessPool:
-        """Processes that end after so many cells, if any: nobody knows what a plug-in's code leaves behind."""
-        context = get_context("spawn")  # a forked process would inherit the locks of torch's threads
-        given = (self.workplace, context.Value("i", 0))
-        return ProcessPool(self.slots, tasks, context=context, initializer=begin_worker, initargs=given)
+    def _pool(self) -> ProcessPool:
+        """For cells of ours; they start when needed."""
+        given = (self.workplace, self.started)
+        return ProcessPool(self.slots, context=self.context, initializer=begin_worker, initargs=given)
 
     def submit(self, cell: Cell, needs: Sequence[Cell]) -> "Future[Record]":
-        """Hand a cell to the next free process."""
+        """Hand a cell to the next free process; one of a plug-in has its own, as nobody knows what it leaves behind."""
         found: Future[Record] = Future()
-        patience, foreign = self.workplace.patience, is_foreign(cell)
-        limit = patience + GRACE if foreign else None
-        work: dict[str, Any] = {"args": [cell, patience], "timeout": limit}
+        foreign, patience = is_foreign(cell), self.workplace.patience
 
         def hand_over(done: "Future[Record]") -> None:
             error = None if done.cancelled() else done.exception()
             if done.cancelled():
                 found.set_exception(WorkerDied("the process that worked on it was stopped, because another one died"))
-            elif limit and (isinstance(error, TimeoutError) or getattr(error, "exitcode", None) == LATE):
+            elif foreign and took_too_long(error):
                 found.set_result(endless(cell, patience))
             elif isinstance(error, ProcessExpired):
-                found.set_exception(WorkerDied(f"the process that worked on it died (exit code {error.exitcode})"))
+                found.set_exception(WorkerDied(_death(error.exitcode)))
             elif isinstance(error, BrokenProcessPool):
                 found.set_exception(WorkerDied("the process that was to work on it died as it started"))
+            elif isinstance(error, PluginLost):
+                found.set_result(failed(cell, str(error)))
             elif error is not None:
                 found.set_exception(error)
             else:
                 found.set_result(done.result())
 
         with _uninterrupted():
-            try:
-                scheduled = self.pools[foreign].schedule(work_here, **work)
-            except RuntimeError:  # a process died that nothing had been handed to; the pool cannot be used any more
-                self.renew()
-                scheduled = self.pools[foreign].schedule(work_here, **work)
-        scheduled.add_done_callback(hand_over)
+            begin = self._begin_apart if foreign else self._begin
+            begin(cell).add_done_callback(hand_over)
         return found
 
+    def _begin(self, cell: Cell) -> "Future[Record]":
+        try:
+            scheduled: Future[Record] = self.pool.schedule(work_here, args=[cell])
+        except RuntimeError:  # a process died that nothing had been handed to; the pool cannot be used any more
+            self.renew()
+            scheduled = self.pool.schedule(work_here, args=[cell])
+        return scheduled
+
+    def _begin_apart(self, cell: Cell) -> "Future[Record]":
+        if self.ends is None:
+            self.ends = ExitStack()
+            self.ends.enter_context(children_end())
+        needed = plugins.behind(self.workplace.plugins, methods(cell))
+        return alone(work_apart, self.workplace, self.started, needed, cell, seconds=self.workplace.patience)
+
     def renew(self) -> None:
-        """Take other processes; what was under way is cancelled."""
-        self.close()
-        self.pools = self._pools()
+        """Take other processes; what was under way in the pool is cancelled."""
+        _stop(self.pool)
+        self.pool = self._pool()
 
     def close(self) -> None:
-        """Kill the processes."""
-        for pool in self.pools.values():
-            pool.stop()  # type: ignore[no-untyped-call]
-            pool.join()
+        """Kill the processes, and what plug-ins have started."""
+        _stop(self.pool)
+        if self.ends is not None:
+            self.ends.close()
+
+
+def _stop(pool: ProcessPool) -> None:
+    pool.stop()  # type: ignore[no-untyped-call]
+    pool.join()
+
+
+def _death(status: int) -> str:
+    """How a process ended, in words."""
+    killed = ": killed, as happens where memory runs out; if it did, take fewer --processes"
+    return f"the process that worked on it died (status {status}{killed * (status == -signal.SIGKILL)})"
 
 
 @contextmanager
@@ -151,21 +162,20 @@ def _uninterrupted() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-worker: list[Bench | RequestProblems] = []
-"""What this process works with, once it has been made ready, or why it cannot be."""
+class PluginLost(RuntimeError):
+    """A plug-in that was imported where the run began cannot be imported where its cell is computed."""
+
+
+worker: list[Bench] = []
+"""What this process works with, once it has been made ready."""
 
 
 def begin_worker(workplace: Workplace, started: Any = None) -> None:
-    """Make a new process ready: its plug-ins, its threads, its device."""
+    """Make a new process ready: its threads and its device."""
     die_with_parent()
+    mute()
     keep_freed_memory()
     torch.set_num_threads(workplace.threads)
-    plugins.installed()
-    try:
-        plugins.load(workplace.plugins)
-    except RequestProblems as error:  # raised where somebody reads it, at the first cell
-        worker[:] = [error]
-        return
     if workplace.device == "cuda" and started is not None:
         with started.get_lock():
             workplace = replace(workplace, device=f"cuda:{started.value % torch.cuda.device_count()}")
@@ -173,52 +183,29 @@ def begin_worker(workplace: Workplace, started: Any = None) -> None:
     worker[:] = [workplace.bench()]
 
 
-def work_here(cell: Cell, patience: float) -> Record:
-    """Compute a cell in a process that has been made ready, and that leaves if a plug-in takes longer than this."""
-    bench = worker[0]
-    if isinstance(bench, RequestProblems):
-        raise bench
-    if not is_foreign(cell):
-        return run_cell(bench, cell)
-    with _no_longer_than(patience):
-        return run_cell(bench.apart(), cell)
+def work_here(cell: Cell) -> Record:
+    """Compute a cell in a process that has been made ready."""
+    return run_cell(worker[0], cell)
 
 
-@contextmanager
-def _no_longer_than(patience: float) -> Iterator[None]:
-    """Leave if it takes longer; what was started meanwhile ends in any case."""
-    _prctl(PR_SET_CHILD_SUBREAPER, 1)  # processes whose own parents are gone are found among the children, too
+def work_apart(workplace: Workplace, started: Any, needed: tuple[str, ...], cell: Cell) -> Record:
+    """Compute a plug-in's cell in a new process, with images of its own."""
+    begin_worker(workplace, started)
+    load_plugins(needed)
+    return run_cell(worker[0].apart(), cell)
 
-    def end_children() -> None:
-        for child in psutil.Process().children(recursive=True):
-            with suppress(psutil.NoSuchProcess):
-                child.kill()
 
-    def leave() -> None:
-        end_children()
-        os._exit(LATE)
+def load_plugins(needed: tuple[str, ...]) -> None:
+    """Import plug-ins into a process that computes a cell of theirs.
 
-    late = threading.Timer(patience, leave)
-    late.daemon = True
-    late.start()
+    Raises:
+        PluginLost: one of them cannot be imported.
+    """
+    plugins.installed()
     try:
-        yield
-    finally:
-        late.cancel()
-        end_children()
-
-
-def _prctl(option: int, value: int) -> None:
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(option, value)
-
-
-def die_with_parent() -> None:
-    """Have Linux kill this process when the run is killed, so that no orphan goes on computing."""
-    _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    parent = parent_process()
-    if parent is not None and not parent.is_alive():  # it was killed before the kernel knew
-        os.kill(os.getpid(), signal.SIGKILL)
+        plugins.load(needed)
+    except RequestProblems as error:
+        raise PluginLost("; ".join(error.problems)) from error
 
 
 def default_threads(device: str) -> int:

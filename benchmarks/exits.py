@@ -38,7 +38,8 @@ def guarded(command: Callable[[], object]) -> int:
         command: the command line with its arguments.
 
     Returns:
-        0 done, 1 some cell failed, 2 the request was wrong, 3 an audit found a leak, 130 interrupted, 143 terminated.
+        0 done, 1 some cell failed, 2 the request was wrong, 3 an audit found a leak, 4 it cannot tell,
+        130 interrupted, 143 terminated.
     """
     try:
         status = command()

@@ -5,6 +5,7 @@ import importlib
 import importlib.util
 import sys
 from collections.abc import Iterable
+from contextlib import redirect_stdout
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
@@ -48,12 +49,19 @@ def load(names: Iterable[str]) -> dict[str, Plugin]:
     return found
 
 
+def behind(names: Iterable[str], classes: Iterable[type]) -> tuple[str, ...]:
+    """Those of the plug-ins that some classes come from: others are not needed where these are used."""
+    modules = [f"{cls.__module__}." for cls in classes]
+    return tuple(name for name in names if any(module.startswith(f"{_module(name)}.") for module in modules))
+
+
 def installed() -> list[str]:
     """Import what installed distributions announce; a sentence for each that cannot be imported."""
     complaints = []
     for entry in (entry for group in GROUPS for entry in entry_points(group=group)):
         try:
-            entry.load()
+            with redirect_stdout(sys.stderr):
+                entry.load()
         except Exception as error:  # noqa: BLE001 - somebody else's distribution must not stop this one
             complaints.append(f"plug-in {entry.name} ({entry.value}) is left out: {type(error).__name__}: {error}")
     return complaints
@@ -67,7 +75,8 @@ def versions() -> dict[str, str]:
 
 def _load(name: str) -> Plugin:
     try:
-        module = _import_file(Path(name)) if name.endswith(".py") else importlib.import_module(name)
+        with redirect_stdout(sys.stderr):  # the standard output may be JSON, line by line
+            module = _import_file(Path(name)) if name.endswith(".py") else importlib.import_module(name)
     except FileNotFoundError:
         raise RequestProblems([f"--plugin {name}: there is no such file"]) from None
     except Exception as error:
@@ -83,6 +92,13 @@ def _load(name: str) -> Plugin:
     return Plugin(_digest(module), *mine)
 
 
+def _module(name: str) -> str:
+    """What a plug-in's module is called; a file's name must not hide a module of ours."""
+    if not name.endswith(".py"):
+        return name
+    return f"leakbench_plugin_{hashlib.sha256(str(Path(name).resolve()).encode()).hexdigest()[:12]}"
+
+
 def _digest(module: ModuleType) -> str:
     """A hash of a module's source, or of all of a package's."""
     if not module.__file__:
@@ -93,8 +109,8 @@ def _digest(module: ModuleType) -> str:
 
 
 def _import_file(file: Path) -> ModuleType:
-    """Import a file once, under a name that cannot hide a module of ours."""
-    unique = f"leakbench_plugin_{hashlib.sha256(str(file.resolve()).encode()).hexdigest()[:12]}"
+    """Import a file, once."""
+    unique = _module(str(file))
     if unique in sys.modules:
         return sys.modules[unique]
     if not file.is_file():

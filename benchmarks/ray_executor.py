@@ -12,12 +12,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from benchmarks import plugins
+from benchmarks.bench import Bench
+from benchmarks.contained import no_longer_than
 from benchmarks.environment import code
-from benchmarks.executors import WorkerDied, begin_worker, memory_of_a_process, work_here, worker
+from benchmarks.executors import PluginLost, WorkerDied, begin_worker, load_plugins, memory_of_a_process, worker
 from benchmarks.run_folder import RunFolder
 from benchmarks.store import Store, default_cache
 from benchmarks.suite import RequestProblems
-from benchmarks.work import COMPUTING, Workplace, is_foreign
+from benchmarks.work import COMPUTING, Workplace, failed, is_foreign, methods, run_cell
 from reports.records import Cell, Record
 
 Parcel = tuple[bytes, dict[str, bytes]]
@@ -47,7 +50,7 @@ class OnRay:
         self.ray = _connected(address)
         self.folder, self.store = RunFolder(workplace.out), Store(workplace.cache)
         self.left_behind: dict[str, Any] = {}
-        self.patience = workplace.patience
+        self.patience, self.plugins = workplace.patience, workplace.plugins
         self.token = workplace.cache / f"token-{uuid.uuid4().hex}" if shared else None
         if self.token is not None:
             self.token.touch()
@@ -92,9 +95,10 @@ class OnRay:
         """Begin a cell whose needs are all done."""
         found: Future[Record] = Future()
         parcels = [self._left_behind(need, {}) for need in needs]
-        reference = self.tasks[is_foreign(cell)].remote(
-            self.run, code(*COMPUTING), self.workplace, cell, self.token, *parcels
-        )
+        foreign = is_foreign(cell)
+        needed = plugins.behind(self.plugins, methods(cell)) if foreign else None
+        about = (self.run, code(*COMPUTING), self.workplace, cell, needed, self.token)
+        reference = self.tasks[foreign].remote(*about, *parcels)
 
         def hand_over(done: "Future[Parcel]") -> None:
             try:
@@ -106,9 +110,10 @@ class OnRay:
                 self._left_behind(cell, networks)
                 found.set_result(record)
             except self.ray.exceptions.RayTaskError as error:
-                found.set_exception(error.cause)
+                lost = isinstance(error.cause, PluginLost)
+                found.set_result(failed(cell, str(error.cause))) if lost else found.set_exception(error.cause)
             except self.ray.exceptions.RayError as error:
-                stopped = f", or it did not end within {self.patience:g} s (--plugin-timeout)" * is_foreign(cell)
+                stopped = f", or it did not end within {self.patience:g} s (--plugin-timeout)" * foreign
                 found.set_exception(WorkerDied(f"its worker or node was lost ({type(error).__name__}){stopped}"))
             except Exception as error:  # noqa: BLE001 - it belongs to whoever waits for the future
                 found.set_exception(error)
@@ -129,21 +134,28 @@ class OnRay:
         self.ray.shutdown()
 
 
-_run: list[str] = []
+_ready: list[str] = []
+"""The run that this process has been made ready for."""
 
 
-def work_far(run: str, source: str, workplace: Workplace, cell: Cell, token: Path | None, *parcels: Parcel) -> Parcel:
-    """Compute a cell on a node of a cluster, and pack what it leaves behind."""
+def work_far(
+    run: str,
+    source: str,
+    workplace: Workplace,
+    cell: Cell,
+    needed: tuple[str, ...] | None,
+    token: Path | None,
+    *parcels: Parcel,
+) -> Parcel:
+    """Compute a cell on a node of a cluster, and pack what it leaves behind; one of a plug-in needs some imported."""
     shared = token is not None and token.exists()
     with tempfile.TemporaryDirectory(prefix="leakbench-") as folder:
-        if _run != [run]:
+        if _ready != [run]:
             if code(*COMPUTING) != source:
                 raise RequestProblems([f"node {platform.node()}: has another version of leakbench; install this one"])
             begin_worker(replace(workplace, cache=workplace.cache if shared else default_cache()))
-            _run[:] = [run]
+            _ready[:] = [run]
         bench = worker[0]
-        if isinstance(bench, RequestProblems):
-            raise bench
         bench.folder.root = Path(folder)
         for packed, networks in parcels:
             bench.folder.unpack(packed)
@@ -151,10 +163,17 @@ def work_far(run: str, source: str, workplace: Workplace, cell: Cell, token: Pat
                 if bench.store.fetch(key) is None:
                     bench.store.put(key, content)
         bench.store.made.clear()
-        record = work_here(cell, workplace.patience)
+        record = run_cell(bench, cell) if needed is None else _apart(bench, workplace.patience, needed, cell)
         made = [] if shared else [key for key in bench.store.made if key.startswith("network-")]
         found = {key: bench.store.fetch(key) for key in made}
         return bench.folder.pack(cell, record), {key: content for key, content in found.items() if content}
+
+
+def _apart(bench: Bench, patience: float, needed: tuple[str, ...], cell: Cell) -> Record:
+    """A plug-in's cell, with images of its own, in a process that ends after it."""
+    with no_longer_than(patience):
+        load_plugins(needed)
+        return run_cell(bench.apart(), cell)
 
 
 def _connected(address: str | None) -> Any:

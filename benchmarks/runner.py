@@ -206,7 +206,7 @@ def complete(grid: Plan, left: list[Cell], folder: RunFolder, executor: Executor
                     listener.announced(f"{error}; trying again: {cell.defense} {cell.task} {cell.method}")
                     begin(cell)
                     continue
-                record = failed(cell, f"{error}, {ATTEMPTS} times; if memory ran out, take fewer --processes")
+                record = failed(cell, f"{error}, {ATTEMPTS} times")
             folder.append(record)
             listener.finished(record)
             order.done(cell)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import cast
 
 import torch
 from safetensors import SafetensorError
@@ -154,9 +155,13 @@ def cell_key(bench: Bench, cell: Cell) -> str | None:
 
 def is_foreign(cell: Cell) -> bool:
     """Whether a plug-in's code may run in a cell."""
-    methods: list[type] = [type(parse(cell.defense, defenses))] if cell.defense else []
-    methods += [type(parse(cell.method, attacks))] if cell.task == "attack" else []
-    return not all(map(is_ours, methods))
+    return not all(map(is_ours, methods(cell)))
+
+
+def methods(cell: Cell) -> list[type]:
+    """The defense and the attack of a cell, as far as it has them."""
+    found: list[type] = [type(parse(cell.defense, defenses))] if cell.defense else []
+    return found + ([type(parse(cell.method, attacks))] if cell.task == "attack" else [])
 
 
 def endless(cell: Cell, patience: float) -> Record:
@@ -225,5 +230,5 @@ def _blank(cell: Cell) -> Record:
         cell=cell,
         status="ok",
         conditions={"family": attack.family, "goal": attack.goal} if attack else {},
-        claim=Guarantee(**asdict(claim)) if claim else Guarantee(),
+        claim=cast(Guarantee, asdict(claim)) if claim else Guarantee(),
     )

@@ -65,7 +65,7 @@ def audit(folders: Folders, limits: Limits | None = None, *, seed: int = 0) -> A
     parts = folders.parts(seed)
     order = torch.randperm(len(parts.members) + len(parts.holdout), generator=generator("audit", seed))
     others = find_copies(folders.holdout.pixels, folders.released.pixels)
-    copied, sentence = _copied(copies, others, folders, limits)
+    copied, sentence = _copied(copies, others, _like_private(others, folders), folders, limits)
     reasons, figures, rows = [sentence], {}, {c.private: _row(folders, c.private, c.released, c.why) for c in copies}
     found = {}
     if folders.dropped:
@@ -105,25 +105,40 @@ def _without_holdout(folders: Folders, copies: list[Copy], limits: Limits) -> Au
     return Audit(LEAKS if len(copies) > limits.copies else UNKNOWN, reasons, rows, {})
 
 
-def _copied(copies: list[Copy], others: list[Copy], folders: Folders, limits: Limits) -> tuple[str, str]:
+def _like_private(others: list[Copy], folders: Folders) -> int:
+    """How many of the holdout's images that have a copy in the release are near copies of private images as well."""
+    assert folders.holdout is not None
+    who = torch.tensor([copy.private for copy in others], dtype=torch.int64)
+    return len(find_copies(folders.holdout.pixels[who], folders.private.pixels)) if len(who) else 0
+
+
+def _copied(copies: list[Copy], others: list[Copy], doubtful: int, folders: Folders, limits: Limits) -> tuple[str, str]:
     """What copies say: exact ones are a leak; of near ones there must be more than the holdout has by chance.
 
     Photographs of the same thing are in many datasets twice: where images that were not used have near copies as well,
-    it takes more of them (a binomial test at 5 %). A few more, which may be chance, are no leak and no silence.
+    it takes more of them (a binomial test at 5 %). A few more, which may be chance, are no leak and no silence; neither
+    are as many, where the holdout's are private images that somebody has re-encoded.
     """
     assert folders.holdout is not None
     size, holdout = len(folders.private), len(folders.holdout)
     exactly, ours, theirs = sum(c.exact for c in copies), len(copies), len(others)
     of_others = f"{theirs} of {holdout} of the holdout, which was not used, do"
     sentence = f"{ours} of {size} private images have a copy in the release ({exactly} exact); {of_others}"
+
+    def chance(beside: int) -> float:
+        return float(binomtest(ours, ours + beside, size / (size + holdout), alternative="greater").pvalue)
+
     if exactly > limits.copies or (ours > limits.copies and not theirs):
         return LEAKS, sentence
-    if ours <= limits.copies or ours * holdout <= theirs * size:
+    if ours <= limits.copies:
         return NOTHING, sentence
-    chance = binomtest(ours, ours + theirs, size / (size + holdout), alternative="greater").pvalue
-    if chance < 0.05:
+    if chance(theirs) < 0.05:
         return LEAKS, sentence
-    return UNKNOWN, f"{sentence}; so many more may be chance (p = {chance:.2f}): look at them"
+    if chance(theirs - doubtful) < 0.05:
+        return UNKNOWN, f"{sentence}; {doubtful} of these look like private images: take such ones out of the holdout"
+    if ours * holdout <= theirs * size:
+        return NOTHING, sentence
+    return UNKNOWN, f"{sentence}; so many more may be chance (p = {chance(theirs):.2f}): look at them"
 
 
 CONTROL = "lira on a student of the private images"

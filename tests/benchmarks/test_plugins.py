@@ -1,3 +1,4 @@
+import json
 import os
 import subprocess
 import sys
@@ -5,9 +6,11 @@ from pathlib import Path
 
 import psutil
 import pytest
+import torch
 
-from benchmarks import contract
+from benchmarks import contained, contract, plugins
 from reports.records import read_records
+from synth.registry import defenses
 from tests.benchmarks.conftest import call, run_tiny
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -59,19 +62,45 @@ def written(tmp_path, name, body):
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_check_names_the_one_thing_to_change(name, tmp_path, capsys):
+def test_check_names_the_one_thing_to_change(name, tmp_path):
     body, message = BROKEN[name]
-    state = contract.torch.random.get_rng_state()
-    assert call("check", written(tmp_path, f"mine-{name}", body)) == 1
-    contract.torch.random.set_rng_state(state)  # one of them draws from the global generator
-    contract.torch.set_grad_enabled(True)
-    assert message in capsys.readouterr().out
+    plugins.load([str(written(tmp_path, f"mine-{name}", body))])
+    state = torch.random.get_rng_state()
+    assert message in contract.check(defenses[f"mine-{name}"])
+    torch.random.set_rng_state(state)  # one of them draws from the global generator
+    torch.set_grad_enabled(True)
 
 
-def test_check_stops_what_does_not_end(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(contract, "LIMIT", 1)
-    assert call("check", written(tmp_path, "endless", "while True: pass")) == 1
-    assert "more than 1 seconds" in capsys.readouterr().out
+LEAVING = """
+@defenses.register("mine-leaving")
+@dataclass(frozen=True, kw_only=True)
+class Leaving(Defense):
+    def release(self, members, **others):
+        import os
+        os.system("setsid sleep 1000 &")
+        os._exit(0)
+"""
+
+
+def test_check_survives_what_it_tries(tmp_path, capsys):
+    file = written(tmp_path, "mine-raising", "raise RuntimeError('boom')")
+    file.write_text("print('hello')" + file.read_text() + LEAVING.replace("setsid", f"cd {tmp_path}; setsid"))
+    assert call("check", file) == 1
+    said = capsys.readouterr()
+    assert "mine-raising: release raises RuntimeError on images: boom" in said.out
+    assert "mine-leaving: must raise an exception" in said.out
+    assert "it ended its process (status 0)" in said.out
+    assert "hello" not in said.out
+    assert "hello" in said.err
+    assert str(tmp_path) not in [process.info["cwd"] for process in psutil.process_iter(["cwd"])]
+
+
+@pytest.mark.parametrize("body", ["while True: pass", "import re; re.match('(a+)+b', 'a' * 99)"])
+def test_check_stops_what_does_not_end(body, tmp_path, monkeypatch):
+    """Whether it lets go of the interpreter or not."""
+    monkeypatch.setattr(contained, "GRACE", 1.0)
+    file = written(tmp_path, "endless", body)
+    assert "took more than 2 seconds" in contract.check_apart(str(file), "endless", limit=2.0)
 
 
 def test_a_defense_in_one_file_is_checked_and_run(tmp_path, suites, capsys):
@@ -121,6 +150,36 @@ def test_nothing_that_a_plugin_changes_reaches_other_cells(tmp_path, suites, cap
     found = [read_records(tmp_path / out / "records.jsonl") for out in ("run", "after", "alone")]
     for name, record in found[2].items():
         assert found[0][name].measurements == found[1][name].measurements == record.measurements
+
+
+ENDING = "if os.getpid() != {}: os._exit({})"
+
+
+def test_a_plugin_that_ends_its_process_costs_its_own_cells(tmp_path, suites, capfd):
+    """With whatever status, and when it is imported, too; what it prints is no line of the log."""
+    inside = written(tmp_path, "mine-inside", "import os; os._exit(0)")
+    outside = written(tmp_path, "mine-outside", "return Release(members)")
+    outside.write_text(f"import os\nprint('hello')\n{ENDING.format(os.getpid(), 3)}{outside.read_text()}")
+    plugin = ("--plugin", inside, "--defense", "mine-inside", "--plugin", outside, "--defense", "mine-outside")
+    chosen = ("--defense", "identity", "--attack", "gan-leaks", "--processes", "2", "--json-logs")
+    assert run_tiny(tmp_path, *plugin, *chosen) == 1
+    found = read_records(tmp_path / "run" / "records.jsonl").values()
+    assert {r.cell.defense for r in found if r.status == "ok"} == {"identity"}
+    reasons = {r.cell.defense: r.reason for r in found if r.cell.task == "release"}
+    assert "died (status 0), 2 times" in reasons["mine-inside"]
+    assert "died (status 3), 2 times" in reasons["mine-outside"]
+    for line in capfd.readouterr().out.splitlines():
+        json.loads(line)
+
+
+def test_a_plugin_that_is_gone_where_cells_are_computed_costs_its_own(tmp_path, suites, capsys):
+    file = written(tmp_path, "mine-gone", "return Release(members)")
+    file.write_text(f"import os\nif os.getpid() != {os.getpid()}: raise ImportError('gone')\n{file.read_text()}")
+    chosen = ("--defense", "mine-gone", "--defense", "identity", "--attack", "gan-leaks")
+    assert run_tiny(tmp_path, "--plugin", file, *chosen) == 1
+    found = {(r.cell.defense, r.cell.task): r for r in read_records(tmp_path / "run" / "records.jsonl").values()}
+    assert "cannot be imported: ImportError: gone" in found["mine-gone", "release"].reason
+    assert found["identity", "attack"].status == "ok"
 
 
 @pytest.mark.parametrize(
