@@ -2,10 +2,12 @@
 
 import json
 import signal
-from collections.abc import Callable
-from contextlib import nullcontext
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import asdict
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -80,6 +82,14 @@ def _on_ray(address: str | None) -> Callable[[Workplace, Listener], Executor]:
     return lambda workplace, listener: OnRay(workplace, address)
 
 
+@contextmanager
+def _json_lines() -> Iterator[JsonLog]:
+    """A listener that has the standard output to itself: what libraries print goes where errors go."""
+    log = JsonLog(partial(typer.echo, file=sys.stdout))
+    with redirect_stdout(sys.stderr):
+        yield log
+
+
 def _open(suite: Suite, data: Path | None) -> Pool:
     return open_pool(suite.dataset, data, suite.image_size)
 
@@ -151,7 +161,7 @@ def run(
     if dry_run:
         show_store(out_console, workplace)
         return
-    with nullcontext(JsonLog(typer.echo)) if json_logs else Live(out_console) as live:
+    with _json_lines() if json_logs else Live(out_console) as live:
         records = run_suite(
             workplace,
             live,

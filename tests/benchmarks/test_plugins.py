@@ -155,19 +155,26 @@ def test_nothing_that_a_plugin_changes_reaches_other_cells(tmp_path, suites, cap
 ENDING = "if os.getpid() != {}: os._exit({})"
 
 
-def test_a_plugin_that_ends_its_process_costs_its_own_cells(tmp_path, suites, capfd):
+@pytest.mark.parametrize(
+    ("where", "ends"),
+    [
+        (("--processes", "2"), ["died (status 0), 2 times", "died (status 3), 2 times"]),
+        pytest.param(("--executor", "ray"), ["worker or node was lost"] * 2, marks=pytest.mark.slow),
+    ],
+)
+def test_a_plugin_that_ends_its_process_costs_its_own_cells(where, ends, tmp_path, suites, capfd, monkeypatch):
     """With whatever status, and when it is imported, too; what it prints is no line of the log."""
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, sys.path)))  # for Ray's workers
     inside = written(tmp_path, "mine-inside", "import os; os._exit(0)")
     outside = written(tmp_path, "mine-outside", "return Release(members)")
     outside.write_text(f"import os\nprint('hello')\n{ENDING.format(os.getpid(), 3)}{outside.read_text()}")
     plugin = ("--plugin", inside, "--defense", "mine-inside", "--plugin", outside, "--defense", "mine-outside")
-    chosen = ("--defense", "identity", "--attack", "gan-leaks", "--processes", "2", "--json-logs")
-    assert run_tiny(tmp_path, *plugin, *chosen) == 1
+    chosen = ("--defense", "identity", "--attack", "gan-leaks", "--threads", 1, "--json-logs")
+    assert run_tiny(tmp_path, *plugin, *chosen, *where) == 1
     found = read_records(tmp_path / "run" / "records.jsonl").values()
     assert {r.cell.defense for r in found if r.status == "ok"} == {"identity"}
     reasons = {r.cell.defense: r.reason for r in found if r.cell.task == "release"}
-    assert "died (status 0), 2 times" in reasons["mine-inside"]
-    assert "died (status 3), 2 times" in reasons["mine-outside"]
+    assert [how in reasons[name] for name, how in zip(("mine-inside", "mine-outside"), ends, strict=True)] == [True] * 2
     for line in capfd.readouterr().out.splitlines():
         json.loads(line)
 
