@@ -15,7 +15,7 @@ from benchmarks.graph import Plan, plan
 from benchmarks.run_folder import RunFolder
 from benchmarks.store import Store, digest
 from benchmarks.suite import Suite
-from benchmarks.work import COMPUTING, Workplace, failed, is_foreign
+from benchmarks.work import COMPUTING, Workplace, failed, is_foreign, without_release
 from reports.records import Cell, Record
 from synth.datasets import Pool, split
 from synth.published import PublishedWeights, published_weights
@@ -188,7 +188,8 @@ def complete(grid: Plan, left: list[Cell], folder: RunFolder, executor: Executor
 
     def begin(cell: Cell) -> None:
         attempts[cell.id] += 1
-        running[executor.submit(cell, grid.needs[cell.id])] = cell
+        record = without_release(folder, cell)
+        running[_settled(record) if record else executor.submit(cell, grid.needs[cell.id])] = cell
 
     while order.is_active():
         for cell in order.get_ready():
@@ -210,3 +211,10 @@ def complete(grid: Plan, left: list[Cell], folder: RunFolder, executor: Executor
             folder.append(record)
             listener.finished(record)
             order.done(cell)
+
+
+def _settled(record: Record) -> "Future[Record]":
+    """What needs no computing."""
+    found: Future[Record] = Future()
+    found.set_result(record)
+    return found

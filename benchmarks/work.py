@@ -95,13 +95,11 @@ def torch_threads(count: int) -> Iterator[None]:
 
 
 def run_cell(bench: Bench, cell: Cell) -> Record:
-    """Compute one cell, or take it from the store; whatever goes wrong becomes its record.
+    """Compute one cell, whose release is there, or take it from the store; whatever goes wrong becomes its record.
 
     Raises:
         OSError: the disk is full.
     """
-    if _reads_release(cell) and not bench.folder.has_release(cell.defense, cell.seed):
-        return failed(cell, "the release that this cell reads was not made; see its own record")
     if reason := _beside_the_point(cell):
         return replace(failed(cell, reason), status="not_applicable")
     try:
@@ -124,6 +122,13 @@ def run_cell(bench: Bench, cell: Cell) -> Record:
     kept = bench.folder.unpack(found)
     assert kept is not None
     return replace(kept, cell=cell)
+
+
+def without_release(folder: RunFolder, cell: Cell) -> Record | None:
+    """The record of a cell that reads a release which was not made; None where it can be computed."""
+    if not _reads_release(cell) or folder.has_release(cell.defense, cell.seed):
+        return None
+    return failed(cell, "the release that this cell reads was not made; see its own record")
 
 
 def _beside_the_point(cell: Cell) -> str:

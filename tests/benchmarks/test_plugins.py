@@ -122,23 +122,6 @@ def test_another_source_is_another_run(tmp_path, suites, capsys):
     assert "holds another run" in capsys.readouterr().err
 
 
-def test_a_broken_plugin_costs_its_own_cells(tmp_path, suites, capsys):
-    file = written(tmp_path, "mine-broken", "raise RuntimeError('boom')")
-    chosen = ("--defense", "mine-broken", "--defense", "identity", "--attack", "gan-leaks")
-    assert run_tiny(tmp_path, "--plugin", file, *chosen) == 1
-    rows = (tmp_path / "run" / "tables" / "T6.csv").read_text().splitlines()
-    assert ["failed" in row for row in rows if row.startswith(('"mine-broken"', '"identity"'))] == [True, False]
-
-
-def test_a_plugin_that_leaves_python_costs_its_own_cells(tmp_path, suites, capsys):
-    file = written(tmp_path, "mine-leaving", "raise SystemExit(0)")
-    chosen = ("--defense", "mine-leaving", "--defense", "identity", "--attack", "gan-leaks")
-    assert run_tiny(tmp_path, "--plugin", file, *chosen) == 1
-    found = {(r.cell.defense, r.cell.task): r for r in read_records(tmp_path / "run" / "records.jsonl").values()}
-    assert found["mine-leaving", "release"].reason.startswith("SystemExit")
-    assert found["identity", "attack"].status == "ok"
-
-
 def test_nothing_that_a_plugin_changes_reaches_other_cells(tmp_path, suites, capsys):
     """Neither its input in place, nor torch's settings, nor anything by way of the cache."""
     body = "torch.set_grad_enabled(False); members.pixels.zero_(); public.pixels.zero_(); return Release(members)"
@@ -152,41 +135,58 @@ def test_nothing_that_a_plugin_changes_reaches_other_cells(tmp_path, suites, cap
         assert found[0][name].measurements == found[1][name].measurements == record.measurements
 
 
-ENDING = "if os.getpid() != {}: os._exit({})"
+WAYS = {
+    "raising": ("raise RuntimeError('boom')", "RuntimeError: boom"),
+    "leaving": ("raise SystemExit(0)", "SystemExit: 0"),
+    "endless": ("while True: pass", "it did not end within 5 s (--plugin-timeout)"),
+    "ending": ("import os; os._exit(0)", "died (status 0), 2 times"),
+    "outside": ("return Release(members)", "died (status 3), 2 times"),
+    "gone": ("return Release(members)", "cannot be imported: ImportError: gone"),
+}
+ELSEWHERE = {"outside": "os._exit(3)", "gone": "raise ImportError('gone')"}
+"""What happens as a file is imported where cells are computed."""
 
 
-@pytest.mark.parametrize(
-    ("where", "ends"),
-    [
-        (("--processes", "2"), ["died (status 0), 2 times", "died (status 3), 2 times"]),
-        pytest.param(("--executor", "ray"), ["worker or node was lost"] * 2, marks=pytest.mark.slow),
-    ],
-)
-def test_a_plugin_that_ends_its_process_costs_its_own_cells(where, ends, tmp_path, suites, capfd, monkeypatch):
-    """With whatever status, and when it is imported, too; what it prints is no line of the log."""
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, sys.path)))  # for Ray's workers
-    inside = written(tmp_path, "mine-inside", "import os; os._exit(0)")
-    outside = written(tmp_path, "mine-outside", "return Release(members)")
-    outside.write_text(f"import os\nprint('hello')\n{ENDING.format(os.getpid(), 3)}{outside.read_text()}")
-    plugin = ("--plugin", inside, "--defense", "mine-inside", "--plugin", outside, "--defense", "mine-outside")
-    chosen = ("--defense", "identity", "--attack", "gan-leaks", "--threads", 1, "--json-logs")
-    assert run_tiny(tmp_path, *plugin, *chosen, *where) == 1
+def run_broken(tmp_path, ways, *where):
+    """A run of plug-ins that are broken in some ways, beside a defense that is not; the reasons, by way."""
+    chosen = ["--defense", "identity", "--attack", "gan-leaks", "--threads", 1, "--json-logs", *where]
+    for way in ways:
+        file = written(tmp_path, way, WAYS[way][0])
+        if way in ELSEWHERE:
+            start = f"import os\nprint('hello')\nif os.getpid() != {os.getpid()}: {ELSEWHERE[way]}"
+            file.write_text(start + file.read_text())
+        chosen += ["--plugin", file, "--defense", way]
+    assert run_tiny(tmp_path, *chosen) == 1
     found = read_records(tmp_path / "run" / "records.jsonl").values()
     assert {r.cell.defense for r in found if r.status == "ok"} == {"identity"}
-    reasons = {r.cell.defense: r.reason for r in found if r.cell.task == "release"}
-    assert [how in reasons[name] for name, how in zip(("mine-inside", "mine-outside"), ends, strict=True)] == [True] * 2
+    assert {r.status for r in found if r.cell.defense == "identity"} == {"ok"}
+    return {r.cell.defense: r.reason for r in found if r.cell.task == "release"}
+
+
+def test_broken_plugins_cost_their_own_cells(tmp_path, suites, capfd):
+    """Whatever they do, also to each other; what they print is no line of the log."""
+    reasons = run_broken(tmp_path, WAYS, "--processes", 2, "--plugin-timeout", "5s")
+    for way, (_, reason) in WAYS.items():
+        assert reason in reasons[way]
     for line in capfd.readouterr().out.splitlines():
         json.loads(line)
 
 
-def test_a_plugin_that_is_gone_where_cells_are_computed_costs_its_own(tmp_path, suites, capsys):
-    file = written(tmp_path, "mine-gone", "return Release(members)")
-    file.write_text(f"import os\nif os.getpid() != {os.getpid()}: raise ImportError('gone')\n{file.read_text()}")
-    chosen = ("--defense", "mine-gone", "--defense", "identity", "--attack", "gan-leaks")
-    assert run_tiny(tmp_path, "--plugin", file, *chosen) == 1
-    found = {(r.cell.defense, r.cell.task): r for r in read_records(tmp_path / "run" / "records.jsonl").values()}
-    assert "cannot be imported: ImportError: gone" in found["mine-gone", "release"].reason
-    assert found["identity", "attack"].status == "ok"
+@pytest.mark.slow
+def test_broken_plugins_cost_their_own_cells_on_ray(tmp_path, suites, capfd, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, sys.path)))
+    ways = [way for way in WAYS if way != "endless"]
+    reasons = run_broken(tmp_path, ways, "--executor", "ray")
+    for way in ways:
+        assert (WAYS[way][1] if "died" not in WAYS[way][1] else "worker or node was lost") in reasons[way]
+    for line in capfd.readouterr().out.splitlines():
+        json.loads(line)
+
+
+@pytest.mark.parametrize("given", ["never", "0"])
+def test_a_timeout_is_a_time(given, tmp_path, suites, capsys):
+    assert run_tiny(tmp_path, "--plugin-timeout", given) == 2
+    assert f"--plugin-timeout {given}: " in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -203,18 +203,6 @@ def test_what_cannot_be_built_is_said(body, message, tmp_path, suites, capsys):
     (file := tmp_path / "unbuilt.py").write_text(f"{head}    def __post_init__(self):\n        {body}\n")
     assert run_tiny(tmp_path, "--plugin", file, "--defense", "mine-unbuilt") == 2
     assert message in " ".join(capsys.readouterr().err.split())
-
-
-def test_a_plugin_that_does_not_end_costs_its_own_cells(tmp_path, suites, capsys):
-    file = written(tmp_path, "mine-endless", "while True: pass")
-    chosen = ("--defense", "mine-endless", "--defense", "identity", "--attack", "gan-leaks")
-    assert run_tiny(tmp_path, "--plugin", file, *chosen, "--plugin-timeout", "2s") == 1
-    found = {(r.cell.defense, r.cell.task): r for r in read_records(tmp_path / "run" / "records.jsonl").values()}
-    assert found["mine-endless", "release"].reason == "it did not end within 2 s (--plugin-timeout)"
-    assert {r.status for (defense, _), r in found.items() if defense != "mine-endless"} == {"ok"}
-    assert run_tiny(tmp_path, "--plugin", file, *chosen, "--plugin-timeout", "never") == 2
-    assert "--plugin-timeout never: is no time" in capsys.readouterr().err
-    assert run_tiny(tmp_path, "--plugin", file, *chosen, "--plugin-timeout", "0") == 2
 
 
 @pytest.mark.parametrize(
