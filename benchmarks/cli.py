@@ -2,12 +2,9 @@
 
 import json
 import signal
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stdout
+from collections.abc import Callable
 from dataclasses import asdict
 from enum import StrEnum
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -25,7 +22,7 @@ from benchmarks.environment import keep_freed_memory, pick_device
 from benchmarks.executors import Executor
 from benchmarks.exits import guarded, refuse, terminate
 from benchmarks.graph import plan
-from benchmarks.progress import JsonLog, Live
+from benchmarks.progress import Live, json_lines
 from benchmarks.runner import Listener, equip, here
 from benchmarks.runner import run as run_suite
 from benchmarks.shown import show_plan, show_store, show_summary
@@ -80,14 +77,6 @@ def _on_ray(address: str | None) -> Callable[[Workplace, Listener], Executor]:
     from benchmarks.ray_executor import OnRay  # ray takes seconds to import
 
     return lambda workplace, listener: OnRay(workplace, address)
-
-
-@contextmanager
-def _json_lines() -> Iterator[JsonLog]:
-    """A listener that has the standard output to itself: what libraries print goes where errors go."""
-    log = JsonLog(partial(typer.echo, file=sys.stdout))
-    with redirect_stdout(sys.stderr):
-        yield log
 
 
 def _open(suite: Suite, data: Path | None) -> Pool:
@@ -161,7 +150,7 @@ def run(
     if dry_run:
         show_store(out_console, workplace)
         return
-    with _json_lines() if json_logs else Live(out_console) as live:
+    with json_lines() if json_logs else Live(out_console) as live:
         records = run_suite(
             workplace,
             live,

@@ -38,14 +38,19 @@ def alone(work: Callable[..., T], *given: object, seconds: float) -> "Future[T]"
         :class:`pebble.ProcessExpired` if the process ended before it had an answer.
     """
     spawn = get_context("spawn")
-    begin = process(context=spawn, timeout=seconds + GRACE)(_contained)  # type: ignore[call-overload] # as documented
+    begin = process(  # type: ignore[call-overload] # as documented
+        context=spawn,
+        daemon=False,  # which may start processes of its own
+        timeout=seconds + GRACE,
+    )(_contained)
     answer: Future[T] = begin(seconds, work, *given)
     return answer
 
 
 def took_too_long(error: BaseException | None) -> bool:
     """Whether this is how work ends that is stopped."""
-    return isinstance(error, TimeoutError) or getattr(error, "exitcode", None) == LATE
+    stopped = isinstance(error, TimeoutError) and error.args[:1] == ("Task Timeout",)  # not one that the work raised
+    return stopped or getattr(error, "exitcode", None) == LATE
 
 
 def _contained(seconds: float, work: Callable[..., T], *given: object) -> T:

@@ -50,7 +50,10 @@ def check_apart(plugin: str, name: str, limit: float = LIMIT) -> str:
 
 def _check_named(plugin: str, name: str) -> str:
     plugins.load([plugin])
-    return check(defenses[name])
+    try:
+        return check(defenses[name])
+    except BaseException as error:  # noqa: BLE001 - what is no Exception would end the command
+        return f"must raise an Exception where it cannot go on, got {type(error).__name__}: {error}"
 
 
 def check(make: Callable[[], Defense]) -> str:

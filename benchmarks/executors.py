@@ -136,9 +136,11 @@ class Processes:
 
     def close(self) -> None:
         """Kill the processes, and what plug-ins have started."""
-        _stop(self.pool)
-        if self.ends is not None:
-            self.ends.close()
+        try:
+            _stop(self.pool)
+        finally:
+            if self.ends is not None:
+                self.ends.close()
 
 
 def _stop(pool: ProcessPool) -> None:
@@ -192,7 +194,12 @@ def work_apart(workplace: Workplace, started: Any, needed: tuple[str, ...], cell
     """Compute a plug-in's cell in a new process, with images of its own."""
     begin_worker(workplace, started)
     load_plugins(needed)
-    return run_cell(worker[0].apart(), cell)
+    try:
+        return run_cell(worker[0].apart(), cell)
+    except Exception:
+        raise
+    except BaseException as error:  # noqa: BLE001 - KeyboardInterrupt, too, would end the whole run
+        return failed(cell, f"{type(error).__name__}: {error}")
 
 
 def load_plugins(needed: tuple[str, ...]) -> None:

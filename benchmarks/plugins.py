@@ -62,7 +62,7 @@ def installed() -> list[str]:
         try:
             with redirect_stdout(sys.stderr):
                 entry.load()
-        except Exception as error:  # noqa: BLE001 - somebody else's distribution must not stop this one
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - somebody else's distribution must not stop this one
             complaints.append(f"plug-in {entry.name} ({entry.value}) is left out: {type(error).__name__}: {error}")
     return complaints
 
@@ -79,7 +79,7 @@ def _load(name: str) -> Plugin:
             module = _import_file(Path(name)) if name.endswith(".py") else importlib.import_module(name)
     except FileNotFoundError:
         raise RequestProblems([f"--plugin {name}: there is no such file"]) from None
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise RequestProblems([f"--plugin {name}: cannot be imported: {type(error).__name__}: {error}"]) from error
     mine = tuple(
         tuple(key for key, cls in registry.items() if f"{cls.__module__}.".startswith(f"{module.__name__}."))

@@ -1,9 +1,12 @@
 """How a run is shown: bars with the time left on a terminal, plain lines elsewhere, or JSON."""
 
 import json
+import sys
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout
+from functools import partial
 from types import TracebackType
 
 from rich.console import Console
@@ -143,6 +146,14 @@ class JsonLog:
         """A cell has left its record."""
         cell, reason = vars(record.cell) | {"id": record.cell.id}, record.reason.partition("\n")[0]
         self._say("finished", cell=cell, status=record.status, reason=reason, seconds=record.seconds)
+
+
+@contextmanager
+def json_lines() -> Iterator[JsonLog]:
+    """A listener that has the standard output to itself: what libraries print meanwhile goes where errors go."""
+    log = JsonLog(partial(print, file=sys.stdout, flush=True))
+    with redirect_stdout(sys.stderr):
+        yield log
 
 
 def named(cell: Cell) -> str:

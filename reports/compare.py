@@ -74,7 +74,7 @@ def _differences(runs: list[dict[str, Any]]) -> list[str]:
     """A sentence for each thing that is not the same in all runs: then figures differ for more reasons than one."""
     looked_at: dict[str, Callable[[dict[str, Any]], object]] = {
         "the suite": lambda run: f"{run['suite']['name']} ({run.get('identity', {}).get('hash', '')})",
-        "the members": lambda run: run.get("identity", {}).get("members", ""),
+        "the members": lambda run: run.get("identity", {}).get("data", ""),
         "the plug-ins": lambda run: run.get("identity", {}).get("plugins", {}),
         "leakbench's commit": lambda run: run.get("environment", {}).get("commit", ""),
         "the device": lambda run: run.get("environment", {}).get("device", ""),

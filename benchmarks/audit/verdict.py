@@ -134,7 +134,7 @@ def _copied(copies: list[Copy], others: list[Copy], doubtful: int, folders: Fold
         return NOTHING, sentence
     if chance(theirs) < 0.05:
         return LEAKS, sentence
-    if chance(theirs - doubtful) < 0.05:
+    if doubtful and (theirs == doubtful or chance(theirs - doubtful) < 0.05):  # then no or few others excuse ours
         return UNKNOWN, f"{sentence}; {doubtful} of these look like private images: take such ones out of the holdout"
     if ours * holdout <= theirs * size:
         return NOTHING, sentence

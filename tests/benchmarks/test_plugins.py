@@ -98,9 +98,11 @@ def test_check_survives_what_it_tries(tmp_path, capsys):
 @pytest.mark.parametrize("body", ["while True: pass", "import re; re.match('(a+)+b', 'a' * 99)"])
 def test_check_stops_what_does_not_end(body, tmp_path, monkeypatch):
     """Whether it lets go of the interpreter or not."""
-    monkeypatch.setattr(contained, "GRACE", 1.0)
-    file = written(tmp_path, "endless", body)
-    assert "took more than 2 seconds" in contract.check_apart(str(file), "endless", limit=2.0)
+    monkeypatch.setattr(contained, "GRACE", 4.0)
+    begun = tmp_path / "begun"
+    file = written(tmp_path, "endless", f"open({str(begun)!r}, 'w').close()\n        {body}")
+    assert "took more than 12 seconds" in contract.check_apart(str(file), "endless", limit=12.0)
+    assert begun.exists(), "it was stopped within release, not before"
 
 
 def test_a_defense_in_one_file_is_checked_and_run(tmp_path, suites, capsys):
@@ -140,10 +142,12 @@ WAYS = {
     "leaving": ("raise SystemExit(0)", "SystemExit: 0"),
     "endless": ("while True: pass", "it did not end within 5 s (--plugin-timeout)"),
     "ending": ("import os; os._exit(0)", "died (status 0), 2 times"),
+    "interrupting": ("raise KeyboardInterrupt", "KeyboardInterrupt"),
     "outside": ("return Release(members)", "died (status 3), 2 times"),
     "gone": ("return Release(members)", "cannot be imported: ImportError: gone"),
+    "quitting": ("return Release(members)", "cannot be imported: SystemExit: 0"),
 }
-ELSEWHERE = {"outside": "os._exit(3)", "gone": "raise ImportError('gone')"}
+ELSEWHERE = {"quitting": "raise SystemExit(0)", "outside": "os._exit(3)", "gone": "raise ImportError('gone')"}
 """What happens as a file is imported where cells are computed."""
 
 
@@ -168,8 +172,9 @@ def test_broken_plugins_cost_their_own_cells(tmp_path, suites, capfd):
     reasons = run_broken(tmp_path, WAYS, "--processes", 2, "--plugin-timeout", "5s")
     for way, (_, reason) in WAYS.items():
         assert reason in reasons[way]
-    for line in capfd.readouterr().out.splitlines():
-        json.loads(line)
+    events = [json.loads(line)["event"] for line in capfd.readouterr().out.splitlines()]
+    assert events.count("began") == 1
+    assert events.count("finished") > len(reasons)
 
 
 @pytest.mark.slow
@@ -179,8 +184,9 @@ def test_broken_plugins_cost_their_own_cells_on_ray(tmp_path, suites, capfd, mon
     reasons = run_broken(tmp_path, ways, "--executor", "ray")
     for way in ways:
         assert (WAYS[way][1] if "died" not in WAYS[way][1] else "worker or node was lost") in reasons[way]
-    for line in capfd.readouterr().out.splitlines():
-        json.loads(line)
+    events = [json.loads(line)["event"] for line in capfd.readouterr().out.splitlines()]
+    assert events.count("began") == 1
+    assert events.count("finished") > len(reasons)
 
 
 @pytest.mark.parametrize("given", ["never", "0"])

@@ -13,7 +13,7 @@ def folder(root, records, *, suite="s", members="m"):
     root.mkdir()
     for record in records:
         append_record(root / "records.jsonl", record)
-    run = {"suite": {"name": suite, "dataset": "d", "seeds": 1}, "identity": {"hash": "h", "members": members}}
+    run = {"suite": {"name": suite, "dataset": "d", "seeds": 1}, "identity": {"hash": "h", "data": members}}
     (root / "run.json").write_text(json.dumps(run))
     return root
 
