@@ -193,9 +193,14 @@ def work_here(cell: Cell) -> Record:
 def work_apart(workplace: Workplace, started: Any, needed: tuple[str, ...], cell: Cell) -> Record:
     """Compute a plug-in's cell in a new process, with images of its own."""
     begin_worker(workplace, started)
+    return run_foreign(worker[0], needed, cell)
+
+
+def run_foreign(bench: Bench, needed: tuple[str, ...], cell: Cell) -> Record:
+    """Import what a plug-in's cell needs, and compute it with images of its own."""
     load_plugins(needed)
     try:
-        return run_cell(worker[0].apart(), cell)
+        return run_cell(bench.apart(), cell)
     except Exception:
         raise
     except BaseException as error:  # noqa: BLE001 - KeyboardInterrupt, too, would end the whole run

@@ -16,7 +16,7 @@ from benchmarks import plugins
 from benchmarks.bench import Bench
 from benchmarks.contained import no_longer_than
 from benchmarks.environment import code
-from benchmarks.executors import PluginLost, WorkerDied, begin_worker, load_plugins, memory_of_a_process, worker
+from benchmarks.executors import PluginLost, WorkerDied, begin_worker, memory_of_a_process, run_foreign, worker
 from benchmarks.run_folder import RunFolder
 from benchmarks.store import Store, default_cache
 from benchmarks.suite import RequestProblems
@@ -172,8 +172,7 @@ def work_far(
 def _apart(bench: Bench, patience: float, needed: tuple[str, ...], cell: Cell) -> Record:
     """A plug-in's cell, with images of its own, in a process that ends after it."""
     with no_longer_than(patience):
-        load_plugins(needed)
-        return run_cell(bench.apart(), cell)
+        return run_foreign(bench, needed, cell)
 
 
 def _connected(address: str | None) -> Any:
