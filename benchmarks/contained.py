@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
-from multiprocessing import get_context, parent_process, resource_tracker
+from multiprocessing import active_children, get_context, parent_process, resource_tracker
 from typing import TypeVar
 
 import psutil
@@ -56,7 +56,7 @@ def took_too_long(error: BaseException | None) -> bool:
 def _contained(seconds: float, work: Callable[..., T], *given: object) -> T:
     die_with_parent()
     mute()
-    keep_open_files()
+    withhold_open_files()
     with no_longer_than(seconds):
         return work(*given)
 
@@ -67,7 +67,7 @@ def mute() -> None:
     os.dup2(2, 1)
 
 
-def keep_open_files() -> None:
+def withhold_open_files() -> None:
     """What is started from here inherits no open file: while it has one, the end of this process goes unseen."""
     for descriptor in map(int, os.listdir("/dev/fd") if os.path.isdir("/dev/fd") else ()):
         with suppress(OSError):  # that of the listing itself
@@ -110,9 +110,12 @@ def adopt_orphans() -> None:
 
 
 def _kill(processes: list[psutil.Process]) -> None:
+    """Kill them, and have the system forget those that were adopted; multiprocessing looks after its own."""
+    own = {child.pid for child in active_children()}
     for found in processes:
         with suppress(psutil.NoSuchProcess):
             found.kill()
+    psutil.wait_procs([found for found in processes if found.pid not in own], timeout=1)
 
 
 def die_with_parent() -> None:

@@ -118,7 +118,8 @@ class Processes:
         try:
             scheduled: Future[Record] = self.pool.schedule(work_here, args=[cell])
         except RuntimeError:  # a process died that nothing had been handed to; the pool cannot be used any more
-            self.renew()
+            _stop(self.pool)
+            self.pool = self._pool()
             scheduled = self.pool.schedule(work_here, args=[cell])
         return scheduled
 
@@ -128,11 +129,6 @@ class Processes:
             self.ends.enter_context(children_end())
         needed = plugins.behind(self.workplace.plugins, methods(cell))
         return alone(work_apart, self.workplace, self.started, needed, cell, seconds=self.workplace.patience)
-
-    def renew(self) -> None:
-        """Take other processes; what was under way in the pool is cancelled."""
-        _stop(self.pool)
-        self.pool = self._pool()
 
     def close(self) -> None:
         """Kill the processes, and what plug-ins have started."""

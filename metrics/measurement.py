@@ -1,8 +1,8 @@
 """One measured number with everything needed to read it. Standard library only: reports import it without torch."""
 
 import math
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
 Better = Literal["higher", "lower"]
 
@@ -45,12 +45,3 @@ class Measurement:
             raise ValueError(f"Measurement {self.name}: low {self.low} is above high {self.high}")
         if self.n < 0:
             raise ValueError(f"Measurement {self.name}: n must be >= 0, got {self.n}")
-
-    def to_json(self) -> dict[str, Any]:
-        """The measurement as a JSON-ready dict."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, fields: dict[str, Any]) -> "Measurement":
-        """The inverse of :meth:`to_json`."""
-        return cls(**fields)

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from reports.content import content
 from reports.figures import draw
@@ -25,7 +25,8 @@ FORMATS = {"csv": (".csv", to_csv), "md": (".md", to_markdown), "latex": (".tex"
 
 
 class _Suite(BaseModel):
-    model_config = ConfigDict(extra="allow")
+    """What reports read of the suite in run.json."""
+
     name: str
     dataset: str
     seeds: int
@@ -34,7 +35,6 @@ class _Suite(BaseModel):
 class _Run(BaseModel):
     """What reports read of run.json."""
 
-    model_config = ConfigDict(extra="allow")
     suite: _Suite
     date: str = ""
     cells: list[str] | None = None

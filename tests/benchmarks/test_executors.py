@@ -148,7 +148,8 @@ def test_a_process_that_dies_idle_costs_no_cell(suites, tmp_path, unregister):
         while not pid.exists() or not pid.read_text():
             time.sleep(0.1)
         assert executor.submit(releases["identity"], []).result(timeout=120).status == "ok"
-        workers = [p for p in psutil.Process().children() if "spawn_main" in " ".join(p.cmdline())]
+        living = [p for p in psutil.Process().children() if p.status() != psutil.STATUS_ZOMBIE]
+        workers = [p for p in living if "spawn_main" in " ".join(p.cmdline())]
         (idle,) = [p for p in workers if p.pid != int(pid.read_text())]
         idle.kill()
         time.sleep(2)

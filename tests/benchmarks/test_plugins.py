@@ -151,8 +151,11 @@ ELSEWHERE = {"quitting": "raise SystemExit(0)", "outside": "os._exit(3)", "gone"
 """What happens as a file is imported where cells are computed."""
 
 
-def run_broken(tmp_path, ways, *where):
-    """A run of plug-ins that are broken in some ways, beside a defense that is not; the reasons, by way."""
+def run_broken(tmp_path, capfd, ways, *where):
+    """A run of plug-ins that are broken in some ways, beside a defense that is not; the reasons, by way.
+
+    What plug-ins print is no line of the log.
+    """
     chosen = ["--defense", "identity", "--attack", "gan-leaks", "--threads", 1, "--json-logs", *where]
     for way in ways:
         file = written(tmp_path, way, WAYS[way][0])
@@ -164,29 +167,25 @@ def run_broken(tmp_path, ways, *where):
     found = read_records(tmp_path / "run" / "records.jsonl").values()
     assert {r.cell.defense for r in found if r.status == "ok"} == {"identity"}
     assert {r.status for r in found if r.cell.defense == "identity"} == {"ok"}
+    events = [json.loads(line)["event"] for line in capfd.readouterr().out.splitlines()]
+    assert (events.count("began"), events.count("finished")) == (1, len(found))
     return {r.cell.defense: r.reason for r in found if r.cell.task == "release"}
 
 
 def test_broken_plugins_cost_their_own_cells(tmp_path, suites, capfd):
-    """Whatever they do, also to each other; what they print is no line of the log."""
-    reasons = run_broken(tmp_path, WAYS, "--processes", 2, "--plugin-timeout", "5s")
+    """Whatever they do, also to each other."""
+    reasons = run_broken(tmp_path, capfd, WAYS, "--processes", 2, "--plugin-timeout", "5s")
     for way, (_, reason) in WAYS.items():
         assert reason in reasons[way]
-    events = [json.loads(line)["event"] for line in capfd.readouterr().out.splitlines()]
-    assert events.count("began") == 1
-    assert events.count("finished") > len(reasons)
 
 
 @pytest.mark.slow
 def test_broken_plugins_cost_their_own_cells_on_ray(tmp_path, suites, capfd, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, sys.path)))
     ways = [way for way in WAYS if way != "endless"]
-    reasons = run_broken(tmp_path, ways, "--executor", "ray")
+    reasons = run_broken(tmp_path, capfd, ways, "--executor", "ray")
     for way in ways:
         assert (WAYS[way][1] if "died" not in WAYS[way][1] else "worker or node was lost") in reasons[way]
-    events = [json.loads(line)["event"] for line in capfd.readouterr().out.splitlines()]
-    assert events.count("began") == 1
-    assert events.count("finished") > len(reasons)
 
 
 @pytest.mark.parametrize("given", ["never", "0"])
