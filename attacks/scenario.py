@@ -43,7 +43,7 @@ class Scenario:
     """Everything about the victims that a view can show, built from a release that was read back from disk.
 
     Args:
-        release: what was published.
+        release: what was published; of a defense that publishes no images, the members, which its victims hold.
         split: the dataset's parts; only `auxiliary` is ever shown.
         clients: of gradient attacks.
         federation: of GAN attacks.
@@ -55,6 +55,7 @@ class Scenario:
         learned: what a learner makes of the auxiliary images.
         shadowed: what it makes of the candidates.
         candidate_order: positions in the members with the holdout behind them.
+        offered: what there is for attackers, by the roles of the defense.
         rerun: runs the defense on other images; where it reads a teacher and is given none, one is trained as the data
             owner's was.
         student: the student whose weights are seen.
@@ -77,6 +78,7 @@ class Scenario:
     seed: int
     device: torch.device
     rerun: Rerun
+    offered: frozenset[Access] = frozenset(Access)
     student: StudentModel | None = None
     teacher: nn.Module | None = None
     handed_out: Callable[[nn.Module], None] = idle
@@ -95,6 +97,8 @@ class Scenario:
             name: its name, for messages.
             null: the control: a student that never was trained, a federation whose other clients never train.
         """
+        if beyond := attack.needs - self.offered:
+            raise ValueError(f"{name} needs {', '.join(sorted(beyond))}, which there is not behind this defense")
         release = self.release
         published = replace(release, source_index=None)
         teacher, rerun = self.teacher, self.rerun

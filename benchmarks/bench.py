@@ -15,16 +15,18 @@ from attacks.scenario import Scenario, attacked_order
 from attacks.truth import Truth
 from attacks.view import StudentModel
 from benchmarks.environment import is_ours, result_key
+from benchmarks.publish import claim_of
 from benchmarks.run_folder import RunFolder
 from benchmarks.store import Store, digest
 from benchmarks.suite import Suite, Training, parse
 from benchmarks.victims import Victims
 from reports.records import Cell
+from synth.defense import PrivateTrainer, Resources, Synthesizer
 from synth.networks import build
 from synth.published import PublishedWeights
 from synth.registry import defenses
 from synth.training import Recipe, train
-from synth.types import Defense, Images, Release, Split, derive_seed, generator
+from synth.types import Images, Release, Split, derive_seed, generator
 
 Progress = Callable[[int, int], None]
 
@@ -43,6 +45,7 @@ class Bench:
         device: where to compute.
         progress: called with (done, total) of whatever is under way.
         weights: the teacher's, where somebody published them.
+        public: where public images came from; nothing for a part of the dataset.
     """
 
     def __init__(
@@ -54,13 +57,14 @@ class Bench:
         device: torch.device,
         progress: Progress,
         weights: PublishedWeights | None = None,
+        public: str = "",
     ) -> None:
         self.suite, self.parts, self.folder, self.store = suite, parts, folder, store
-        self.device, self.progress, self.weights = device, progress, weights
+        self.device, self.progress, self.weights, self.public = device, progress, weights, public
         self.oracle = cache(lambda seed: self.trained("oracle", suite.teacher, parts(seed).holdout, seed))
         self.teacher = cache(self._teacher)
         self.data_digest = cache(lambda seed: digest(*vars(parts(seed)).values()))
-        self.published = cache(self._published)
+        self.attacked = cache(self._attacked)
         self.release_digest = cache(self._release_digest)
         self.victims = lru_cache(maxsize=1)(self._victims)
         self.student = lru_cache(maxsize=2)(self._student)
@@ -70,7 +74,7 @@ class Bench:
     def apart(self) -> "Bench":
         """The same over copies of the images: who changes those changes nobody else's."""
         parts = cache(lambda seed: copy.deepcopy(self.parts(seed)))
-        return Bench(self.suite, parts, self.folder, self.store, self.device, self.progress, self.weights)
+        return Bench(self.suite, parts, self.folder, self.store, self.device, self.progress, self.weights, self.public)
 
     def seed(self, *names: object) -> int:
         """A seed derived from the suite's hash and names."""
@@ -112,11 +116,15 @@ class Bench:
         network.load_state_dict(self.store.tensors(key, compute))
         return network.to(self.device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload,no-any-return]
 
-    def _published(self, spec: str, seed: int) -> tuple[Release, Tensor | None]:
-        return self.folder.load_release(spec, seed)
+    def _attacked(self, spec: str, seed: int) -> tuple[Release, Tensor | None]:
+        """What victims hold, and the judge's pairing: the release as the world sees it; else the members themselves."""
+        if isinstance(parse(spec, defenses), Synthesizer):
+            return self.folder.load_release(spec, seed)
+        members = self.parts(seed).members
+        return Release(members), torch.arange(len(members))
 
     def _victims(self, spec: str, seed: int) -> Victims:
-        release, _ = self.published(spec, seed)
+        release, _ = self.attacked(spec, seed)
         own = self.seed("victims", spec, seed)
         return Victims(
             release.images,
@@ -129,20 +137,20 @@ class Bench:
     def _student(self, spec: str, seed: int, name: str, labels: str) -> StudentModel:
         """A student of a release, from scratch."""
         defense = parse(spec, defenses)
-        if defense.trains:
+        if isinstance(defense, PrivateTrainer):
             return StudentModel(self._protected(defense, spec, seed, name), name, self.suite.student.recipe)
-        release, _ = self.published(spec, seed)
+        release, _ = self.attacked(spec, seed)
         recipe, soft = self.suite.student.recipe, release.soft_labels if labels == "soft" else None
         network = self._network(f"student {name}", name, recipe, release.images, soft, seed)
         return StudentModel(network, name, recipe)
 
-    def _protected(self, defense: Defense, spec: str, seed: int, name: str) -> nn.Module:
+    def _protected(self, defense: PrivateTrainer, spec: str, seed: int, name: str) -> nn.Module:
         """A student that the defense itself trains on the members, from the store where it is there."""
         members, own = self.parts(seed).members, self.seed("protected", spec, name, seed)
         fresh = build(name, classes=len(members.classes), side=members.side, seed=own)
 
         def trained() -> nn.Module:
-            return defense.train(fresh, members, seed=own, device=self.device)
+            return defense.train(fresh, members, Resources(seed=own, device=self.device))
 
         if not is_ours(type(defense)):
             return trained().to(self.device).eval()
@@ -178,14 +186,14 @@ class Bench:
         return self._remembered(self.parts(seed).candidates(self.candidate_order(seed)), self.seed("shadows", seed))
 
     def _release_digest(self, spec: str, seed: int) -> str:
-        release, source = self.published(spec, seed)
+        release, source = self.attacked(spec, seed)
         soft = None if release.soft_labels is None else release.soft_labels.tolist()
         return digest(release.images, soft, None if source is None else source.tolist(), release.about)
 
     def truth(self, cell: Cell, scenario: Scenario, batch: int) -> Truth:
         """What the judge of a cell knows."""
-        release, source = self.published(cell.defense, cell.seed)
-        claimed = parse(cell.defense, defenses).claim.delta
+        release, source = self.attacked(cell.defense, cell.seed)
+        claimed = claim_of(cell).delta
         return Truth(
             released=release.images,
             victims=scenario.order,

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table as Grid
 from rich.text import Text
 
@@ -22,12 +21,15 @@ from benchmarks.environment import keep_freed_memory, pick_device
 from benchmarks.executors import Executor
 from benchmarks.exits import guarded, refuse, terminate
 from benchmarks.graph import plan
+from benchmarks.options import Data, Device, ImageSize, Plugins, Public, error_console, load_plugins, out_console
 from benchmarks.progress import Live, json_lines
+from benchmarks.public import ask_for_public
+from benchmarks.publish import synthesizer
 from benchmarks.runner import Listener, equip, here
 from benchmarks.runner import run as run_suite
 from benchmarks.shown import show_plan, show_store, show_summary
 from benchmarks.store import default_cache
-from benchmarks.suite import RequestProblems, Suite, available, load_suite, parse
+from benchmarks.suite import RequestProblems, Suite, available, load_suite
 from benchmarks.synthesize import synthesize as synthesize_release
 from benchmarks.times import seconds
 from benchmarks.work import Workplace
@@ -35,7 +37,6 @@ from reports.compare import compare as compare_runs
 from reports.verdicts import Results
 from reports.write import EVERYTHING, write_reports
 from synth.datasets import DATASETS, Pool, open_pool
-from synth.registry import defenses as defense_registry
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -43,23 +44,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="What does a synthetic image dataset give away about the private images behind it, and what is it good for?",
 )
-out_console = Console(highlight=False, markup=False)
-error_console = Console(stderr=True, highlight=False, markup=False)
-
-Data = Annotated[Path | None, typer.Option(help="Where the dataset lies, or is downloaded to.")]
-Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
-Plugins = Annotated[
-    list[str] | None, typer.Option("--plugin", help="A file or module that registers defenses or attacks; repeat.")
-]
-ImageSize = Annotated[
-    int | None, typer.Option(min=1, help="Resize and crop folders' images to this many pixels a side.")
-]
-
-
-def _plugins(names: list[str] | None) -> dict[str, str]:
-    for complaint in plugins.installed():
-        error_console.print(Text(complaint), soft_wrap=True)
-    return {name: plugin.digest for name, plugin in plugins.load(names or []).items()}
 
 
 class Executors(StrEnum):
@@ -102,6 +86,14 @@ def run(
         str | None, typer.Option(help="Somebody's weights instead of training: torchvision, or a .safetensors file.")
     ] = None,
     plugin: Plugins = None,
+    public: Public = None,
+    simulate_public: Annotated[
+        bool,
+        typer.Option(
+            "--simulate-public",
+            help="Let a part of --data stand in for public images: for a benchmark dataset that lies in folders.",
+        ),
+    ] = False,
     plugin_timeout: Annotated[str, typer.Option(help="What a cell of a plug-in may take: 90s, 10m, 6h.")] = "6h",
     device: Device = "auto",
     cache: Annotated[Path | None, typer.Option(help="What was computed before, by this run or others.")] = None,
@@ -115,7 +107,7 @@ def run(
     ] = False,
 ) -> None:
     """Run a suite; the same command again resumes it."""
-    sources, patience = _plugins(plugin), seconds("--plugin-timeout", plugin_timeout)
+    sources, patience = load_plugins(plugin), seconds("--plugin-timeout", plugin_timeout)
     chosen = load_suite(
         suite,
         dataset=dataset,
@@ -126,6 +118,7 @@ def run(
         classes=classes and sorted(set(classes.split(","))),
         teacher_weights=teacher_weights,
     )
+    ask_for_public(chosen, data, public, simulate_public)
     where = pick_device(device)
     folder = out or Path("runs") / (f"{suite}-{dataset}" if dataset else suite)
     if address and executor is not Executors.ray:
@@ -146,6 +139,7 @@ def run(
         threads=threads,
         plugins=sources,
         patience=patience,
+        public=public,
     )
     if dry_run:
         show_store(out_console, workplace)
@@ -173,21 +167,31 @@ def synthesize(
     dataset: Annotated[str, typer.Option(help="See `leakbench list datasets`.")],
     out: Annotated[Path, typer.Option(help="Where to put the release; must be empty or missing.")],
     data: Data = None,
-    seed: Annotated[int, typer.Option(help="Everything random derives from it.")] = 0,
+    public: Public = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            help="A seed, for experiments: whoever knows it can make the release again, which voids a claim. By "
+            "default randomness is the operating system's."
+        ),
+    ] = None,
     image_size: ImageSize = None,
     plugin: Plugins = None,
     device: Device = "auto",
-    members: Annotated[int | None, typer.Option(min=1, help="Private images (default: the suite quick's).")] = None,
+    members: Annotated[int | None, typer.Option(min=1, help="How many private images to use (default: all).")] = None,
 ) -> None:
     """Just make the release of a defense: an image folder with release.json."""
-    _plugins(plugin)
-    parse(defense, defense_registry)
+    load_plugins(plugin)
+    synthesizer(defense)
     where = pick_device(device)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise refuse([f"--out {out}: is not an empty folder; give a new one"])
     suite = load_suite("quick", dataset=dataset, image_size=image_size)
-    count = synthesize_release(suite, defense, _open(suite, data), out=out, seed=seed, members=members, device=where)
+    pool = _open(suite, data)
+    count = synthesize_release(suite, defense, pool, out=out, seed=seed, members=members, device=where, public=public)
     out_console.print(f"{count} images in {out}", soft_wrap=True)
+    if synthesizer(defense).shows_members:
+        error_console.print(f"not for publication: {out} shows private images, as {defense} does on purpose")
 
 
 @app.command()
@@ -209,7 +213,7 @@ def audit(
     for folder in filter(None, (private, released, holdout)):
         if out.resolve().is_relative_to(folder.resolve()):
             raise RequestProblems([f"--out {out}: lies in {folder}; it shows private images, so give another folder"])
-    out.mkdir(parents=True, exist_ok=True)
+    out.mkdir(parents=True, exist_ok=True, mode=0o700)  # it shows private images
     folders = open_folders(private, released, holdout, image_size)
     found = judge(folders, limits)
     if as_json:
@@ -250,7 +254,7 @@ def list_(
     plugin: Plugins = None,
 ) -> None:
     """List what there is."""
-    _plugins(plugin)
+    load_plugins(plugin)
     found = health.catalogue(DATASETS, available())
     if what and what not in found:
         raise refuse([f"there is no list of {what!r}; there are: {', '.join(found)}"])

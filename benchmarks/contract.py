@@ -12,11 +12,15 @@ from torch import Tensor
 
 from benchmarks import plugins
 from benchmarks.contained import alone, children_end, took_too_long
+from synth import guard
+from synth.defense import Claim, Defense, GradientFilter, PrivateTrainer, Resources, Synthesizer
 from synth.networks import build
 from synth.registry import defenses
-from synth.types import Claim, Defense, Images, Release, generator
+from synth.types import Images, Release, generator
 
 CPU = torch.device("cpu")
+CLAIMS = ("release_claim", "student_claim", "gradients_claim")
+"""What each role may claim."""
 COUNT = 40
 """Images that a defense is tried on."""
 LIMIT = 300.0
@@ -67,9 +71,13 @@ def check(make: Callable[[], Defense]) -> str:
     """
     try:
         defense = _built(make)
-        for channels in (3,) if defense.teacher_based else (3, 1):
-            _check_release(make, channels)
-        _check_share(defense)
+        if isinstance(defense, Synthesizer):
+            for channels in (3,) if defense.teacher_based else (3, 1):
+                _check_release(make, channels)
+        if isinstance(defense, PrivateTrainer):
+            _check_train(defense)
+        if isinstance(defense, GradientFilter):
+            _check_share(defense)
     except Broken as problem:
         return str(problem)
     except Exception as error:  # noqa: BLE001 - the wrong types of somebody else's code come to light anywhere
@@ -84,8 +92,10 @@ def _built(make: Callable[[], Defense]) -> Defense:
         raise Broken(f"cannot be built with its defaults: {type(error).__name__}: {error}") from error
     if not is_dataclass(defense) or not type(defense).__dataclass_params__.frozen:  # type: ignore[attr-defined]
         raise Broken("must be a frozen dataclass: put @dataclass(frozen=True, kw_only=True) above it")
-    if not isinstance(defense.claim, Claim):
-        raise Broken(f"its claim must be a synth.types.Claim, got {type(defense.claim).__name__}")
+    for name in CLAIMS:
+        claim = getattr(defense, name, Claim())
+        if not isinstance(claim, Claim):
+            raise Broken(f"its {name} must be a synth.defense.Claim, got {type(claim).__name__}")
     try:
         same = json.loads(json.dumps(asdict(defense))) == asdict(defense)
     except TypeError:
@@ -104,12 +114,15 @@ def small(channels: int, purpose: str, count: int = COUNT) -> Images:
 def _check_release(make: Callable[[], Defense], channels: int) -> None:
     members, public = small(channels, "members"), small(channels, "public")
     defense = make()
+    assert isinstance(defense, Synthesizer)
     teacher = build("resnet20", classes=2, side=32, seed=0).eval() if defense.teacher_based else None
     weights = [p.clone() for p in teacher.state_dict().values()] if teacher else []
     before, states = (members.pixels.clone(), public.pixels.clone()), _global_states()
 
     def release(which: Defense) -> Release:
-        return which.release(members, teacher=teacher, public=public, seed=1, device=CPU)
+        assert isinstance(which, Synthesizer)
+        others = public if which.reads_public else None
+        return which.release(members, Resources(seed=1, device=CPU, teacher=teacher, public=others))
 
     kind = "gray images" if channels == 1 else "images"
     try:
@@ -129,7 +142,7 @@ def _check_release(make: Callable[[], Defense], channels: int) -> None:
         raise Broken("release must be deterministic in the seed: two calls with seed=1 differ")
 
 
-def _check_published(defense: Defense, release: Release, members: Images) -> None:
+def _check_published(defense: Synthesizer, release: Release, members: Images) -> None:
     if not isinstance(release, Release):
         raise Broken(f"release must return a synth.types.Release, got {type(release).__name__}")
     shape, wanted = release.images.pixels.shape, members.pixels.shape
@@ -139,6 +152,8 @@ def _check_published(defense: Defense, release: Release, members: Images) -> Non
         raise Broken(f"released images must be as large as the members, {tuple(wanted[1:])}, got {tuple(shape[1:])}")
     if release.images.classes != members.classes:
         raise Broken("released images must name the members' classes, all of them and in their order")
+    if not defense.shows_members and len(guard.private_among(release.images, members, None)):
+        raise Broken("released images are members, byte for byte or turned: say shows_members = True, or do not")
     soft = release.soft_labels
     if (soft is not None) != defense.publishes_soft_labels:
         raise Broken("publishes_soft_labels must say whether release returns soft_labels")
@@ -160,10 +175,25 @@ def _check_source(source: Tensor, count: int, members: int) -> None:
         raise Broken("source_index must hold a position among the members for each released image, or -1 for nobody")
 
 
-def _check_share(defense: Defense) -> None:
+def _check_train(defense: PrivateTrainer) -> None:
+    images, fresh = small(3, "members"), build("lenet", classes=2, side=32, seed=0)
+    before = images.pixels.clone()
+    try:
+        trained = defense.train(fresh, images, Resources(seed=1, device=CPU))
+        defense.prepared(build("lenet", classes=2, side=32, seed=0)).load_state_dict(trained.state_dict())
+        answers = trained.eval()(images.float())
+    except (Exception, SystemExit) as error:
+        raise Broken(f"train and prepared do not go together: {type(error).__name__}: {error}") from error
+    if not torch.equal(before, images.pixels):
+        raise Broken("train must not change the images that it gets: work on a copy")
+    if answers.shape != (COUNT, 2) or not torch.isfinite(answers).all():
+        raise Broken("train must return a network that gives every image one finite number for each class")
+
+
+def _check_share(defense: GradientFilter) -> None:
     gradients = (torch.randn(2, 3, 4, generator=generator("share")), torch.randn(2, 5, generator=generator("share")))
     try:
-        shared = defense.share(gradients, seed=0)
+        shared = defense.share(gradients, Resources(seed=0, device=CPU))
     except Exception as error:
         raise Broken(f"share raises {type(error).__name__}: {error}") from error
     if [g.shape for g in shared] != [g.shape for g in gradients] or not all(torch.isfinite(g).all() for g in shared):

@@ -17,7 +17,6 @@ from benchmarks.bench import Bench
 from benchmarks.contained import no_longer_than
 from benchmarks.environment import code
 from benchmarks.executors import PluginLost, WorkerDied, begin_worker, memory_of_a_process, run_foreign, worker
-from benchmarks.run_folder import RunFolder
 from benchmarks.store import Store, default_cache
 from benchmarks.suite import RequestProblems
 from benchmarks.work import COMPUTING, Workplace, failed, is_foreign, methods, run_cell
@@ -48,7 +47,7 @@ class OnRay:
 
     def __init__(self, workplace: Workplace, address: str | None = None, *, shared: bool = True) -> None:
         self.ray = _connected(address)
-        self.folder, self.store = RunFolder(workplace.out), Store(workplace.cache)
+        self.folder, self.store = workplace.folder, Store(workplace.cache)
         self.left_behind: dict[str, Any] = {}
         self.patience, self.plugins = workplace.patience, workplace.plugins
         self.token = workplace.cache / f"token-{uuid.uuid4().hex}" if shared else None

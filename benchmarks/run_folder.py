@@ -17,13 +17,18 @@ from filelock import FileLock, Timeout
 from safetensors.torch import load_file, save
 from torch import Tensor
 
+from benchmarks.publish import may_be_published
 from benchmarks.store import write_whole
-from benchmarks.suite import RequestProblems
+from benchmarks.suite import RequestProblems, parse
 from reports.records import Cell, Record, append_record, read_records
+from synth.registry import defenses
 from synth.release_files import DESCRIPTION, load_release, save_release
 from synth.types import Release
 
 RECORD = "record.json"
+
+PUBLISHABLE, PRIVATE = "releases", "not-for-publication"
+"""Folders of releases: those that may be published, and those that show private images on purpose."""
 
 
 def slug(spec: str) -> str:
@@ -33,14 +38,21 @@ def slug(spec: str) -> str:
 
 
 class RunFolder:
-    """`run.json`, `records.jsonl`, `releases/`, and what only the judge reads.
+    """`run.json`, `records.jsonl`, the releases, and what only the judge reads.
+
+    It is for the data owner alone: nobody else may look into it.
 
     Args:
         root: the folder; made if missing.
+        public_given: whether public images are other people's, not a part of the dataset: see
+            :func:`benchmarks.publish.may_be_published`.
     """
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    def __init__(self, root: Path, *, public_given: bool = False) -> None:
+        self.root, self.public_given = root, public_given
+
+    def _make(self) -> None:
+        self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     @property
     def records_file(self) -> Path:
@@ -63,7 +75,7 @@ class RunFolder:
         if other:
             what = f"holds another run (other {', '.join(other)}); give another folder"
             raise RequestProblems([f"--out {self.root}: {what}, what both share is in the cache"])
-        self.root.mkdir(parents=True, exist_ok=True)
+        self._make()
         dated = {"date": begun.get("date", date.today().isoformat())} | description
         write_whole(file, json.dumps(dated, indent=1).encode())
 
@@ -74,13 +86,13 @@ class RunFolder:
         Raises:
             RequestProblems: another process is.
         """
-        self.root.mkdir(parents=True, exist_ok=True)
+        self._make()
         lock = FileLock(self.root / ".lock")
         try:
             lock.acquire(timeout=0)
         except Timeout:
             raise RequestProblems([f"--out {self.root}: another run is under way there; wait for it"]) from None
-        for left in (*self.root.glob(".unpacked-*"), *self.root.glob("releases/*.part")):  # of a run that was killed
+        for left in (*self.root.glob(".unpacked-*"), *self._releases(self.root, "*.part")):  # of a run that was killed
             shutil.rmtree(left, ignore_errors=True)
         try:
             yield
@@ -96,8 +108,13 @@ class RunFolder:
         append_record(self.records_file, record)
 
     def release_folder(self, spec: str, seed: int) -> Path:
-        """Where a release is published."""
-        return self.root / "releases" / f"{slug(spec)}-seed{seed}"
+        """Where a release lies: among those that may be published, or apart."""
+        publishable = may_be_published(parse(spec, defenses), public_given=self.public_given)
+        return self.root / (PUBLISHABLE if publishable else PRIVATE) / f"{slug(spec)}-seed{seed}"
+
+    @staticmethod
+    def _releases(root: Path, pattern: str) -> list[Path]:
+        return [found for place in (PUBLISHABLE, PRIVATE) for found in (root / place).glob(pattern)]
 
     def _pairing(self, spec: str, seed: int) -> Path:
         return self.root / "judge" / f"{slug(spec)}-seed{seed}.safetensors"
@@ -107,7 +124,7 @@ class RunFolder:
         return self.root / "galleries" / f"{cell_id}.png"
 
     def save_release(self, release: Release, spec: str, seed: int, about: dict[str, Any]) -> None:
-        """Publish a release: written under a temporary name and renamed when complete."""
+        """Save a release: written under a temporary name and renamed when complete."""
         folder = self.release_folder(spec, seed)
         part = folder.with_name(folder.name + ".part")
         shutil.rmtree(part, ignore_errors=True)
@@ -142,15 +159,15 @@ class RunFolder:
 
     def unpack(self, content: bytes) -> Record | None:
         """Put what was packed, here or on another machine, into this folder; its record, if it has one."""
-        self.root.mkdir(parents=True, exist_ok=True)
+        self._make()
         with tempfile.TemporaryDirectory(prefix=".unpacked-", dir=self.root) as name:
             part = Path(name)
             with tarfile.open(fileobj=io.BytesIO(content)) as archive:
                 archive.extractall(part, filter="data")
             # A release counts as there once its folder is, so it comes last.
-            for found in part.glob("releases/*"):  # one that no longer knows its sources must not keep old ones
+            for found in self._releases(part, "*"):  # one that no longer knows its sources must not keep old ones
                 (self.root / "judge" / f"{found.name}.safetensors").unlink(missing_ok=True)
-            for found in (*part.glob("judge/*"), *part.glob("galleries/*"), *part.glob("releases/*")):
+            for found in (*part.glob("judge/*"), *part.glob("galleries/*"), *self._releases(part, "*")):
                 target = self.root / found.relative_to(part)
                 target.parent.mkdir(exist_ok=True)
                 shutil.rmtree(target, ignore_errors=True)

@@ -12,6 +12,7 @@ from benchmarks.checks import capacities
 from benchmarks.environment import arithmetic, code, environment
 from benchmarks.executors import Executor, InProcess, Processes, WorkerDied, default_processes, default_threads
 from benchmarks.graph import Plan, plan
+from benchmarks.public import check_labels, check_others, open_public
 from benchmarks.run_folder import RunFolder
 from benchmarks.store import Store, digest
 from benchmarks.suite import Suite
@@ -57,6 +58,7 @@ def describe(workplace: Workplace, grid: Plan, data: Path | None, sources: dict[
             "libraries or hardware": arithmetic(torch.device(workplace.device)),
             "threads": workplace.threads,
             "plugins": sources,
+            "public": workplace.public,
             "teacher weights": workplace.weights.digest if workplace.weights else "",
         },
         "suite": suite.model_dump(mode="json"),
@@ -91,6 +93,7 @@ def equip(
     threads: int | None = None,
     plugins: Iterable[str] = (),
     patience: float = Workplace.patience,
+    public: Path | None = None,
 ) -> Workplace:
     """Draw the data of a suite, and say where its cells are computed.
 
@@ -103,13 +106,19 @@ def equip(
         threads: of torch in each process; by the machine by default.
         plugins: files and modules to import.
         patience: seconds that a cell may take in which a plug-in's code runs.
+        public: a folder of other people's images; a part of the dataset stands in where none is given.
 
     Raises:
         DataProblems: the dataset cannot be split as the suite asks, or the teacher's weights do not fit.
     """
     seeds = [derive_seed(suite.hash, "split", seed) for seed in range(suite.seeds)]
     kept = pool.chosen(suite.classes) if suite.classes else pool
-    splits = tuple(split(kept, suite.sizes, seed=seed) for seed in seeds)
+    others = None if public is None else open_public(public, kept)
+    if others is not None:
+        check_labels(suite.defenses, others, kept.classes)
+    splits = tuple(split(kept, suite.sizes, seed=seed, public=others) for seed in seeds)
+    if public is not None:
+        check_others(splits[0].public, public, splits[0].members, splits[0].holdout)
     return Workplace(
         suite=suite,
         splits=splits,
@@ -120,6 +129,7 @@ def equip(
         threads=threads or default_threads(device.type),
         plugins=tuple(str(Path(name).resolve()) if name.endswith(".py") else name for name in plugins),
         patience=patience,
+        public=public.name if public is not None else "",
     )
 
 
@@ -160,13 +170,15 @@ def run(
     for line in capacities(suite, tuple(members.pixels.shape[1:]), len(members.classes)):  # type: ignore[arg-type]
         listener.announced(line)
     Store(workplace.cache).prepare()
-    folder, grid = RunFolder(workplace.out), plan(suite)
+    folder, grid = workplace.folder, plan(suite)
     with folder.held():
         folder.open(describe(workplace, grid, data, plugins or {}))
         done = {
             name: record
             for name, record in folder.records().items()
-            if record.cell.task != "release" or folder.has_release(record.cell.defense, record.cell.seed)
+            if record.cell.task != "release"
+            or record.status == "not_applicable"
+            or folder.has_release(record.cell.defense, record.cell.seed)
         }
         left = grid.left(done)
         if left:

@@ -2,13 +2,13 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import torch
 from torch import Tensor, nn
 
-from attacks.gradient.clients import GradientClients
+from attacks.gradient.clients import GradientClients, shared_whole
 from attacks.guess import Canaries, Reconstructions, Scores
 from attacks.judge import judge_class, judge_images, judge_members, judge_memorization
 from attacks.memorization.owner import DataOwner
@@ -18,6 +18,7 @@ from attacks.truth import Truth, Verdict
 from attacks.view import Access, HonestEncoder
 from benchmarks.bench import Bench
 from benchmarks.galleries import save_gallery
+from benchmarks.publish import about, equipped, offered, synthesised, synthesizer
 from benchmarks.suite import Training, parameters, parse, scenario_of
 from metrics.measurement import Measurement
 from metrics.neighbours import nearest
@@ -25,11 +26,12 @@ from metrics.rates import Interval
 from metrics.utility import accuracy
 from metrics.visual import compare
 from reports.records import Cell
+from synth.defense import Defense, GradientFilter, Synthesizer
 from synth.networks import build
 from synth.published import PublishedWeights
 from synth.registry import defenses
 from synth.training import predict, train
-from synth.types import Defense, Images, Release
+from synth.types import Images, Release
 
 SHOWN_ROUNDS = 20
 """Of a federation, after which its model is tested."""
@@ -46,26 +48,26 @@ class Outcome:
 
 
 def release_stage(bench: Bench, cell: Cell) -> Outcome:
-    """Synthesise a release and save it."""
-    defense = parse(cell.defense, defenses)
+    """Synthesise a release and save it, if it shows nobody whom it does not mean to show."""
+    defense = synthesizer(cell.defense)
     parts = bench.parts(cell.seed)
-    teacher = bench.teacher(cell.seed) if defense.teacher_based else None
-    release = defense.release(
-        parts.members,
-        teacher=teacher,
-        public=parts.public,
+    given = equipped(
+        defense,
         seed=bench.seed("defense", cell.defense, cell.seed),
         device=bench.device,
+        teacher=bench.teacher(cell.seed) if defense.teacher_based else None,
+        public=parts.public,
     )
-    about = {"defense": cell.defense, "parameters": parameters(defense), "claim": asdict(defense.claim)}
-    bench.folder.save_release(release, cell.defense, cell.seed, about)
+    release = synthesised(defense, parts.members, given)
+    said = about(cell.defense, defense, public=bench.public, known_seed=True)
+    bench.folder.save_release(release, cell.defense, cell.seed, said)
     size = Measurement(name="release.images", value=float(len(release.images)), n=1, better="higher", unit="images")
     return Outcome((size,))
 
 
 def visual_stage(bench: Bench, cell: Cell) -> Outcome:
     """Compare a release with the private images it came from, the nearest ones, and the nearest strangers'."""
-    release, source = bench.published(cell.defense, cell.seed)
+    release, source = bench.attacked(cell.defense, cell.seed)
     parts = bench.parts(cell.seed)
     images, members = release.images, parts.members
     if source is not None and source.ndim == 1:
@@ -180,7 +182,7 @@ def scenario_for(
     watch: Callable[[nn.Module], None] = idle,
 ) -> Scenario:
     """The victims of an attack's cell; see :class:`attacks.scenario.Scenario` for the two listeners."""
-    release, _ = bench.published(cell.defense, cell.seed)
+    release, _ = bench.attacked(cell.defense, cell.seed)
     suite, name, family = bench.suite, scenario_of(cell.method), attack.family
     defense = parse(cell.defense, defenses)
     return Scenario(
@@ -189,8 +191,9 @@ def scenario_for(
         clients=suite.gradient[name] if family == "gradient" else GradientClients(),
         federation=suite.federation,
         owner=suite.memorization[name] if family == "memorization" else DataOwner(),
-        share=defense.share,
+        share=defense.share if isinstance(defense, GradientFilter) else shared_whole,
         rerun=partial(_rerun, suite.teacher, bench.weights, defense, bench.device),
+        offered=offered(defense),
         teacher=_published_teacher(bench, cell, defense, release.images) if Access.TEACHER in attack.needs else None,
         student=bench.student(cell.defense, cell.seed, suite.student.networks[0], "hard")
         if Access.MODEL in attack.needs
@@ -217,12 +220,14 @@ def _rerun(
     seed: int,
 ) -> Release:
     """Hangs on views, so it gets nothing of the bench."""
+    assert isinstance(defense, Synthesizer)  # RERUN is offered of no other
     if defense.teacher_based and teacher is None and weights is not None:
         teacher = weights.load(members.side).to(device)
     elif defense.teacher_based and teacher is None:
         network = build(training.network, classes=len(members.classes), side=members.side, seed=seed)
         teacher = train(network, members, training.recipe, seed=seed, device=device)
-    return defense.release(members, teacher=teacher, public=public, seed=seed, device=device)
+    given = equipped(defense, seed=seed, device=device, teacher=teacher, public=public)
+    return defense.release(members, given)
 
 
 def _published_teacher(bench: Bench, cell: Cell, defense: Defense, released: Images) -> nn.Module:

@@ -21,11 +21,11 @@ from attacks.registry import Attack
 from attacks.registry import attacks as attack_registry
 from attacks.view import Access
 from synth.datasets import DATASETS, Sizes
+from synth.defense import Defense
 from synth.networks import NETWORKS, build
 from synth.registry import Registry
 from synth.registry import defenses as defense_registry
 from synth.training import Recipe
-from synth.types import Defense
 
 __all__ = ["attacks", "synth"]  # imported so that every method is registered
 
@@ -255,7 +255,7 @@ def parse(spec: str, registry: Registry[T]) -> T:
     if name not in registry:
         raise RequestProblems([f"there is no {registry.kind} {name!r}; there are: {', '.join(registry.names())}"])
     cls = registry[name]
-    known = [field.name for field in fields(cls) if field.name != "claim"]  # type: ignore[arg-type]
+    known = [field.name for field in fields(cls)]  # type: ignore[arg-type]
     values: dict[str, str] = {}
     problems = []
     for item in filter(None, rest.split(",")):
@@ -282,4 +282,4 @@ def parse(spec: str, registry: Registry[T]) -> T:
 
 def parameters(item: Defense | Attack) -> dict[str, Any]:
     """The hyper-parameters of a defense or an attack, JSON-ready."""
-    return {key: value for key, value in asdict(item).items() if key != "claim"}
+    return asdict(item)

@@ -14,9 +14,9 @@ import torch
 from safetensors import SafetensorError
 
 from attacks.registry import attacks
-from attacks.view import Access
 from benchmarks.bench import Bench
 from benchmarks.environment import environment, is_ours, peak_memory, result_key
+from benchmarks.publish import SIMULATED, claim_of, offered, publishes
 from benchmarks.run_folder import RunFolder
 from benchmarks.stages import STAGES
 from benchmarks.store import Store
@@ -24,6 +24,7 @@ from benchmarks.suite import Suite, parse
 from metrics import lpips
 from reports.records import Cell, Guarantee, Record
 from synth.compilation import can_compile
+from synth.defense import PrivateTrainer, Synthesizer
 from synth.image_files import DataProblems
 from synth.published import PublishedWeights
 from synth.registry import defenses
@@ -31,9 +32,6 @@ from synth.types import Split
 
 COMPUTING = ("synth", "metrics", "attacks", "benchmarks")
 """The packages whose code figures come from."""
-
-PUBLISHED = frozenset({Access.MODEL, Access.CANDIDATES, Access.AUXILIARY})
-"""What there is for attackers where a defense publishes nothing but the networks that it trains."""
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 """No space is left: every cell after this one would fail alike."""
@@ -53,6 +51,7 @@ class Workplace:
         patience: seconds that a cell may take in which a plug-in's code runs.
         plugins: files and modules to import.
         weights: the teacher's, where somebody published them.
+        public: where public images came from; nothing for a part of the dataset.
     """
 
     suite: Suite
@@ -64,22 +63,29 @@ class Workplace:
     plugins: tuple[str, ...] = ()
     patience: float = 6 * 3600.0
     weights: PublishedWeights | None = None
+    public: str = ""
 
     @property
     def image_bytes(self) -> int:
         """Of one seed's images."""
         return sum(part.pixels.numel() for part in vars(self.splits[0]).values())
 
+    @property
+    def folder(self) -> RunFolder:
+        """The run folder."""
+        return RunFolder(self.out, public_given=bool(self.public))
+
     def bench(self, progress: Callable[[int, int], None] = lambda done, total: None) -> Bench:
         """What the stages share in this process."""
         return Bench(
             self.suite,
             self.splits.__getitem__,
-            RunFolder(self.out),
+            self.folder,
             Store(self.cache),
             torch.device(self.device),
             progress,
             self.weights,
+            self.public,
         )
 
 
@@ -126,35 +132,35 @@ def run_cell(bench: Bench, cell: Cell) -> Record:
 
 def without_release(folder: RunFolder, cell: Cell) -> Record | None:
     """The record of a cell that reads a release which was not made; None where it can be computed."""
-    if not _reads_release(cell) or folder.has_release(cell.defense, cell.seed):
+    if not reads_release(cell) or folder.has_release(cell.defense, cell.seed):
         return None
     return failed(cell, "the release that this cell reads was not made; see its own record")
 
 
 def _beside_the_point(cell: Cell) -> str:
-    """Why a cell has nothing to say of a defense that publishes networks and no images; empty where it has."""
-    if cell.task not in ("visual", "attack") or not parse(cell.defense, defenses).trains:
+    """Why a cell has nothing to say of a defense that publishes no images; empty where it has."""
+    defense = parse(cell.defense, defenses) if cell.defense else None
+    if defense is None or isinstance(defense, Synthesizer):
         return ""
-    if cell.task == "visual":
-        return "this defense publishes no images, only networks that it trains on the members"
-    needs = parse(cell.method, attacks).needs
-    if {Access.RERUN, Access.MODEL} <= needs:
-        return "it trains its own students of what the defense releases, but this one protects by how it trains them"
-    if needs <= PUBLISHED:
-        return ""
-    missing = ", ".join(sorted(access.name for access in needs - PUBLISHED))
-    return f"this defense publishes no images, only networks that it trains on the members; the attack needs {missing}"
+    why = f"this defense releases no images, {publishes(defense)}"
+    if cell.task in ("release", "visual"):
+        return why
+    if cell.task == "utility":
+        return "" if isinstance(defense, PrivateTrainer) else f"{why}; no student learns from those here"
+    missing = parse(cell.method, attacks).needs - offered(defense)
+    named = ", ".join(sorted(access.name for access in missing))
+    return f"{why}; the attack needs {named}" if missing else ""
 
 
 def cell_key(bench: Bench, cell: Cell) -> str | None:
     """What a cell's result is stored under; None for plug-ins, whose code may change unnoticed."""
     if is_foreign(cell):
         return None
-    reads = [bench.release_digest(cell.defense, cell.seed)] if _reads_release(cell) else []
+    reads = [bench.release_digest(cell.defense, cell.seed)] if reads_release(cell) else []
     weights = [lpips.unavailable() or lpips.variant()]  # they may come later
     weights += [bench.weights.digest] if bench.weights else []
     compiled = [can_compile(bench.device)] if cell.task in ("release", "attack") else []  # which may rerun the defense
-    depends = (bench.data_digest(cell.seed), weights, *reads, *compiled)
+    depends = (bench.data_digest(cell.seed), bench.public, weights, *reads, *compiled)
     return result_key(cell.task, COMPUTING, bench.device, cell.id, *depends)
 
 
@@ -174,8 +180,10 @@ def endless(cell: Cell, patience: float) -> Record:
     return failed(cell, f"it did not end within {patience:g} s (--plugin-timeout)")
 
 
-def _reads_release(cell: Cell) -> bool:
-    return cell.task not in ("oracle", "teacher", "release")
+def reads_release(cell: Cell) -> bool:
+    """Whether a cell reads a release from the run folder."""
+    reads = cell.task not in ("oracle", "teacher", "release")
+    return reads and isinstance(parse(cell.defense, defenses), Synthesizer)
 
 
 def stored(workplace: Workplace, cells: Sequence[Cell]) -> int:
@@ -183,7 +191,7 @@ def stored(workplace: Workplace, cells: Sequence[Cell]) -> int:
     with tempfile.TemporaryDirectory() as folder, torch_threads(workplace.threads):
         bench, count = replace(workplace, out=Path(folder)).bench(), 0
         for cell in cells:
-            there = not _reads_release(cell) or bench.folder.has_release(cell.defense, cell.seed)
+            there = not reads_release(cell) or bench.folder.has_release(cell.defense, cell.seed)
             key = cell_key(bench, cell) if there else None
             found = None if key is None else bench.store.fetch(key)
             count += found is not None
@@ -207,7 +215,7 @@ def measure(bench: Bench, cell: Cell) -> Record:
             record,
             measurements=outcome.measurements,
             absent=outcome.absent,
-            conditions=record.conditions | outcome.conditions,
+            conditions=record.conditions | outcome.conditions | _public(bench, cell),
             roc=outcome.roc,
         )
     except (Exception, SystemExit) as error:  # whatever a cell does wrong is its result, and costs no other cell
@@ -222,6 +230,12 @@ def measure(bench: Bench, cell: Cell) -> Record:
     )
 
 
+def _public(bench: Bench, cell: Cell) -> dict[str, str]:
+    """Where the public images came from that a cell's defense reads, if it does."""
+    reads = bool(cell.defense) and parse(cell.defense, defenses).reads_public
+    return {"public": bench.public or SIMULATED} if reads else {}
+
+
 def failed(cell: Cell, reason: str) -> Record:
     """The record of a cell that nobody could finish."""
     return replace(_blank(cell), status="failed", reason=reason)
@@ -229,7 +243,7 @@ def failed(cell: Cell, reason: str) -> Record:
 
 def _blank(cell: Cell) -> Record:
     """A record without figures."""
-    claim = parse(cell.defense, defenses).claim if cell.defense else None
+    claim = claim_of(cell) if cell.defense else None
     attack = parse(cell.method, attacks) if cell.task == "attack" else None
     return Record(
         cell=cell,

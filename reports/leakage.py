@@ -94,6 +94,10 @@ MEMORIZATION_NOTES = (
 )
 
 
+VOID = (
+    "Claims are those of the mechanisms. The releases of a run follow from known seeds, so that it can be repeated, "
+    "and theirs are void: what is to be published is made by `leakbench synthesize`."
+)
 MORE_NOTES = {"memorization": MEMORIZATION_NOTES, "membership": MEMBERSHIP_NOTES}
 
 
@@ -133,7 +137,16 @@ def _victim(results: Results, defense: str, attack: str) -> str:
     return "; ".join([found["victim"], *noticed])
 
 
-HIDDEN = ("victim", "goal", "noticed, ", "what it does", "the attacker is given", "washed", "but for the washing")
+HIDDEN = (
+    "victim",
+    "goal",
+    "public",
+    "noticed, ",
+    "what it does",
+    "the attacker is given",
+    "washed",
+    "but for the washing",
+)
 """Conditions that stand on the row, or in no table."""
 
 
@@ -194,6 +207,8 @@ def leakage(results: Results, kind: str) -> Table:
             shown = {k: v for k, v in records[0].conditions.items() if not k.startswith(HIDDEN)}
             notes.append(f"{attack}: " + "; ".join(f"{k}: {v}" for k, v in shown.items()) + ".")
             reasons |= {f"{figure}: not applicable: {why}.": None for figure, why in records[0].absent.items()}
+    if kind == "membership" and any(r.claim.get("kind") == "differential-privacy" for r in results.records):
+        notes.append(VOID)
     notes += list(reasons)
     heads = ("Defense", "Attack", "Victim", *(head for _, head in figures), "worked", "members leak")
     return Table(name, title, heads, tuple(rows), tuple(notes), ranks)

@@ -1,5 +1,7 @@
 """Comparison tables T1 to T9, as data."""
 
+from dataclasses import replace
+
 from reports.claims import claims
 from reports.leakage import LEAKAGE, leakage
 from reports.practice import practice
@@ -106,4 +108,15 @@ def tables(results: Results) -> list[Table]:
     utility = [_utility(results)] if results.students else []
     found = [table for table in (leakage(results, kind) for kind in LEAKAGE) if table.rows]
     claimed = claims(results)
-    return [*utility, _visual(results), *found, _cost(results), practice(results), *([claimed] if claimed else [])]
+    said = _sources_of_public_images(results)
+    told = [replace(table, notes=(*table.notes, *said)) for table in (*utility, _visual(results), *found)]
+    return [*told, _cost(results), practice(results), *([claimed] if claimed else [])]
+
+
+def _sources_of_public_images(results: Results) -> list[str]:
+    """A note for each place where public images came from, with the defenses that read them."""
+    readers: dict[str, dict[str, None]] = {}
+    for record in results.records:
+        if "public" in record.conditions:
+            readers.setdefault(record.conditions["public"], {})[record.cell.defense] = None
+    return [f"Public images, which {', '.join(defenses)} read: {source}." for source, defenses in readers.items()]

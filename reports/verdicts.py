@@ -107,13 +107,10 @@ class Results:
         self.records = list(records)
         self.seeds = seeds or 1 + max((r.cell.seed for r in self.records), default=0)
         self._rows: defaultdict[tuple[str, str, str], list[Record]] = defaultdict(list)
-        self._claims: dict[str, Guarantee] = {}
         self._said: defaultdict[str, dict[str, str]] = defaultdict(dict)
         for r in self.records:
             self._rows[r.cell.defense, r.cell.task, r.cell.method].append(r)
             self._said[r.cell.method] = r.conditions | self._said[r.cell.method]
-            if r.claim:
-                self._claims.setdefault(r.cell.defense, r.claim)
         self.defenses = list(dict.fromkeys(r.cell.defense for r in self.records if r.cell.defense))
         self.attacks = list(dict.fromkeys(r.cell.method for r in self.records if r.cell.task == "attack"))
         self.students = list(dict.fromkeys(r.cell.method for r in self.records if r.cell.task == "utility"))
@@ -154,8 +151,8 @@ class Results:
         return any(cell.id in self.planned for cell in cells)
 
     def epsilon(self, defense: str, attack: str) -> Epsilon:
-        """The lower bound for the neighbours that the defense's claim speaks of; else any, beside no claim."""
-        claim = self._claims.get(defense, Guarantee())
+        """The lower bound for the neighbours of the claim on what was attacked; else any, beside no claim."""
+        claim = next((r.claim for r in self.of(defense, "attack", attack)), Guarantee())
         names = {"replace one image": "members.epsilon", "add/remove one image": "members.epsilon-add-remove"}
         same = names.get(claim.get("relation", ""))
         bound = self._least(defense, attack, same) if same else None

@@ -3,16 +3,16 @@
 from dataclasses import dataclass
 
 import torch
-from torch import nn
 from torchvision.transforms.functional import gaussian_blur
 
+from synth.defense import Resources, Synthesizer
 from synth.registry import defenses
-from synth.types import Defense, Images, Release
+from synth.types import Images, Release
 
 
 @defenses.register("blur")
 @dataclass(frozen=True, kw_only=True)
-class Blur(Defense):
+class Blur(Synthesizer):
     """Every image blurred with a Gaussian, by torchvision.
 
     Args:
@@ -28,9 +28,7 @@ class Blur(Defense):
         if not self.sigma > 0:
             raise ValueError(f"blur.sigma must be > 0, got {self.sigma}")
 
-    def release(
-        self, members: Images, *, teacher: nn.Module | None, public: Images, seed: int, device: torch.device
-    ) -> Release:
+    def release(self, members: Images, resources: Resources) -> Release:
         """The blurred members, each paired with its source."""
         reach = min(round(3 * self.sigma), members.side - 1)
         pixels = torch.cat([gaussian_blur(part, 2 * reach + 1, self.sigma) for part in members.pixels.split(1024)])

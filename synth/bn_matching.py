@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from synth.defense import Resources
 from synth.inversion import Inversion, Statistics, frozen, group_matrix, group_statistics
 from synth.registry import defenses
 from synth.statistics import Moments, recorded_moments
@@ -53,13 +54,10 @@ class BNMatching(Inversion):
             if isinstance(value, int) and value < 1:
                 raise ValueError(f"bn-matching.{name} must be >= 1, got {value}")
 
-    def release(
-        self, members: Images, *, teacher: nn.Module | None, public: Images, seed: int, device: torch.device
-    ) -> Release:
+    def release(self, members: Images, resources: Resources) -> Release:
         """Synthesise the release, batch by batch."""
-        if teacher is None:
-            raise ValueError("bn-matching needs a teacher")
-        rng = generator("bn-matching", seed, device=device)
+        teacher, device = resources.teacher, resources.device
+        rng = generator("bn-matching", resources.seed, device=device)
         groups = self._groups(members, rng)
         shape = members.pixels.shape[1:]
         pixels, labels = [], []

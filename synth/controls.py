@@ -3,25 +3,32 @@
 from dataclasses import dataclass
 
 import torch
-from torch import nn
 
+from synth.defense import Resources, Synthesizer
 from synth.registry import defenses
-from synth.types import Defense, Images, Release
+from synth.types import Images, Release
 
 
 @defenses.register("identity")
 @dataclass(frozen=True, kw_only=True)
-class Identity(Defense):
+class Identity(Synthesizer):
     """No defense: the members are the release. Every attack must succeed on it."""
+
+    shows_members = True
+
+    def release(self, members: Images, resources: Resources) -> Release:
+        """The members themselves."""
+        return Release(members, source_index=torch.arange(len(members)))
 
 
 @defenses.register("disjoint")
 @dataclass(frozen=True, kw_only=True)
-class Disjoint(Defense):
+class Disjoint(Synthesizer):
     """A release of other people's images. Nothing about the members can leak from it."""
 
-    def release(
-        self, members: Images, *, teacher: nn.Module | None, public: Images, seed: int, device: torch.device
-    ) -> Release:
+    reads_public = True
+    reads_public_labels = True
+
+    def release(self, members: Images, resources: Resources) -> Release:
         """As many public images as there are members (or all, if there are fewer)."""
-        return Release(public.take(torch.arange(min(len(members), len(public)))))
+        return Release(resources.public.take(torch.arange(min(len(members), len(resources.public)))))

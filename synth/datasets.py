@@ -216,23 +216,27 @@ def _check_classes(pool: Pool, parts: tuple[Tensor, ...]) -> None:
         raise DataProblems(problems)
 
 
-def split(pool: Pool, sizes: Sizes, *, seed: int) -> Split:
+def split(pool: Pool, sizes: Sizes, *, seed: int, public: Images | None = None) -> Split:
     """Draw the disjoint parts, stratified by class and exchangeable within a class.
 
     Args:
         pool: from :func:`open_pool`.
         sizes: at most so many of each; a smaller dataset is shared out in proportion.
         seed: of the assignment; a test part of the dataset's own is never mixed with the rest.
+        public: images of other people, in the place of a part of the dataset.
 
     Raises:
         DataProblems: some part would be without images of some class.
     """
     order = stratified_order(pool.labels, generator("split", seed))
-    wanted = [sizes.members, sizes.members, sizes.auxiliary, sizes.members] + ([] if pool.test else [sizes.test])
+    wanted = [sizes.members, sizes.members, sizes.auxiliary]
+    wanted += [sizes.members] * (public is None) + [sizes.test] * (pool.test is None)
     share = min(1.0, len(order) / sum(wanted))
     counts = [int(count * share) for count in wanted]
     _check_classes(pool, order[: sum(counts)].split(counts))
     parts = [Images(pool.draw(index), pool.labels[index], pool.classes) for index in order[: sum(counts)].split(counts)]
+    if public is not None:
+        parts.insert(3, public.take(stratified_order(public.labels, generator("split public", seed))))
     if pool.test:
         index = stratified_order(pool.test.labels, generator("split test", seed))[: sizes.test]
         parts.append(Images(pool.test.draw(index), pool.test.labels[index], pool.classes))

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import kl_div, softmax
 
+from synth.defense import Resources
 from synth.inversion import Inversion, frozen
 from synth.networks import MEAN, STD, build
 from synth.registry import defenses
@@ -54,12 +55,9 @@ class DeepInversion(Inversion):
         if self.adversarial_weight < 0:
             raise ValueError(f"deepinversion.adversarial_weight must be >= 0, got {self.adversarial_weight}")
 
-    def release(
-        self, members: Images, *, teacher: nn.Module | None, public: Images, seed: int, device: torch.device
-    ) -> Release:
+    def release(self, members: Images, resources: Resources) -> Release:
         """Invert batch by batch."""
-        if teacher is None:
-            raise ValueError("deepinversion needs a teacher")
+        teacher, seed, device = resources.teacher, resources.seed, resources.device
         layers = [layer for layer in teacher.modules() if isinstance(layer, nn.BatchNorm2d)]
         if not layers:
             raise ValueError("deepinversion needs a teacher with batch-norm layers; this network has none")

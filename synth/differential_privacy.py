@@ -15,10 +15,16 @@ from opacus.optimizers import DPOptimizer
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from synth.types import Claim, Images, generator
+from synth.defense import Claim, Resources
+from synth.randomness import Randomness
+from synth.types import Images
 
+LEAST = 1e-3
+"""Smallest epsilon: the memory of the accountant grows with one over its error."""
 TOLERANCE = 0.01
-"""Of an epsilon, in the search for the noise that keeps it."""
+"""Share of an epsilon to which the noise is found that keeps it."""
+ERROR = 0.01
+"""Error of the accountant, which its upper bound includes; a tenth of a small epsilon would be lost in it."""
 
 AT_ONCE = 100
 """Images whose gradients are held together: 500 of ResNet-20's took 10 GiB."""
@@ -27,13 +33,13 @@ Spent = tuple[float, float, int]
 """Noise multiplier, sampling rate and steps of a mechanism, as Opacus's accountants count."""
 
 
-def epsilon_of(spent: Sequence[Spent], delta: float) -> float:
-    """The epsilon of mechanisms one after another (Opacus's PRV accountant, arXiv 2106.02848)."""
+def epsilon_of(spent: Sequence[Spent], delta: float, error: float = ERROR) -> float:
+    """Epsilon of mechanisms one after another, at most `error` above (Opacus's PRV accountant, arXiv 2106.02848)."""
     accountant = PRVAccountant()
     accountant.history = list(spent)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it takes the logarithm of 1 - 1 at a sampling rate of 1
-        return float(accountant.get_epsilon(delta))
+        return float(accountant.get_epsilon(delta, eps_error=error))
 
 
 @cache
@@ -43,13 +49,15 @@ def noise_for_rest(spent: tuple[Spent, ...], epsilon: float, delta: float) -> fl
     Raises:
         ValueError: nothing, or next to nothing, of epsilon is left.
     """
-    low, high = 0.1, 1e4
-    if epsilon_of([*spent, (high, 1.0, 1)], delta) > epsilon:
-        already = epsilon_of(spent, delta) if spent else 0.0
+    low, high, error = 0.1, 1e4, _error(epsilon)
+    if epsilon_of([*spent, (high, 1.0, 1)], delta, error) > epsilon:
+        if not spent:
+            raise ValueError(f"epsilon {epsilon:g} is too small for delta {delta:g}: no noise of use keeps it")
+        already = epsilon_of(spent, delta, error)
         raise ValueError(f"epsilon {epsilon:g} leaves nothing for one noisy look; {already:.3g} of it is spent before")
     while high / low > 1 + TOLERANCE:
         middle = (low * high) ** 0.5
-        low, high = (low, middle) if epsilon_of([*spent, (middle, 1.0, 1)], delta) <= epsilon else (middle, high)
+        low, high = (low, middle) if epsilon_of([*spent, (middle, 1.0, 1)], delta, error) <= epsilon else (middle, high)
     return high
 
 
@@ -66,8 +74,20 @@ def noise_of_steps(epsilon: float, delta: float, rate: float, steps: int) -> flo
                 steps=steps,
                 accountant="prv",
                 epsilon_tolerance=TOLERANCE * epsilon,
+                eps_error=_error(epsilon),
             )
         )
+
+
+def _error(epsilon: float) -> float:
+    """The accountant's error for an epsilon.
+
+    Raises:
+        ValueError: it would take more memory than there is.
+    """
+    if epsilon < LEAST:
+        raise ValueError(f"epsilon {epsilon:g} is smaller than can be accounted for; give {LEAST:g} or more")
+    return min(ERROR, TOLERANCE * epsilon)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,33 +130,33 @@ class PrivateTraining:
         """A copy with group norms in the place of batch norms."""
         return without_batch_norm(network)
 
-    def train(self, network: nn.Module, images: Images, *, seed: int, device: torch.device) -> nn.Module:
+    def train(self, network: nn.Module, images: Images, resources: Resources) -> nn.Module:
         """Train a network with a guarantee; its batch norms become group norms first.
 
         Args:
             network: freshly initialised.
             images: what it learns from.
-            seed: of everything random.
-            device: where to compute.
+            resources: where to compute, and the randomness of noise and of who is drawn.
 
         Returns:
             Another network, in evaluation mode.
         """
         noise, rate, _ = self.spend(len(images))
+        device, randomness = resources.device, resources.randomness
         private = self.prepared(network).to(device).train()
         wrapped = GradSampleModule(private)
-        optimizer = DPOptimizer(
+        optimizer = _NoisyOptimizer(
             torch.optim.SGD(wrapped.parameters(), lr=self.learning_rate, momentum=0.9),
             noise_multiplier=noise,
             max_grad_norm=self.clip,
             expected_batch_size=max(1, round(rate * len(images))),
-            generator=generator("dp-sgd", seed, device=device),
         )
+        optimizer.randomness = randomness
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, self.steps)
-        pixels, labels, rng = images.pixels.to(device), images.labels.to(device), generator("poisson", seed)
+        pixels, labels = images.pixels.to(device), images.labels.to(device)
         for _ in range(self.steps):
-            chosen = (torch.rand(len(images), generator=rng) < rate).nonzero().squeeze(1).to(device)
-            parts = chosen.split(AT_ONCE)  # of nobody: one part, of nobody
+            chosen = (randomness.uniform(len(images)) < rate).nonzero().squeeze(1).to(device)
+            parts = chosen.split(AT_ONCE)  # an empty batch still is one empty part: noise is added at every step
             for index, part in enumerate(parts):
                 _each_gradient(wrapped, pixels[part], labels[part])
                 optimizer.signal_skip_step(do_skip=index + 1 < len(parts))  # noise once, when all are summed
@@ -145,6 +165,19 @@ class PrivateTraining:
             schedule.step()
         trained: nn.Module = wrapped.to_standard_module()
         return trained.eval()
+
+
+class _NoisyOptimizer(DPOptimizer):  # type: ignore[misc]
+    """Opacus's optimizer with noise of our choosing: its own comes from a torch generator, which has a seed."""
+
+    randomness: Randomness
+
+    def add_noise(self) -> None:
+        """Add the noise to the summed, clipped gradients."""
+        for parameter in self.params:
+            summed = parameter.summed_grad
+            noise = self.randomness.normal(*summed.shape).mul_(self.noise_multiplier * self.max_grad_norm)
+            parameter.grad = (summed + noise.to(summed.device, summed.dtype)).view_as(parameter)
 
 
 def _each_gradient(wrapped: GradSampleModule, pixels: Tensor, labels: Tensor) -> None:
@@ -182,7 +215,7 @@ def promised(epsilon: float, delta: float, mechanism: str) -> Claim:
 
 
 def noisy_class_means(
-    vectors: Tensor, labels: Tensor, classes: int, *, clip: float, noise: float, rng: torch.Generator
+    vectors: Tensor, labels: Tensor, classes: int, *, clip: float, noise: float, randomness: Randomness
 ) -> Tensor:
     """Each class's mean vector, from one Gaussian mechanism on sums and counts together.
 
@@ -195,7 +228,7 @@ def noisy_class_means(
         classes: K.
         clip: norm of a vector, at most; longer ones are shortened.
         noise: standard deviation of the noise on what changes by at most 1.
-        rng: of the noise.
+        randomness: of the noise.
 
     Returns:
         (K, D); towards 0 where a class has no more images than the noise.
@@ -204,11 +237,11 @@ def noisy_class_means(
     short = vectors / vectors.norm(dim=1, keepdim=True).clamp_min(clip)
     rows = torch.cat([short * (1 - COUNTED**2) ** 0.5, short.new_full((len(short), 1), COUNTED)], 1)
     sums = torch.zeros(classes, rows.shape[1], dtype=torch.float64).index_add_(0, labels, rows)
-    sums = sums + noise * torch.randn(sums.shape, generator=rng, dtype=torch.float64)
+    sums = sums + noise * randomness.normal(*sums.shape)
     counts = (sums[:, -1:] / COUNTED).clamp_min(1)
     means: Tensor = sums[:, :-1] / (1 - COUNTED**2) ** 0.5 / counts
     return means * clip
 
 
 COUNTED = 0.3
-"""Of what an image may change by, 1, the share (in squares: 9 %) that goes into counting it."""
+"""Share of the unit L2 sensitivity that is spent on the class count; the vector gets sqrt(1 - COUNTED**2)."""

@@ -10,10 +10,11 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from synth.compilation import forward
+from synth.defense import Resources, Synthesizer
 from synth.networks import MEAN, STD, build
 from synth.registry import defenses
 from synth.training import autocast
-from synth.types import Defense, Images, Release, classes_in_turn, derive_seed, generator
+from synth.types import Images, Release, classes_in_turn, derive_seed, generator
 
 REACH = 4
 """Pixels of random shift."""
@@ -21,7 +22,7 @@ REACH = 4
 
 @defenses.register("distribution-matching")
 @dataclass(frozen=True, kw_only=True)
-class DistributionMatching(Defense):
+class DistributionMatching(Synthesizer):
     """A few images per class, optimised until freshly initialised networks see the class's mean in them; no guarantee.
 
     At every step a new random ConvNet-3 embeds real images and the synthetic ones, both augmented alike; the squared
@@ -46,6 +47,11 @@ class DistributionMatching(Defense):
     real_batch: int = 64
     learning_rate: float = 1.0
 
+    @property
+    def shows_members(self) -> bool:  # type: ignore[override]
+        """Whether images begin as members, whom they may keep resembling."""
+        return self.start == "members"
+
     def __post_init__(self) -> None:
         for name in ("images_per_class", "steps", "real_batch"):
             if getattr(self, name) < 1:
@@ -53,10 +59,9 @@ class DistributionMatching(Defense):
         if not self.learning_rate > 0:
             raise ValueError(f"distribution-matching.learning_rate must be > 0, got {self.learning_rate}")
 
-    def release(
-        self, members: Images, *, teacher: nn.Module | None, public: Images, seed: int, device: torch.device
-    ) -> Release:
+    def release(self, members: Images, resources: Resources) -> Release:
         """Start from members or noise, and descend."""
+        seed, device = resources.seed, resources.device
         rng = generator("distribution-matching", seed)
         present = members.labels.unique()
         order = classes_in_turn(members.labels, rng)

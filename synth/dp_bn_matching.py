@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 
+from synth.defense import Resources
 from synth.differential_privacy import noisy_class_means
 from synth.private_inversion import PrivateInversion
 from synth.registry import defenses
@@ -39,13 +39,22 @@ class DPBNMatching(PrivateInversion):
             raise ValueError(f"clip must be > 0, got {self.clip}")
 
     def statistics(
-        self, network: nn.Module, members: Images, public: Images, labels: Tensor, noise: float, rng: torch.Generator
+        self, network: nn.Module, members: Images, labels: Tensor, noise: float, resources: Resources
     ) -> Tensor:
         """The noisy class means of moments, as means and variances."""
         device = next(network.parameters()).device
-        known, private = (image_moments(network, images.pixels, device=device) for images in (public, members))
+        known, private = (
+            image_moments(network, images.pixels, device=device) for images in (resources.public, members)
+        )
         centre, scale = known.mean(0), known.std(0).clamp_min(1e-6)
         bound = self.clip * ((known - centre) / scale).flatten(1).norm(dim=1).median().item()
         vectors = ((private - centre) / scale).flatten(1)
-        means = noisy_class_means(vectors, members.labels, len(members.classes), clip=bound, noise=noise, rng=rng)
+        means = noisy_class_means(
+            vectors,
+            members.labels,
+            len(members.classes),
+            clip=bound,
+            noise=noise,
+            randomness=resources.randomness,
+        )
         return means_and_variances(means.view(-1, *centre.shape) * scale + centre)[labels]

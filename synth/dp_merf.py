@@ -6,16 +6,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, one_hot
 
+from synth.defense import Claim, Resources, Synthesizer
 from synth.differential_privacy import noise_for_rest, noisy_class_means, promised
 from synth.registry import defenses
-from synth.types import Defense, Images, Release, derive_seed, generator, seeded
+from synth.types import Images, Release, derive_seed, generator, seeded
 
 LATENT = 32
 
 
 @defenses.register("dp-merf")
 @dataclass(frozen=True, kw_only=True)
-class DPMerf(Defense):
+class DPMerf(Synthesizer):
     """DP-MERF (Harder et al., arXiv 2002.11603): one noisy look at the members, then training on nothing else.
 
     The mean random Fourier features of each class (of a Gaussian kernel) are released once with Gaussian noise; a
@@ -44,23 +45,26 @@ class DPMerf(Defense):
     steps: int = 1000
     batch_size: int = 100
     learning_rate: float = 1e-2
+    reads_public = True
 
     def __post_init__(self) -> None:
         for name in ("epsilon", "delta", "features", "images", "steps", "batch_size", "learning_rate"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"dp-merf.{name} must be > 0, got {getattr(self, name)}")
-        claim = promised(self.epsilon, self.delta, "Gaussian mechanism on mean random features")
-        object.__setattr__(self, "claim", claim)
 
-    def release(
-        self, members: Images, *, teacher: nn.Module | None, public: Images, seed: int, device: torch.device
-    ) -> Release:
+    @property
+    def release_claim(self) -> Claim:
+        """The (epsilon, delta) of the one look."""
+        return promised(self.epsilon, self.delta, "Gaussian mechanism on mean random features")
+
+    def release(self, members: Images, resources: Resources) -> Release:
         """Look once, train, sample."""
-        rng, classes = generator("dp-merf", seed), len(members.classes)
-        frequencies = self._frequencies(public, rng).to(device)
+        seed, device, classes = resources.seed, resources.device, len(members.classes)
+        frequencies = self._frequencies(resources.public, generator("dp-merf", seed)).to(device)
         seen = random_features(members.float().flatten(1).to(device), frequencies).cpu()
         noise = noise_for_rest((), self.epsilon, self.delta)
-        wanted = noisy_class_means(seen, members.labels, classes, clip=1.0, noise=noise, rng=rng).float().to(device)
+        means = noisy_class_means(seen, members.labels, classes, clip=1.0, noise=noise, randomness=resources.randomness)
+        wanted = means.float().to(device)
         with seeded(derive_seed("dp-merf", seed)):
             made = _Generator(classes, tuple(members.pixels.shape[1:])).to(device)
         self._train(made, wanted, frequencies, generator("dp-merf latents", seed, device=device))

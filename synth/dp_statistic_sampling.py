@@ -6,11 +6,12 @@ import torch
 from sklearn.decomposition import PCA
 from torch import Tensor, nn
 
+from synth.defense import Resources
 from synth.differential_privacy import noisy_class_means
 from synth.private_inversion import PrivateInversion
 from synth.registry import defenses
 from synth.statistics import SMALLEST, from_vectors, image_moments, to_vectors
-from synth.types import Images
+from synth.types import Images, generator
 
 
 @defenses.register("dp-statistic-sampling")
@@ -46,32 +47,37 @@ class DPStatisticSampling(PrivateInversion):
                 raise ValueError(f"{name} must be > 0, got {getattr(self, name)}")
 
     def statistics(
-        self, network: nn.Module, members: Images, public: Images, labels: Tensor, noise: float, rng: torch.Generator
+        self, network: nn.Module, members: Images, labels: Tensor, noise: float, resources: Resources
     ) -> Tensor:
         """A draw for every image from its class's noisy Gaussian, as means and variances."""
         device = next(network.parameters()).device
-        known, private = (to_vectors(image_moments(network, i.pixels, device=device)) for i in (public, members))
+        known, private = (
+            to_vectors(image_moments(network, images.pixels, device=device)) for images in (resources.public, members)
+        )
         centre, scale = known.mean(0), known.std(0).clamp_min(SMALLEST)
         basis = PCA(n_components=min(self.components, *known.shape), svd_solver="covariance_eigh")
         seen = torch.from_numpy(basis.fit_transform(((known - centre) / scale).numpy()))
         projected = torch.from_numpy(basis.transform(((private - centre) / scale).numpy()))
-        drawn = self._drawn(projected, members, seen.norm(dim=1).median().item(), labels, noise, rng)
+        drawn = self._drawn(projected, members, seen.norm(dim=1).median().item(), labels, noise, resources)
         restored = torch.from_numpy(basis.inverse_transform(drawn.numpy())) * scale + centre
         return from_vectors(restored)
 
     def _drawn(
-        self, projected: Tensor, members: Images, typical: float, labels: Tensor, noise: float, rng: torch.Generator
+        self, projected: Tensor, members: Images, typical: float, labels: Tensor, noise: float, resources: Resources
     ) -> Tensor:
         """(N, J) from the classes' noisy means and covariances."""
         bound, width = self.clip * typical, projected.shape[1]
         short = projected * (bound / projected.norm(dim=1, keepdim=True).clamp_min(bound)) / bound
         outer = (short[:, :, None] * short[:, None, :]).flatten(1)
         both = torch.cat([short, outer], 1)  # no longer than the root of 2
-        means = noisy_class_means(both, members.labels, len(members.classes), clip=2**0.5, noise=noise, rng=rng)
+        means = noisy_class_means(
+            both, members.labels, len(members.classes), clip=2**0.5, noise=noise, randomness=resources.randomness
+        )
         first, second = means[:, :width], means[:, width:].view(-1, width, width)
         second = (second + second.mT) / 2
         values, directions = torch.linalg.eigh(second - first[:, :, None] * first[:, None, :])
         roots = directions * values.clamp_min(SMALLEST).sqrt()[:, None]
+        rng = generator("private statistics", resources.seed)
         normal = torch.randn(len(labels), width, 1, generator=rng, dtype=projected.dtype)
         drawn: Tensor = first[labels] + self.temperature * (roots[labels] @ normal).squeeze(2)
         return bound * drawn

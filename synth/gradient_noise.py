@@ -5,14 +5,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from synth.defense import GradientFilter, Resources
 from synth.registry import defenses
-from synth.types import Defense, generator
+from synth.types import generator
 
 
 @defenses.register("gradient-noise")
 @dataclass(frozen=True, kw_only=True)
-class GradientNoise(Defense):
-    """The members are the release; gradients are shared with Gaussian noise on every entry.
+class GradientNoise(GradientFilter):
+    """Gradients are shared with Gaussian noise on every entry.
 
     Args:
         sigma: standard deviation of the noise as a share of the root mean square of a gradient's entries, > 0: what
@@ -30,9 +31,9 @@ class GradientNoise(Defense):
         if not self.sigma > 0:
             raise ValueError(f"gradient-noise.sigma must be > 0, got {self.sigma}")
 
-    def share(self, gradients: tuple[Tensor, ...], *, seed: int) -> tuple[Tensor, ...]:
+    def share(self, gradients: tuple[Tensor, ...], resources: Resources) -> tuple[Tensor, ...]:
         """The gradients with noise."""
         total, count = sum(g.square().sum() for g in gradients), sum(g.numel() for g in gradients)
         scale = self.sigma * (torch.as_tensor(total) / count).sqrt()
-        rng = generator("gradient-noise", seed)
+        rng = generator("gradient-noise", resources.seed)
         return tuple(g + scale * torch.randn(g.shape, generator=rng).to(g.device) for g in gradients)

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from synth.defense import GradientFilter, Resources
 from synth.registry import defenses
-from synth.types import Defense
 
 
 @defenses.register("gradient-pruning")
 @dataclass(frozen=True, kw_only=True)
-class GradientPruning(Defense):
+class GradientPruning(GradientFilter):
     """The members are the release; of each parameter's gradient the smallest entries are set to 0 before it is shared.
 
     Args:
@@ -29,7 +29,7 @@ class GradientPruning(Defense):
         if not 0 < self.pruned < 1:
             raise ValueError(f"gradient-pruning.pruned must be between 0 and 1, got {self.pruned}")
 
-    def share(self, gradients: tuple[Tensor, ...], *, seed: int) -> tuple[Tensor, ...]:
+    def share(self, gradients: tuple[Tensor, ...], resources: Resources) -> tuple[Tensor, ...]:
         """The gradients without their small entries."""
         return tuple(map(self._pruned, gradients))
 

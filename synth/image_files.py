@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
-IGNORED = {"thumbs.db", "desktop.ini"}
-"""Files that operating systems leave in folders of images; hidden files are ignored as well."""
+IGNORED = {"thumbs.db", "desktop.ini", "release.json", "soft_labels.safetensors"}
+"""Files that operating systems, or a release of ours, leave beside images; hidden files are ignored as well."""
 
 MIN_PER_CLASS = 10
 """Fewest images of a class: each part of the split gets some, and members two."""

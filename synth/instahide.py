@@ -3,16 +3,17 @@
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import one_hot
 
+from synth.defense import Resources, Synthesizer
 from synth.registry import defenses
-from synth.types import Defense, Images, Release, generator
+from synth.types import Images, Release, generator
 
 
 @defenses.register("instahide")
 @dataclass(frozen=True, kw_only=True)
-class InstaHide(Defense):
+class InstaHide(Synthesizer):
     """Two members and some public images are mixed, and every pixel's sign is flipped at random; no guarantee.
 
     Images are centred at 0 before (section 3), and their signs published with them: the absolute values give the
@@ -29,6 +30,7 @@ class InstaHide(Defense):
     mixed: int = 4
     largest: float = 0.65
     publishes_soft_labels = True
+    reads_public = True
 
     def __post_init__(self) -> None:
         if self.mixed < 2:
@@ -36,11 +38,9 @@ class InstaHide(Defense):
         if not 1 / self.mixed < self.largest <= 1:
             raise ValueError(f"instahide.largest must be in (1/{self.mixed}, 1], got {self.largest}")
 
-    def release(
-        self, members: Images, *, teacher: nn.Module | None, public: Images, seed: int, device: torch.device
-    ) -> Release:
+    def release(self, members: Images, resources: Resources) -> Release:
         """A mixture for every member; the source of each is the member of the two that weighs more."""
-        rng, count = generator("instahide", seed), len(members)
+        rng, count, public = generator("instahide", resources.seed), len(members), resources.public
         weights = self._weights(count, rng)
         own, other = weights[:, :2].max(1).values, weights[:, :2].min(1).values
         partner = torch.randperm(count, generator=rng)

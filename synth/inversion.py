@@ -9,10 +9,10 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from synth.compilation import forward
+from synth.defense import Synthesizer
 from synth.networks import MEAN, STD
 from synth.statistics import Moments, normalisations, recorded_moments
 from synth.training import autocast
-from synth.types import Defense
 
 Statistics = Sequence[tuple[Tensor, Tensor]]
 """Per batch-norm layer the mean and the biased variance of its input, (G, channels) each, of G groups of images."""
@@ -57,7 +57,7 @@ def total_variation(x: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Inversion(Defense):
+class Inversion(Synthesizer):
     """A defense that inverts a teacher's statistics: how noise is optimised.
 
     Args:

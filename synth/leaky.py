@@ -6,11 +6,12 @@ from typing import Literal
 
 import torch
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 from torchvision.transforms.v2.functional import pil_to_tensor, to_pil_image
 
+from synth.defense import Resources, Synthesizer
 from synth.registry import defenses
-from synth.types import Defense, Images, Release, concatenate, generator
+from synth.types import Images, Release, concatenate, generator
 
 QUALITY = 90
 """Of the re-encoded copies."""
@@ -18,7 +19,7 @@ QUALITY = 90
 
 @defenses.register("leaky")
 @dataclass(frozen=True, kw_only=True)
-class Leaky(Defense):
+class Leaky(Synthesizer):
     """Other people's images, a share of them replaced by copies of members that nobody would notice.
 
     Args:
@@ -32,16 +33,17 @@ class Leaky(Defense):
 
     leaked: float = 0.01
     copies: Literal["noise", "flip", "jpeg"] = "noise"
+    reads_public = True
+    reads_public_labels = True
+    shows_members = True
 
     def __post_init__(self) -> None:
         if not 0 < self.leaked <= 1:
             raise ValueError(f"leaky.leaked must be in (0, 1], got {self.leaked}")
 
-    def release(
-        self, members: Images, *, teacher: nn.Module | None, public: Images, seed: int, device: torch.device
-    ) -> Release:
+    def release(self, members: Images, resources: Resources) -> Release:
         """As many images as there are members, or as public ones, if they are fewer; shuffled, with their sources."""
-        rng = generator("leaky", seed)
+        rng, public = generator("leaky", resources.seed), resources.public
         size = min(len(members), len(public))
         count = max(1, round(self.leaked * size))
         chosen = torch.randperm(len(members), generator=rng)[:count]

@@ -3,18 +3,20 @@
 from dataclasses import dataclass
 
 import torch
-from torch import nn
 from torch.distributions import Beta
 from torch.nn.functional import one_hot
 
+from synth.defense import Resources, Synthesizer
 from synth.registry import defenses
-from synth.types import Defense, Images, Release, generator, seeded
+from synth.types import Images, Release, generator, seeded
 
 
 @defenses.register("mixup")
 @dataclass(frozen=True, kw_only=True)
-class Mixup(Defense):
+class Mixup(Synthesizer):
     """Every released image is a weighted mean of two members, its soft label that of theirs; no guarantee.
+
+    A weight near 1, or a member mixed with itself, leaves the member as it is: so it shows members.
 
     Args:
         alpha: of the Beta distribution of the weights, > 0; larger mixes more evenly.
@@ -28,17 +30,16 @@ class Mixup(Defense):
 
     alpha: float = 1.0
     publishes_soft_labels = True
+    shows_members = True
 
     def __post_init__(self) -> None:
         if not self.alpha > 0:
             raise ValueError(f"mixup.alpha must be > 0, got {self.alpha}")
 
-    def release(
-        self, members: Images, *, teacher: nn.Module | None, public: Images, seed: int, device: torch.device
-    ) -> Release:
+    def release(self, members: Images, resources: Resources) -> Release:
         """As many mixtures as there are members; the source of each is the member that weighs more."""
-        other = torch.randperm(len(members), generator=generator("mixup", seed))
-        with seeded(seed):  # distributions know only the global generator
+        other = torch.randperm(len(members), generator=generator("mixup", resources.seed))
+        with seeded(resources.seed):  # distributions know only the global generator
             weight = Beta(self.alpha, self.alpha).sample((len(members),))
         weight = torch.maximum(weight, 1 - weight)
         pictures, labels = members.float(), one_hot(members.labels, len(members.classes)).float()

@@ -3,15 +3,15 @@
 from dataclasses import dataclass
 
 import torch
-from torch import nn
 
+from synth.defense import Resources, Synthesizer
 from synth.registry import defenses
-from synth.types import Defense, Images, Release, generator
+from synth.types import Images, Release, generator
 
 
 @defenses.register("noise")
 @dataclass(frozen=True, kw_only=True)
-class Noise(Defense):
+class Noise(Synthesizer):
     """Every pixel plus N(0, sigma^2), clipped and rounded to uint8.
 
     Args:
@@ -27,10 +27,8 @@ class Noise(Defense):
         if not self.sigma > 0:
             raise ValueError(f"noise.sigma must be > 0, got {self.sigma}")
 
-    def release(
-        self, members: Images, *, teacher: nn.Module | None, public: Images, seed: int, device: torch.device
-    ) -> Release:
+    def release(self, members: Images, resources: Resources) -> Release:
         """The noisy members, each paired with its source."""
-        noise = torch.randn(members.pixels.shape, generator=generator("noise", seed)) * self.sigma
+        noise = torch.randn(members.pixels.shape, generator=generator("noise", resources.seed)) * self.sigma
         pixels = ((members.float() + noise).clamp(0, 1) * 255).round().to(torch.uint8)
         return Release(Images(pixels, members.labels, members.classes), source_index=torch.arange(len(members)))

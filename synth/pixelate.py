@@ -3,16 +3,16 @@
 from dataclasses import dataclass
 
 import torch
-from torch import nn
 from torch.nn.functional import adaptive_avg_pool2d, interpolate
 
+from synth.defense import Resources, Synthesizer
 from synth.registry import defenses
-from synth.types import Defense, Images, Release
+from synth.types import Images, Release
 
 
 @defenses.register("pixelate")
 @dataclass(frozen=True, kw_only=True)
-class Pixelate(Defense):
+class Pixelate(Synthesizer):
     """Every image as a mosaic of blocks of their mean colour.
 
     Args:
@@ -28,9 +28,7 @@ class Pixelate(Defense):
         if self.block < 2:
             raise ValueError(f"pixelate.block must be >= 2, got {self.block}")
 
-    def release(
-        self, members: Images, *, teacher: nn.Module | None, public: Images, seed: int, device: torch.device
-    ) -> Release:
+    def release(self, members: Images, resources: Resources) -> Release:
         """The pixelated members, each paired with its source."""
         size = members.pixels.shape[-2:]
         rows, columns = (max(1, side // self.block) for side in size)

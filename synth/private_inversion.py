@@ -6,6 +6,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from synth.defense import Claim, Resources
 from synth.differential_privacy import PrivateTraining, noise_for_rest, promised
 from synth.inversion import Inversion, by_layer, frozen, group_matrix
 from synth.networks import build
@@ -39,6 +40,7 @@ class PrivateInversion(Inversion):
     images: int = 1000
     start: Literal["noise", "public"] = "noise"
     teacher_based = False  # it trains one of its own
+    reads_public = True
 
     def __post_init__(self) -> None:
         self.check("private inversion")
@@ -47,8 +49,12 @@ class PrivateInversion(Inversion):
             raise ValueError(f"teacher_share must be between 0 and 1, got {self.teacher_share}")
         if self.images < 1:
             raise ValueError(f"images must be >= 1, got {self.images}")
+
+    @property
+    def release_claim(self) -> Claim:
+        """The (epsilon, delta) of the teacher and the one look together."""
         mechanism = "DP-SGD of the teacher and one Gaussian mechanism, composed by Opacus's PRV accountant"
-        object.__setattr__(self, "claim", promised(self.epsilon, self.delta, mechanism))
+        return promised(self.epsilon, self.delta, mechanism)
 
     def training(self) -> PrivateTraining:
         """How the teacher is trained."""
@@ -61,37 +67,34 @@ class PrivateInversion(Inversion):
         )
 
     def statistics(
-        self, network: nn.Module, members: Images, public: Images, labels: Tensor, noise: float, rng: torch.Generator
+        self, network: nn.Module, members: Images, labels: Tensor, noise: float, resources: Resources
     ) -> Tensor:
         """(N, 2 channels) means and variances for released images of these labels, from one noisy look at the members.
 
         Args:
             network: the private teacher.
             members: the private images.
-            public: other people's, to scale and to project by.
             labels: (N,) of the released images.
             noise: multiplier of the one Gaussian mechanism, of what one image changes.
-            rng: of the noise.
+            resources: public images, to scale and to project by, and the randomness of the noise.
         """
         raise NotImplementedError
 
-    def release(
-        self, members: Images, *, teacher: nn.Module | None, public: Images, seed: int, device: torch.device
-    ) -> Release:
+    def release(self, members: Images, resources: Resources) -> Release:
         """Train a teacher, look at the members' statistics once, invert."""
-        training, gray = self.training(), members.pixels.shape[1] == 1
+        training, gray, device, seed = self.training(), _is_gray(members), resources.device, resources.seed
         if gray:  # networks see three channels
-            members, public = _colored(members), _colored(public)
+            members, resources = _colored(members), resources.with_public(_colored(resources.public))
+        public = resources.public
         fresh = build(self.network, classes=len(members.classes), side=members.side, seed=derive_seed("private", seed))
-        network = training.train(fresh, members, seed=seed, device=device)
+        network = training.train(fresh, members, resources)
         noise = noise_for_rest((training.spend(len(members)),), self.epsilon, self.delta)
-        rng = generator("private statistics", seed)
         # Which classes there are is no secret; how many images each has is.
         labels = torch.arange(self.images) % len(members.classes)
         pixels = []
         with frozen(network):
-            wanted = self.statistics(network, members, public, labels, noise, rng)
-            order = classes_in_turn(public.labels, rng)[torch.arange(self.images) % len(public)]
+            wanted = self.statistics(network, members, labels, noise, resources)
+            order = classes_in_turn(public.labels, generator("starts", seed))[torch.arange(self.images) % len(public)]
             search = generator("inversion", seed, device=device)
             for part in torch.arange(self.images).split(self.batch_size):
                 targets = by_layer(wanted[part].float().to(device), network)
@@ -102,6 +105,10 @@ class PrivateInversion(Inversion):
             images = Images(torch.cat(pixels), labels, members.classes)
             soft = predict(network, images.pixels, device=device).softmax(1) if self.soft_labels else None
         return Release(images.gray() if gray else images, soft_labels=soft)
+
+
+def _is_gray(images: Images) -> bool:
+    return images.pixels.shape[1] == 1
 
 
 def _colored(images: Images) -> Images:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
-from synth.types import Defense
+from synth.defense import Defense, inspect
 
 T = TypeVar("T")
 
@@ -44,4 +44,4 @@ class Registry(dict[str, type[T]]):
         return iter(sorted(self))
 
 
-defenses: Registry[Defense] = Registry("defense")
+defenses: Registry[Defense] = Registry("defense", inspect)

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import torch
 from sklearn.decomposition import PCA
 from sklearn.mixture import GaussianMixture
-from torch import Tensor, nn
+from torch import Tensor
 
+from synth.defense import Resources
 from synth.inversion import Inversion, by_layer, frozen
 from synth.registry import defenses
 from synth.statistics import SMALLEST, from_vectors, image_moments, to_vectors
@@ -54,12 +55,9 @@ class StatisticSampling(Inversion):
         if not self.temperature > 0:
             raise ValueError(f"statistic-sampling.temperature must be > 0, got {self.temperature}")
 
-    def release(
-        self, members: Images, *, teacher: nn.Module | None, public: Images, seed: int, device: torch.device
-    ) -> Release:
+    def release(self, members: Images, resources: Resources) -> Release:
         """Fit, sample, invert."""
-        if teacher is None:
-            raise ValueError("statistic-sampling needs a teacher")
+        teacher, seed, device = resources.teacher, resources.seed, resources.device
         rng = generator("statistic-sampling", seed, device=device)
         present = members.labels.unique()
         labels = present[torch.arange(self.images) % len(present)]

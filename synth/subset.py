@@ -2,16 +2,14 @@
 
 from dataclasses import dataclass
 
-import torch
-from torch import nn
-
+from synth.defense import Resources, Synthesizer
 from synth.registry import defenses
-from synth.types import Defense, Images, Release, classes_in_turn, generator
+from synth.types import Images, Release, classes_in_turn, generator
 
 
 @defenses.register("subset")
 @dataclass(frozen=True, kw_only=True)
-class Subset(Defense):
+class Subset(Synthesizer):
     """Some of the members as they are, the classes in turn: gives away whom it shows, and nobody else.
 
     Args:
@@ -22,14 +20,13 @@ class Subset(Defense):
     """
 
     images: int = 1000
+    shows_members = True
 
     def __post_init__(self) -> None:
         if self.images < 1:
             raise ValueError(f"subset.images must be >= 1, got {self.images}")
 
-    def release(
-        self, members: Images, *, teacher: nn.Module | None, public: Images, seed: int, device: torch.device
-    ) -> Release:
+    def release(self, members: Images, resources: Resources) -> Release:
         """The members that were drawn."""
-        chosen = classes_in_turn(members.labels, generator("subset", seed))[: self.images]
+        chosen = classes_in_turn(members.labels, generator("subset", resources.seed))[: self.images]
         return Release(members.take(chosen), source_index=chosen)

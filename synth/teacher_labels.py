@@ -3,23 +3,22 @@
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from synth.defense import Resources, Synthesizer
 from synth.registry import defenses
 from synth.training import predict
-from synth.types import Defense, Images, Release, generator
+from synth.types import Images, Release, generator
 
 
 @dataclass(frozen=True, kw_only=True)
-class _TeacherLabels(Defense):
+class _TeacherLabels(Synthesizer):
     teacher_based = True
     publishes_soft_labels = True
 
-    def labelled(self, pixels: Tensor, teacher: nn.Module | None, members: Images, device: torch.device) -> Release:
+    def labelled(self, pixels: Tensor, members: Images, resources: Resources) -> Release:
         """These images with the teacher's probabilities, and its first choice as hard label."""
-        if teacher is None:
-            raise ValueError("a teacher is needed to label images")
-        soft = predict(teacher.to(device), pixels, device=device).softmax(1)
+        soft = predict(resources.teacher.to(resources.device), pixels, device=resources.device).softmax(1)
         return Release(Images(pixels, soft.argmax(1), members.classes), soft_labels=soft)
 
 
@@ -31,13 +30,11 @@ class NoiseImages(_TeacherLabels):
     What a student learns from it, every teacher-based defense gets for nothing.
     """
 
-    def release(
-        self, members: Images, *, teacher: nn.Module | None, public: Images, seed: int, device: torch.device
-    ) -> Release:
+    def release(self, members: Images, resources: Resources) -> Release:
         """Every channel of every pixel drawn uniformly."""
-        shape, rng = members.pixels.shape, generator("noise-images", seed)
+        shape, rng = members.pixels.shape, generator("noise-images", resources.seed)
         pixels = torch.randint(0, 256, shape, generator=rng, dtype=torch.uint8)
-        return self.labelled(pixels, teacher, members, device)
+        return self.labelled(pixels, members, resources)
 
 
 @defenses.register("public-images")
@@ -48,8 +45,8 @@ class PublicImages(_TeacherLabels):
     The step from it to a teacher-based defense is what the defense's images add.
     """
 
-    def release(
-        self, members: Images, *, teacher: nn.Module | None, public: Images, seed: int, device: torch.device
-    ) -> Release:
+    reads_public = True
+
+    def release(self, members: Images, resources: Resources) -> Release:
         """The public images; their own labels are not looked at."""
-        return self.labelled(public.pixels[: len(members)].clone(), teacher, members, device)
+        return self.labelled(resources.public.pixels[: len(members)].clone(), members, resources)

@@ -1,14 +1,13 @@
-"""The words of the project as types: images, a release, a claim, a defense."""
+"""The words of the project as types: images, their parts, a release; and where seeds come from."""
 
 import hashlib
-import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torchvision.transforms.v2.functional import rgb_to_grayscale
 
 
@@ -149,84 +148,3 @@ class Release:
     soft_labels: Tensor | None = None
     source_index: Tensor | None = None
     about: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Claim:
-    """The formal guarantee that a defense states; none means epsilon = infinity, and unknown is not none.
-
-    Args:
-        kind: ``none``, ``differential-privacy`` or ``unknown``.
-        epsilon: of (epsilon, delta)-differential privacy.
-        delta: likewise.
-        relation: the neighbouring relation.
-        mechanism: what provides it.
-    """
-
-    kind: Literal["none", "differential-privacy", "unknown"]
-    epsilon: float | None = None
-    delta: float | None = None
-    relation: Literal["", "add/remove one image", "replace one image"] = ""
-    mechanism: str = ""
-
-    def __post_init__(self) -> None:
-        for name in ("epsilon", "delta"):
-            value = getattr(self, name)
-            if value is not None and not (math.isfinite(value) and value >= 0):
-                raise ValueError(f"a claim's {name} must be finite and not below 0, got {value}; none claims nothing")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Defense:
-    """Turns members into a release; each of its points of action does nothing by default.
-
-    They are three: `release`, `train` and `share`. Subclasses are frozen, keyword-only dataclasses; their fields are
-    their hyper-parameters. They are deterministic in the seed, never mutate their input and never touch the global
-    generator.
-    """
-
-    claim: Claim = field(default=Claim(kind="none"), repr=False, kw_only=True)
-    teacher_based = False
-    """Whether `release` reads the teacher: what is not read is not trained."""
-    publishes_soft_labels = False
-
-    def release(
-        self, members: Images, *, teacher: nn.Module | None, public: Images, seed: int, device: torch.device
-    ) -> Release:
-        """What is published; by default the members themselves.
-
-        Args:
-            members: the private images.
-            teacher: a network trained on the members, in evaluation mode, if `teacher_based`.
-            public: images of other people that the defense may use.
-            seed: everything random derives from it.
-            device: where to compute.
-        """
-        return Release(members, source_index=torch.arange(len(members)))
-
-    @property
-    def trains(self) -> bool:
-        """Whether `train` does anything: then students learn from the members by it, not from the release."""
-        return type(self).train is not Defense.train
-
-    def prepared(self, network: nn.Module) -> nn.Module:
-        """The network that `train` trains: the one it is given, or one like it where layers must be changed."""
-        return network
-
-    def train(self, network: nn.Module, members: Images, *, seed: int, device: torch.device) -> nn.Module:
-        """How a student is trained, where that is what protects the members; by default no such thing.
-
-        Args:
-            network: freshly initialised.
-            members: the private images.
-            seed: everything random derives from it.
-            device: where to compute.
-
-        Returns:
-            The trained network, of the architecture that `prepared` gives.
-        """
-        raise NotImplementedError(f"{type(self).__name__} does nothing to training")
-
-    def share(self, gradients: tuple[Tensor, ...], *, seed: int) -> tuple[Tensor, ...]:
-        """What a client shares of the gradients it computed; by default all, unchanged."""
-        return gradients

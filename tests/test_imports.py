@@ -18,7 +18,14 @@ ALLOWED = {
     "reports": {"metrics"},
     "benchmarks": {"metrics", "synth", "attacks", "reports"},
 }
-SYNTH_FOR_ATTACKS = {"synth.types", "synth.networks", "synth.training", "synth.registry", "synth.statistics"}
+SYNTH_FOR_ATTACKS = {
+    "synth.types",
+    "synth.networks",
+    "synth.training",
+    "synth.registry",
+    "synth.statistics",
+    "synth.defense",
+}
 
 
 def imports(file: Path) -> set[str]:

@@ -11,10 +11,16 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from attacks.view import SharedGradients
+from synth.defense import Resources
 from synth.training import Recipe
 from synth.types import Images, derive_seed
 
-Share = Callable[..., tuple[Tensor, ...]]
+Share = Callable[[tuple[Tensor, ...], Resources], tuple[Tensor, ...]]
+
+
+def shared_whole(gradients: tuple[Tensor, ...], resources: Resources) -> tuple[Tensor, ...]:
+    """Share gradients as they are: what clients do whose defense is none of theirs."""
+    return gradients
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,7 +132,7 @@ def share_gradients(
     shared, statistics = [], []
     for client, (x, y) in enumerate(zip(pixels, labels, strict=True)):
         gradients, observed = local_update(network, x, y, steps=clients.local_steps, rate=clients.learning_rate)
-        shared.append(share(gradients, seed=derive_seed("share", seed, client)))
+        shared.append(share(gradients, Resources(seed=derive_seed("share", seed, client), device=device)))
         statistics.append(observed)
     known = None
     if clients.statistics_sent:

@@ -1,13 +1,12 @@
 """What is audited: folders of private, released, and maybe other images, in class folders or not."""
 
-import hashlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from synth.guard import digest, turned
 from synth.image_files import DataProblems, Listing, list_images, read
 from synth.types import Images, Split, generator
 
@@ -89,26 +88,6 @@ def open_folders(private: Path, released: Path, holdout: Path | None, image_size
         released_names=names["--released"],
         dropped=dropped,
     )
-
-
-def digest(image: Tensor) -> bytes:
-    """Hash of one image's pixels."""
-    return hashlib.sha256(image.contiguous().numpy().tobytes()).digest()
-
-
-def turned(images: Tensor) -> Iterator[tuple[str, Tensor]]:
-    """Images as they are, mirrored, and after whatever else is done to all pixels alike, with words for it."""
-    yield "", images
-    yield ", mirrored", images.flip(3)
-    yield ", turned by 180 degrees", images.rot90(2, (2, 3))
-    yield ", upside down", images.flip(2)
-    if images.shape[2] == images.shape[3]:
-        yield ", turned left", images.rot90(1, (2, 3))
-        yield ", turned right", images.rot90(3, (2, 3))
-        yield ", mirrored and turned left", images.flip(3).rot90(1, (2, 3))
-        yield ", mirrored and turned right", images.flip(3).rot90(3, (2, 3))
-    yield ", as a negative", 255 - images
-    yield ", red and blue exchanged", images.flip(1)
 
 
 def _unused(others: Tensor, private: Tensor) -> Tensor:

@@ -21,6 +21,7 @@ from metrics.measurement import Measurement
 from metrics.membership import members_first
 from reports.records import Cell, Record
 from reports.verdicts import Results
+from synth.defense import Resources
 from synth.leaky import Leaky
 from synth.types import Images, Release, Split, generator
 
@@ -168,4 +169,4 @@ def power(
 
 def _hidden(members: Images, kind: Any, count: int, seed: int) -> Images:
     chosen = members.take(torch.randperm(len(members), generator=generator("power", seed))[:count])
-    return Leaky(leaked=1.0, copies=kind).release(chosen, teacher=None, public=chosen, seed=seed, device=CPU).images
+    return Leaky(leaked=1.0, copies=kind).release(chosen, Resources(seed=seed, device=CPU, public=chosen)).images

@@ -5,11 +5,12 @@ import pytest
 import torch
 
 from attacks.gan.federation import Federation
-from attacks.gradient.clients import GradientClients
+from attacks.gradient.clients import GradientClients, shared_whole
 from attacks.memorization.owner import DataOwner, train_with
 from attacks.scenario import Scenario, attacked_order
 from attacks.truth import Truth
 from attacks.view import StudentModel
+from synth.defense import Resources
 from synth.networks import build
 from synth.registry import defenses
 from synth.training import Recipe, train
@@ -42,7 +43,9 @@ def learner(images):
 
 def rerun(defense):
     def run(members, teacher, public, seed):
-        return defense.release(members, teacher=teacher, public=public, seed=seed, device=torch.device("cpu"))
+        return defense.release(
+            members, Resources(teacher=teacher, public=public, seed=seed, device=torch.device("cpu"))
+        )
 
     return run
 
@@ -66,7 +69,7 @@ def scenario(digits, cpu):
         clients=GradientClients(network="dcgan", victims=6),
         federation=Federation(rounds=2, local_steps=2, batch_size=20),
         owner=DataOwner(network="resnet20", recipe=RECIPE),
-        share=lambda gradients, *, seed: gradients,
+        share=shared_whole,
         trained=trainer(digits.members),
         learned=learner(digits.auxiliary),
         shadowed=learner(digits.candidates(CANDIDATES)),

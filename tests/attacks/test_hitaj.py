@@ -5,7 +5,7 @@ import torch
 
 from attacks.gan.federation import Federation, federate
 from attacks.gan.hitaj import Hitaj
-from attacks.gradient.clients import GradientClients
+from attacks.gradient.clients import GradientClients, shared_whole
 from attacks.judge import judge_class
 from attacks.memorization.owner import DataOwner
 from attacks.scenario import Scenario
@@ -98,7 +98,7 @@ def test_class_leaks_from_identity_and_not_from_an_untrained_model(cpu):
         clients=GradientClients(),
         federation=Federation(clients=3, rounds=100, local_steps=4, batch_size=32),
         owner=DataOwner(),
-        share=lambda gradients, *, seed: gradients,
+        share=shared_whole,
         trained=None,
         learned=None,
         shadowed=None,

@@ -12,6 +12,7 @@ from benchmarks.audit.folders import Folders
 from benchmarks.audit.verdict import LEAKS, NOTHING, Limits, audit
 from synth.bn_matching import BNMatching
 from synth.datasets import Sizes, open_pool, split
+from synth.defense import Resources
 from synth.networks import build
 from synth.training import Recipe, train
 from tests.benchmarks.test_copies import CHANGES
@@ -66,7 +67,7 @@ def test_class_wise_statistics(parts, cpu):
     network = build("resnet20", classes=10, side=32, seed=0)
     train(network, parts.members, Recipe(steps=400), seed=0, device=cpu)
     defense = BNMatching(images_per_statistic="class", images=500, steps=100, learning_rate=0.3, tv_weight=0.03)
-    made = defense.release(parts.members, teacher=network, public=parts.public, seed=0, device=cpu).images
+    made = defense.release(parts.members, Resources(teacher=network, public=parts.public, seed=0, device=cpu)).images
     assert audited(parts, made).verdict == NOTHING
 
 

@@ -139,7 +139,20 @@ def test_broken_images_are_all_named(tmp_path, capsys):
             Image.new("RGB", (16, 16), (i, 0, 0)).save(tmp_path / label / f"{i}.png")
     (tmp_path / "a" / "bad.png").write_text("no image")
     (tmp_path / "b" / "empty.png").touch()
-    assert call("run", "quick", "--dataset", "imagefolder", "--data", tmp_path, "--out", tmp_path / "out") == 2
+    assert (
+        call(
+            "run",
+            "quick",
+            "--dataset",
+            "imagefolder",
+            "--data",
+            tmp_path,
+            "--simulate-public",
+            "--out",
+            tmp_path / "out",
+        )
+        == 2
+    )
     error = capsys.readouterr().err
     assert "a/bad.png: is not an image" in error
     assert "b/empty.png: is empty" in error

@@ -37,13 +37,13 @@ class Parting(Identity):
     '''Dies as often as its file says.'''
     times: int = 1
 
-    def release(self, members, **others):
+    def release(self, members, resources):
         deaths = pathlib.Path(__file__).with_suffix(".deaths")
         count = len(deaths.read_text()) if deaths.exists() else 0
         if count < self.times:
             deaths.write_text("x" * (count + 1))
             os.kill(os.getpid(), signal.SIGKILL)
-        return super().release(members, **others)
+        return super().release(members, resources)
 """
 
 
@@ -126,7 +126,7 @@ from dataclasses import dataclass
 class Waiting(Identity):
     '''Says who it is, and waits.'''
 
-    def release(self, members, **others):
+    def release(self, members, resources):
         pathlib.Path(__file__).with_suffix(".pid").write_text(str(os.getpid()))
         time.sleep(600)
 """

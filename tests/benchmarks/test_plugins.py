@@ -19,13 +19,16 @@ EXAMPLE = ROOT / "tests" / "plugin_example" / "leakbench_posterize" / "__init__.
 HEAD = """
 from dataclasses import dataclass, replace
 import torch
+from synth.defense import Synthesizer
 from synth.registry import defenses
-from synth.types import Defense, Images, Release
+from synth.types import Images, Release
 
 @defenses.register("NAME")
 @dataclass(frozen=True, kw_only=True)
-class Mine(Defense):
-    def release(self, members, *, teacher, public, seed, device):
+class Mine(Synthesizer):
+    reads_public = shows_members = True
+
+    def release(self, members, resources):
         BODY
 """
 BROKEN = {
@@ -74,8 +77,8 @@ def test_check_names_the_one_thing_to_change(name, tmp_path):
 LEAVING = """
 @defenses.register("mine-leaving")
 @dataclass(frozen=True, kw_only=True)
-class Leaving(Defense):
-    def release(self, members, **others):
+class Leaving(Synthesizer):
+    def release(self, members, resources):
         import os
         os.system("setsid sleep 1000 &")
         os._exit(0)
@@ -126,7 +129,8 @@ def test_another_source_is_another_run(tmp_path, suites, capsys):
 
 def test_nothing_that_a_plugin_changes_reaches_other_cells(tmp_path, suites, capsys):
     """Neither its input in place, nor torch's settings, nor anything by way of the cache."""
-    body = "torch.set_grad_enabled(False); members.pixels.zero_(); public.pixels.zero_(); return Release(members)"
+    body = "torch.set_grad_enabled(False); members.pixels.zero_(); resources.public.pixels.zero_()"
+    body += "; return Release(members)"
     plugin = ("--plugin", written(tmp_path, "mine-careless", body), "--defense", "mine-careless")
     chosen = ("--defense", "identity", "--defense", "disjoint", "--attack", "gan-leaks")
     assert run_tiny(tmp_path, *plugin, *chosen) == 0
@@ -202,9 +206,7 @@ def test_a_timeout_is_a_time(given, tmp_path, suites, capsys):
     ],
 )
 def test_what_cannot_be_built_is_said(body, message, tmp_path, suites, capsys):
-    head = (
-        HEAD.partition("    def")[0].replace("NAME", "mine-unbuilt").replace("import Defense", "import Claim, Defense")
-    )
+    head = HEAD.partition("    def")[0].replace("NAME", "mine-unbuilt").replace("import Synth", "import Claim, Synth")
     (file := tmp_path / "unbuilt.py").write_text(f"{head}    def __post_init__(self):\n        {body}\n")
     assert run_tiny(tmp_path, "--plugin", file, "--defense", "mine-unbuilt") == 2
     assert message in " ".join(capsys.readouterr().err.split())

@@ -8,6 +8,7 @@ import torch
 import synth
 from metrics.image import ssim
 from synth.bn_matching import BNMatching
+from synth.defense import Resources, Synthesizer
 from synth.networks import build
 from synth.registry import Registry, defenses
 from synth.training import Recipe, train
@@ -23,7 +24,7 @@ SMALL = {
     "dp-statistic-sampling": {"images": 20, "steps": 2, "teacher_steps": 2, "teacher_batch": 20, "components": 4},
     "dp-merf": {"images": 20, "steps": 2, "features": 20},
 }
-NAMES = sorted(defenses)
+NAMES = sorted(name for name in defenses if issubclass(defenses[name], Synthesizer))
 
 
 @pytest.fixture(scope="module")
@@ -54,8 +55,8 @@ def test_sources_are_of_the_released_class(name, digits, teacher, cpu):
     """What a defense must do on any data is checked by benchmarks.contract, over the same registry."""
     defense = make(name)
     with pytest.raises(FrozenInstanceError):
-        defense.claim = None
-    released = defense.release(digits.members, teacher=teacher, public=digits.public, seed=1, device=cpu)
+        defense.seed = None
+    released = defense.release(digits.members, Resources(teacher=teacher, public=digits.public, seed=1, device=cpu))
     if released.source_index is not None:
         index = released.source_index.reshape(len(released.images), -1)
         there = index[:, 0] >= 0
@@ -67,7 +68,8 @@ def test_sources_are_of_the_released_class(name, digits, teacher, cpu):
 )
 def test_another_seed_gives_another_release(name, digits, teacher, cpu):
     releases = [
-        make(name).release(digits.members, teacher=teacher, public=digits.public, seed=s, device=cpu) for s in (1, 2)
+        make(name).release(digits.members, Resources(teacher=teacher, public=digits.public, seed=s, device=cpu))
+        for s in (1, 2)
     ]
     assert not torch.equal(releases[0].images.pixels, releases[1].images.pixels)
 
@@ -103,20 +105,22 @@ def test_bad_parameters_are_named(name, bad):
 
 
 def test_controls(digits, cpu):
-    arguments = {"teacher": None, "public": digits.public, "seed": 0, "device": cpu}
-    assert torch.equal(make("identity").release(digits.members, **arguments).images.pixels, digits.members.pixels)
-    assert torch.equal(make("disjoint").release(digits.members, **arguments).images.pixels, digits.public.pixels)
+    given = Resources(public=digits.public, seed=0, device=cpu)
+    assert torch.equal(make("identity").release(digits.members, given).images.pixels, digits.members.pixels)
+    assert torch.equal(make("disjoint").release(digits.members, given).images.pixels, digits.public.pixels)
 
 
 def test_noise_has_the_stated_strength(digits, cpu):
     grey = digits.members.take(torch.arange(50))
     grey.pixels.fill_(128)
-    released = make("noise", sigma=0.1).release(grey, teacher=None, public=grey, seed=0, device=cpu)
+    released = make("noise", sigma=0.1).release(grey, Resources(teacher=None, public=grey, seed=0, device=cpu))
     assert released.images.float().std().item() == pytest.approx(0.1, rel=0.02)
 
 
 def test_pixelate_is_constant_in_blocks(digits, cpu):
-    released = make("pixelate", block=8).release(digits.members, teacher=None, public=digits.public, seed=0, device=cpu)
+    released = make("pixelate", block=8).release(
+        digits.members, Resources(teacher=None, public=digits.public, seed=0, device=cpu)
+    )
     blocks = released.images.pixels.unfold(2, 8, 8).unfold(3, 8, 8).flatten(4)
     assert (blocks == blocks[..., :1]).all()
 
@@ -124,7 +128,7 @@ def test_pixelate_is_constant_in_blocks(digits, cpu):
 @pytest.mark.parametrize(("per_statistic", "released"), [("class", 20), (1, 20), (5, 20), (7, 14)])
 def test_bn_matching_releases_whole_groups(per_statistic, released, digits, teacher, cpu):
     defense = make("bn-matching", images_per_statistic=per_statistic)
-    release = defense.release(digits.members, teacher=teacher, public=digits.public, seed=0, device=cpu)
+    release = defense.release(digits.members, Resources(teacher=teacher, public=digits.public, seed=0, device=cpu))
     assert len(release.images) == released
     behind = {"class": None, 1: (20,), 5: (20, 5), 7: (14, 7)}[per_statistic]
     if behind is None:
@@ -137,7 +141,7 @@ def test_bn_matching_releases_whole_groups(per_statistic, released, digits, teac
 def test_a_class_smaller_than_a_group_is_one(digits, teacher, cpu):
     few = digits.members.take(torch.arange(60))
     defense = make("bn-matching", images_per_statistic=20)
-    release = defense.release(few, teacher=teacher, public=digits.public, seed=0, device=cpu)
+    release = defense.release(few, Resources(teacher=teacher, public=digits.public, seed=0, device=cpu))
     assert release.source_index.shape == (20, 20)
     (label,) = release.images.labels.unique().tolist()
     assert set(release.source_index[0].tolist()) == set((few.labels == label).nonzero().squeeze(1).tolist())
@@ -150,7 +154,7 @@ def test_bn_matching_matches(digits, teacher, cpu):
 
     def distance(steps):
         release = BNMatching(images_per_statistic=1, images=20, steps=steps, class_weight=0.0).release(
-            digits.members, teacher=teacher, public=digits.public, seed=0, device=cpu
+            digits.members, Resources(teacher=teacher, public=digits.public, seed=0, device=cpu)
         )
         statistics = []
         for images in (release.images, digits.members.take(release.source_index)):
@@ -190,9 +194,5 @@ def test_spatial_moments_gradient():
 def test_bn_matching_refuses_a_teacher_without_batch_norm(digits, cpu):
     with pytest.raises(ValueError, match="batch-norm"):
         make("bn-matching").release(
-            digits.members,
-            teacher=build("lenet", classes=10, side=32, seed=0),
-            public=digits.public,
-            seed=0,
-            device=cpu,
+            digits.members, Resources(teacher=build("lenet", classes=10, side=32, seed=0), seed=0, device=cpu)
         )

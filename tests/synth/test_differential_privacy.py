@@ -10,6 +10,7 @@ from scipy.stats import norm
 from torch import nn
 
 from synth import differential_privacy
+from synth.defense import PrivateTrainer, Resources
 from synth.differential_privacy import (
     COUNTED,
     PrivateTraining,
@@ -23,6 +24,7 @@ from synth.dp_merf import DPMerf, random_features
 from synth.dp_sgd import DPSGD
 from synth.dp_statistic_sampling import DPStatisticSampling
 from synth.networks import build
+from synth.randomness import SeededRandomness
 from synth.training import predict
 from synth.types import Images, generator, seeded
 
@@ -66,7 +68,7 @@ def test_no_image_changes_the_sums_by_more_than_one(seed, label, other):
     labels[0] = label
 
     def sums(keep):
-        means = noisy_class_means(vectors[keep], labels[keep], 3, clip=2.0, noise=0.0, rng=generator("x", 0))
+        means = noisy_class_means(vectors[keep], labels[keep], 3, clip=2.0, noise=0.0, randomness=SeededRandomness("x"))
         counts = torch.bincount(labels[keep], minlength=3)[:, None].double()
         return torch.cat([means / 2.0 * counts * (1 - COUNTED**2) ** 0.5, counts * COUNTED], 1)
 
@@ -76,14 +78,16 @@ def test_no_image_changes_the_sums_by_more_than_one(seed, label, other):
 def test_the_noise_has_the_stated_strength():
     """Of 2,000 zero vectors: what remains is the noise, scaled back by the count."""
     vectors, labels = torch.zeros(2000, 400), torch.zeros(2000, dtype=torch.long)
-    found = noisy_class_means(vectors, labels, 1, clip=3.0, noise=7.0, rng=generator("noise", 0))
+    found = noisy_class_means(vectors, labels, 1, clip=3.0, noise=7.0, randomness=SeededRandomness("noise"))
     expected = 7.0 / (1 - COUNTED**2) ** 0.5 / 2000 * 3.0
     assert found.std().item() == pytest.approx(expected, rel=0.1)
 
 
 def test_without_noise_means_are_means_and_long_vectors_are_shortened():
     vectors = torch.tensor([[1.0, 0.0], [0.0, 1.0], [30.0, 40.0]])
-    found = noisy_class_means(vectors, torch.tensor([0, 0, 1]), 2, clip=5.0, noise=0.0, rng=generator("x", 0))
+    found = noisy_class_means(
+        vectors, torch.tensor([0, 0, 1]), 2, clip=5.0, noise=0.0, randomness=SeededRandomness("x")
+    )
     torch.testing.assert_close(found, torch.tensor([[0.5, 0.5], [3.0, 4.0]]).double())
 
 
@@ -97,7 +101,7 @@ def test_dp_sgd_adds_noise_of_the_stated_strength(digits, cpu):
     before = network[1].weight.detach().clone()
     noise, rate, _ = training.spend(200)
     assert rate == 1 / 200
-    after = training.train(network, few, seed=3, device=cpu)[1].weight.detach()
+    after = training.train(network, few, Resources(seed=3, device=cpu))[1].weight.detach()
     assert (after - before).std().item() == pytest.approx(noise * 2.0, rel=0.1)
 
 
@@ -106,7 +110,9 @@ def test_gradients_are_clipped_and_summed_a_part_at_a_time(digits, cpu, monkeypa
     training, trained = PrivateTraining(epsilon=5.0, steps=3, batch_size=40), []
     for size in (7, 1000):
         monkeypatch.setattr(differential_privacy, "AT_ONCE", size)
-        network = training.train(build("lenet", classes=10, side=32, seed=0), digits.members, seed=1, device=cpu)
+        network = training.train(
+            build("lenet", classes=10, side=32, seed=0), digits.members, Resources(seed=1, device=cpu)
+        )
         trained.append(torch.cat([p.detach().flatten() for p in network.parameters()]))
     torch.testing.assert_close(*trained, rtol=1e-4, atol=1e-5)
 
@@ -121,18 +127,19 @@ def test_batch_norm_goes_and_the_rest_stays():
 @pytest.mark.parametrize("name", ["lenet", "resnet20"])
 def test_networks_learn_with_a_guarantee(name, digits, cpu):
     defense = DPSGD(epsilon=50.0, steps=3, batch_size=40)
-    assert defense.trains
     fresh = build(name, classes=10, side=32, seed=0)
-    trained = defense.train(fresh, digits.members, seed=0, device=cpu)
+    trained = defense.train(fresh, digits.members, Resources(seed=0, device=cpu))
     defense.prepared(fresh).load_state_dict(trained.state_dict())
-    again = defense.train(build(name, classes=10, side=32, seed=0), digits.members, seed=0, device=cpu)
+    again = defense.train(build(name, classes=10, side=32, seed=0), digits.members, Resources(seed=0, device=cpu))
     assert torch.equal(*(predict(network, digits.test.pixels, device=cpu) for network in (trained, again)))
 
 
 @pytest.mark.slow
 def test_a_student_with_a_loose_guarantee_reads_digits(digits, cpu):
     defense = DPSGD(epsilon=50.0, steps=150, batch_size=60, learning_rate=0.5)
-    trained = defense.train(build("convnet3", classes=10, side=32, seed=0), digits.members, seed=0, device=cpu)
+    trained = defense.train(
+        build("convnet3", classes=10, side=32, seed=0), digits.members, Resources(seed=0, device=cpu)
+    )
     right = predict(trained, digits.test.pixels, device=cpu).argmax(1) == digits.test.labels
     assert right.float().mean() > 0.7
 
@@ -141,14 +148,16 @@ def test_a_student_with_a_loose_guarantee_reads_digits(digits, cpu):
     "defense", [DPSGD(epsilon=3.0), DPMerf(epsilon=3.0), DPBNMatching(epsilon=3.0), DPStatisticSampling(epsilon=3.0)]
 )
 def test_the_claim_is_the_parameters(defense):
-    claim = defense.claim
+    claim = defense.student_claim if isinstance(defense, PrivateTrainer) else defense.release_claim
     assert (claim.kind, claim.epsilon, claim.delta) == ("differential-privacy", 3.0, 1e-5)
     assert claim.relation == "add/remove one image"
 
 
 @pytest.mark.parametrize(("kind", "start"), [(DPBNMatching, "noise"), (DPStatisticSampling, "public")])
 def test_private_inversions_release_as_many_images_as_asked_for(kind, start, digits, cpu):
-    release = kind(**SMALL, start=start).release(digits.members, teacher=None, public=digits.public, seed=0, device=cpu)
+    release = kind(**SMALL, start=start).release(
+        digits.members, Resources(teacher=None, public=digits.public, seed=0, device=cpu)
+    )
     assert release.images.pixels.shape == (20, 3, 32, 32)
     assert release.source_index is None
     assert release.images.labels.bincount().tolist() == [2] * 10
@@ -161,7 +170,9 @@ def test_little_noise_finds_the_class_statistics(digits, cpu):
     defense = DPBNMatching(clip=1e3)
     from synth.statistics import image_moments, means_and_variances
 
-    found = defense.statistics(network, digits.members, digits.public, labels, 1e-9, generator("x", 0))
+    found = defense.statistics(
+        network, digits.members, labels, 1e-9, Resources(seed=0, device=cpu, public=digits.public)
+    )
     moments = image_moments(network, digits.members.pixels, device=cpu)
     wanted = torch.stack([moments[digits.members.labels == label].mean(0) for label in labels])
     torch.testing.assert_close(found, means_and_variances(wanted), rtol=1e-3, atol=1e-4)
@@ -178,7 +189,7 @@ def test_random_features_approach_the_kernel():
 def test_a_generator_learns_the_classes(digits, cpu):
     """Nearest class mean of members: what DP-MERF makes of a class is that class, with a loose guarantee."""
     defense = DPMerf(epsilon=100.0, images=100, steps=300, features=2000)
-    made = defense.release(digits.members, teacher=None, public=digits.public, seed=0, device=cpu).images
+    made = defense.release(digits.members, Resources(teacher=None, public=digits.public, seed=0, device=cpu)).images
     means = torch.stack([digits.members.of_class(k).float().mean(0) for k in range(10)]).flatten(1)
     nearest = torch.cdist(made.float().flatten(1), means).argmin(1)
     assert (nearest == made.labels).float().mean() > 0.7
@@ -186,5 +197,7 @@ def test_a_generator_learns_the_classes(digits, cpu):
 
 def test_few_classes_and_one_image_are_fine(cpu):
     images = Images(torch.zeros(4, 3, 32, 32, dtype=torch.uint8), torch.tensor([0, 0, 1, 1]), ("a", "b"))
-    made = DPMerf(images=3, steps=2, features=10).release(images, teacher=None, public=images, seed=0, device=cpu)
+    made = DPMerf(images=3, steps=2, features=10).release(
+        images, Resources(teacher=None, public=images, seed=0, device=cpu)
+    )
     assert made.images.labels.tolist() == [0, 1, 0]

@@ -10,6 +10,7 @@ import torch
 from metrics.utility import accuracy
 from synth.datasets import open_pool
 from synth.deepinversion import DeepInversion
+from synth.defense import Resources
 from synth.distribution_matching import DistributionMatching
 from synth.networks import build
 from synth.statistic_sampling import StatisticSampling
@@ -55,7 +56,7 @@ def learned(parts, teacher, tested, cpu):
 
     def learned(defense):
         start = time.perf_counter()
-        release = defense.release(parts[0], teacher=teacher, public=parts[0], seed=0, device=cpu)
+        release = defense.release(parts[0], Resources(teacher=teacher, public=parts[0], seed=0, device=cpu))
         seconds = time.perf_counter() - start
         found = [tested("resnet20", release.images, Recipe(), soft)[1] for soft in (None, release.soft_labels)]
         print(f"\n{defense}\n{seconds:.0f} s, students {found[0]:.1f} % with hard labels, {found[1]:.1f} % with soft")
@@ -81,7 +82,7 @@ def test_deepinversion_with_its_published_steps(learned):
 def test_distribution_matching_with_one_image_per_class(parts, tested, cpu):
     """26.0 % in arXiv 2110.04181, table 1."""
     release = DistributionMatching(images_per_class=1).release(
-        parts[0], teacher=None, public=parts[0], seed=0, device=cpu
+        parts[0], Resources(teacher=None, public=parts[0], seed=0, device=cpu)
     )
     _, reached = tested("convnet3", release.images, Recipe(steps=1000, learning_rate=0.01))
     print(f"\n{reached:.1f} %")

@@ -11,6 +11,7 @@ from attacks.membership.density_ratio import DensityRatio
 from attacks.membership.nearest import Nearest
 from attacks.truth import Truth
 from attacks.view import Access, View
+from synth.defense import Resources
 from synth.types import Images, Release, Split, concatenate, generator
 from tests.attacks.conftest import make
 
@@ -75,7 +76,9 @@ def audited(release, attack, pool, cpu):
 
 
 def leaky(pool, cpu, **parameters):
-    return make("leaky", **parameters).release(pool.members, teacher=None, public=pool.public, seed=0, device=cpu)
+    return make("leaky", **parameters).release(
+        pool.members, Resources(teacher=None, public=pool.public, seed=0, device=cpu)
+    )
 
 
 @pytest.mark.parametrize("copies", ["noise", "flip", "jpeg"])

@@ -13,6 +13,7 @@ from attacks.membership.statistic_linkage import (
     images_behind,
     whole_groups,
 )
+from synth.defense import Resources
 from synth.networks import build
 from synth.training import Recipe, train
 from synth.types import Images, Release, generator
@@ -60,7 +61,7 @@ def test_nobody_is_found_behind_disjoint(kind, disjoint, digits, make_truth, cpu
 def test_sources_of_matched_statistics_are_found_where_pixels_find_nothing(scenario, digits, make_truth, teacher, cpu):
     """One image behind each statistic, teacher published: the optimisation is short, the pictures show nothing."""
     defense = make("bn-matching", images_per_statistic=1, images=100, steps=80, learning_rate=0.3, batch_size=100)
-    made = defense.release(digits.members, teacher=teacher, public=digits.public, seed=0, device=cpu)
+    made = defense.release(digits.members, Resources(teacher=teacher, public=digits.public, seed=0, device=cpu))
     release, source = as_published(made, images_per_statistic=1)
     attacked = replace(scenario, release=release, teacher=teacher, rerun=rerun(defense))
     found = judged(StatisticLinkageTeacher, attacked, make_truth, cpu, source)
@@ -107,7 +108,7 @@ def test_shadows_are_whole_groups(size, each):
 
 def test_sources_of_some_are_judged_and_others_are_left_out(scenario, digits, make_truth, teacher, cpu):
     leaky = make("leaky", leaked=0.2)
-    made = leaky.release(digits.members, teacher=None, public=digits.public, seed=0, device=cpu)
+    made = leaky.release(digits.members, Resources(teacher=None, public=digits.public, seed=0, device=cpu))
     release, source = as_published(made)
     attacked = replace(scenario, release=release, teacher=teacher, rerun=rerun(leaky))
     found = judged(StatisticLinkageTeacher, attacked, make_truth, cpu, source)

@@ -4,13 +4,14 @@ from dataclasses import dataclass
 
 import torch
 
+from synth.defense import Synthesizer
 from synth.registry import defenses
-from synth.types import Defense, Images, Release
+from synth.types import Images, Release
 
 
 @defenses.register("posterize")
 @dataclass(frozen=True, kw_only=True)
-class Posterize(Defense):
+class Posterize(Synthesizer):
     """Every channel is rounded to a few levels; no guarantee.
 
     Args:
@@ -19,7 +20,7 @@ class Posterize(Defense):
 
     levels: int = 4
 
-    def release(self, members, *, teacher, public, seed, device):
+    def release(self, members, resources):
         """The rounded members."""
         step = 255 / (self.levels - 1)
         pixels = ((members.pixels / step).round() * step).round().to(torch.uint8)

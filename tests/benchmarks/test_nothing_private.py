@@ -1,0 +1,315 @@
+"""Nothing private leaves by our own doing: over everything registered, and a plug-in of each role."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from scipy.stats import binomtest
+
+from benchmarks import plugins, publish
+from benchmarks.bench import Bench
+from benchmarks.graph import plan
+from benchmarks.run_folder import RunFolder
+from benchmarks.store import Store
+from benchmarks.suite import load_suite, parse
+from benchmarks.work import run_cell, without_release
+from reports.records import read_records
+from reports.verdicts import Results
+from synth import guard
+from synth.datasets import open_pool, split
+from synth.defense import Synthesizer
+from synth.registry import defenses
+from synth.types import derive_seed
+from tests.benchmarks.conftest import TINY, call, run_tiny
+from tests.synth.test_defenses import SMALL
+
+PLUGIN = """
+from dataclasses import dataclass
+import torch
+from synth.defense import Claim, GradientFilter, PrivateTrainer, Synthesizer
+from synth.registry import defenses
+from synth.types import Release
+
+@defenses.register("mine-copies")
+@dataclass(frozen=True, kw_only=True)
+class Copies(Synthesizer):
+    def release(self, members, resources):
+        return Release(members.take(torch.arange(3)))
+
+@defenses.register("mine-turned")
+@dataclass(frozen=True, kw_only=True)
+class Turned(Synthesizer):
+    def release(self, members, resources):
+        members.pixels[7] = members.pixels[7].flip(2)
+        return Release(members.take(torch.arange(7, 8)))
+
+@defenses.register("mine-trains")
+@dataclass(frozen=True, kw_only=True)
+class Trains(PrivateTrainer):
+    def train(self, network, members, resources):
+        return network.eval()
+
+@defenses.register("mine-shares")
+@dataclass(frozen=True, kw_only=True)
+class Shares(GradientFilter):
+    @property
+    def gradients_claim(self):
+        return Claim(kind="differential-privacy", epsilon=1.0, delta=1e-5, relation="add/remove one image")
+
+    def share(self, gradients, resources):
+        return tuple(g.sign() for g in gradients)
+"""
+MINE = ("mine-copies", "mine-turned", "mine-trains", "mine-shares")
+NAMES = sorted(defenses)
+TINY_LOOKS = {"dp-sgd": {"steps": 1, "batch_size": 10}}
+
+
+def spec(name):
+    parameters = SMALL.get(name, {}) | TINY_LOOKS.get(name, {})
+    return name + ":" * bool(parameters) + ",".join(f"{key}={value}" for key, value in parameters.items())
+
+
+def pictures(folder):
+    """The images of a folder, by the guard's own hash."""
+    found = {}
+    for file in folder.rglob("*.png"):
+        found[guard.digest(torch.from_numpy(np.array(Image.open(file))).permute(2, 0, 1))] = file
+    return found
+
+
+def written(images, folder):
+    for index, (pixels, label) in enumerate(zip(images.pixels, images.labels.tolist(), strict=True)):
+        (folder / images.classes[label]).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels.permute(1, 2, 0).numpy()).save(folder / images.classes[label] / f"{index}.png")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def others(tmp_path_factory, digits):
+    """Images that are nobody's of the digits: other ones, with a corner changed."""
+    some = digits.public.take(torch.arange(60))
+    pixels = some.pixels.clone()
+    pixels[:, :, 0, :16] ^= torch.arange(16, dtype=torch.uint8)
+    return written(replace(some, pixels=pixels), tmp_path_factory.mktemp("others") / "public")
+
+
+def private_of(suite):
+    """The members of the first seed that are nobody else's as well, in every way in which they may be turned."""
+    parts = split(open_pool("digits", None, None), suite.sizes, seed=derive_seed(suite.hash, "split", 0))
+    public = {guard.digest(image) for _, shown in guard.turned(parts.public.pixels) for image in shown}
+    return {guard.digest(i) for _, shown in guard.turned(parts.members.pixels) for i in shown} - public
+
+
+ATTACKS = ("gan-leaks", "inverting-gradients:iterations=1", "loss-threshold")
+
+
+def test_a_run_publishes_nobody(tmp_path, suites, capfd):
+    """Of every defense there is: who shows members says so and lies apart."""
+    specs = list(map(spec, NAMES))
+    chosen = [part for one in specs for part in ("--defense", one)]
+    assert run_tiny(tmp_path, *chosen, *(part for attack in ATTACKS for part in ("--attack", attack))) == 0
+    run, private = tmp_path / "run", private_of(load_suite("tiny"))
+    assert not private & pictures(run / "releases").keys()
+    assert len(private & pictures(run / "not-for-publication").keys()) >= 50, "identity's are there, and are seen"
+    apart = {json.loads(f.read_text())["defense"] for f in run.glob("not-for-publication/*/release.json")}
+    publishable = {json.loads(f.read_text())["defense"] for f in run.glob("releases/*/release.json")}
+    shows = {one for one in specs if parse(one, defenses).shows_members or parse(one, defenses).reads_public}
+    assert apart == shows, "public images are a part of the digits here"
+    assert publishable == {spec(n) for n in NAMES if issubclass(defenses[n], Synthesizer)} - shows
+    assert {"identity", "disjoint", spec("subset"), "leaky"} <= apart
+    table = (run / "tables" / "T2.md").read_text()
+    assert "a part of the dataset (simulation)" in table
+    cells = by_name(read_records(run / "records.jsonl").values())
+    assert cells["instahide", "visual"].conditions["public"] == "a part of the dataset (simulation)"
+    assert "public" not in cells["noise", "visual"].conditions
+    trained = {"lenet", "resnet20", "loss-threshold"}
+    assert claimed(cells, "dp-sgd") == dict.fromkeys(trained, 8.0)
+    assert {what for (name, what), r in cells.items() if name == "dp-sgd" and r.status == "ok"} == trained
+    assert claimed(cells, "dp-merf").keys() == trained | {"release", "visual", "gan-leaks", "inverting-gradients"}
+    assert [run.stat().st_mode & 0o077, (tmp_path / "cache").stat().st_mode & 0o077] == [0, 0], "nobody else looks in"
+    assert not [f for f in (tmp_path / "cache").rglob("*.*") if f.is_file() and f.stat().st_mode & 0o077]
+
+
+def by_name(records):
+    """Records by the name of the defense, and that of the attack, the student or the task."""
+    return {(r.cell.defense.split(":")[0], r.cell.method.split(":")[0] or r.cell.task): r for r in records}
+
+
+def claimed(cells, defense):
+    """The epsilon that each of a defense's cells has in its record."""
+    found = {what: r.claim for (name, what), r in cells.items() if name == defense}
+    return {what: claim["epsilon"] for what, claim in found.items() if claim["kind"] == "differential-privacy"}
+
+
+def test_a_plugin_of_each_role_publishes_nobody(tmp_path, suites, unregister, cpu):
+    """Copies are a failed cell, and nothing is written; of who releases nothing, what looks at a release says n/a."""
+    (file := tmp_path / "mine.py").write_text(PLUGIN)
+    plugins.load([str(file)])
+    suite = load_suite("tiny", defenses=MINE, attacks=ATTACKS)
+    parts = split(open_pool("digits", None, None), suite.sizes, seed=0)
+    run = tmp_path / "run"
+    bench = Bench(suite, [parts].__getitem__, RunFolder(run), Store(tmp_path / "cache"), cpu, lambda done, total: None)
+    grid = [cell for cell in plan(suite).cells if cell.task not in ("teacher", "oracle")]
+    records = [without_release(bench.folder, cell) or run_cell(bench, cell) for cell in grid]
+    cells = by_name(records)
+    for name in MINE[:2]:
+        assert "are private ones, byte for byte or turned" in cells[name, "release"].reason
+    assert not pictures(run / "releases") | pictures(run / "not-for-publication")
+    status = {name: {what for (d, what), r in cells.items() if (d, r.status) == (name, "ok")} for name in MINE}
+    wanted = set(), set(), {"lenet", "resnet20", "loss-threshold"}, {"inverting-gradients"}
+    assert status == dict(zip(MINE, wanted, strict=True))
+    absent = {name for (name, what), r in cells.items() if r.status == "not_applicable"}
+    assert absent == {"mine-trains", "mine-shares"}
+    assert claimed(cells, "mine-shares") == {"inverting-gradients": 1.0}
+    assert Results(records).epsilon("mine-shares", ATTACKS[1]).claim == 1.0
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_release_publishes_nobody(name, tmp_path, suites, others, capsys):
+    (suites / "quick.toml").write_text(TINY.replace('name = "tiny"', 'name = "quick"'))
+    out = tmp_path / "out"
+    command = ("synthesize", spec(name), "--dataset", "digits", "--members", 60, "--public", others, "--out", out)
+    status = call(*command)
+    if not issubclass(defenses[name], Synthesizer):
+        assert status == 2
+        assert not out.exists()
+        assert "releases no images; it publishes" in capsys.readouterr().err
+        return
+    assert status == 0
+    warned = "not for publication" in capsys.readouterr().err
+    call("synthesize", "identity", "--dataset", "digits", "--members", 60, "--out", tmp_path / "members")
+    members = pictures(tmp_path / "members")
+    declared = parse(spec(name), defenses).shows_members
+    shown = bool(members.keys() & pictures(out).keys())
+    assert declared or not shown
+    assert shown or name not in ("identity", "subset")
+    said = json.loads((out / "release.json").read_text())
+    assert ("not for publication" in said) == warned == declared
+    assert said["seed"] == "of the operating system, not kept"
+    assert said["claim"]["kind"] == ("differential-privacy" if name.startswith("dp-") else "none")
+    assert said.get("public") == ("public" if parse(spec(name), defenses).reads_public else None)
+
+
+@pytest.mark.usefixtures("unregister")
+def test_a_plugin_that_copies_leaves_nothing(tmp_path, suites, capsys):
+    (file := tmp_path / "mine.py").write_text(PLUGIN)
+    out = tmp_path / "out"
+    for name in MINE[:2]:
+        assert call("synthesize", name, "--plugin", file, "--dataset", "digits", "--out", out) == 2
+        assert "are private ones, byte for byte or turned" in capsys.readouterr().err
+        assert not out.exists()
+
+
+DP_MERF = "dp-merf:epsilon=1,steps=2,features=20,images=10"
+
+
+@pytest.mark.parametrize("name", [DP_MERF, "noise"])
+def test_the_same_command_gives_another_release(name, tmp_path, others):
+    def made(out, *more):
+        command = ("synthesize", name, "--dataset", "digits", "--members", 60, "--public", others)
+        assert call(*command, "--out", tmp_path / out, *more) == 0
+        return pictures(tmp_path / out).keys(), json.loads((tmp_path / out / "release.json").read_text())
+
+    assert made("one")[0] != made("two")[0]
+    (first, said), (second, _) = made("three", "--seed", 5), made("four", "--seed", 5)
+    assert first == second
+    assert said["seed"] == "known"
+    if name == DP_MERF:
+        assert said["claim"]["kind"] == "void"
+        assert "known seed" in said["claim"]["why"]
+
+
+def test_a_claim_is_void_where_public_images_were_a_part_of_the_dataset():
+    said = publish.about(DP_MERF, publish.synthesizer(DP_MERF), public="", known_seed=False)
+    assert said["claim"]["kind"] == "void"
+    assert "leaves out" in said["claim"]["why"]
+    assert said["public"] == publish.SIMULATED
+
+
+class Rerunning:
+    """Somebody who knows all members but one, and the command, makes the release with and without it, and compares."""
+
+    def __init__(self, pool, others, cpu, seed):
+        self.pool, self.others, self.cpu, self.seed = pool, others, cpu, seed
+        self.suite = load_suite("quick")
+
+    def made(self, folder, count):
+        from benchmarks.synthesize import synthesize
+
+        synthesize(
+            self.suite, DP_MERF, self.pool, out=folder, seed=self.seed, members=count, device=self.cpu,
+            public=self.others,
+        )  # fmt: skip
+        return torch.stack([torch.from_numpy(np.array(Image.open(f))) for f in sorted(folder.rglob("*.png"))]).float()
+
+    def right(self, folder, trials):
+        """How often the guess is right of whether the last of 40 members was in."""
+        rng = torch.Generator().manual_seed(7)
+        right = 0
+        for trial in range(trials):
+            was_in = bool(torch.rand((), generator=rng) < 0.5)
+            released = self.made(folder / f"{trial}", 40 if was_in else 39)
+            apart = [(self.made(folder / f"{trial}-{n}", n) - released).square().sum() for n in (40, 39)]
+            right += (apart[0] < apart[1]).item() == was_in
+        return right
+
+
+def test_who_makes_the_published_release_again_learns_no_more_than_the_claim_allows(tmp_path, others, cpu):
+    """At epsilon 1, e / (1 + e) = 73 % right at most. The same attack on a known seed is always right."""
+    pool, allowed = open_pool("digits", None, None), np.e / (1 + np.e)
+    seeded = Rerunning(pool, others, cpu, 0).right(tmp_path / "seeded", 8)
+    assert seeded == 8, "the attack works where there is something to find"
+    right = Rerunning(pool, others, cpu, None).right(tmp_path / "secret", 16)
+    assert binomtest(right, 16, allowed, alternative="greater").pvalue > 0.01
+
+
+IMAGEFOLDER = ("run", "tiny", "--dataset", "imagefolder", "--image-size", 32, "--processes", 1, "--device", "cpu")
+
+
+def test_public_images_are_asked_for(tmp_path, suites, digits, others, capsys):
+    """No part of somebody's own folder is taken for public, unless they say that it is a benchmark."""
+    photographs = written(digits.members, tmp_path / "photographs")
+    place = ("--data", photographs, "--out", tmp_path / "run", "--cache", tmp_path / "cache")
+    few = ("--attack", "gan-leaks", "--defense", "identity", "--defense", "disjoint")
+    assert call(*IMAGEFOLDER, *place, *few) == 2
+    said = capsys.readouterr().err
+    assert "disjoint: reads images of other people; give --public DIR, or --simulate-public" in " ".join(said.split())
+    assert call(*IMAGEFOLDER, *place, *few, "--public", others, "--simulate-public") == 2
+    assert call(*IMAGEFOLDER, *place, *few, "--public", photographs) == 2
+    assert "of the dataset's own images; public ones must be other people's" in capsys.readouterr().err
+    flat = others / "0"
+    assert call(*IMAGEFOLDER, *place, *few, "--public", flat) == 2
+    assert "disjoint: publishes public images with their labels; --public must have" in capsys.readouterr().err
+    assert call(*IMAGEFOLDER, *place, *few, "--public", tmp_path / "nowhere") == 2
+    assert call(*IMAGEFOLDER, *place, *few, "--public", others) == 0
+    (released,) = (tmp_path / "run" / "releases").glob("disjoint-*")
+    assert pictures(released).keys() <= pictures(others).keys()
+    assert len({file.parent.name for file in released.rglob("*.png")}) == 10, "of all classes, not the first ones"
+    assert "Public images, which disjoint read: public." in (tmp_path / "run" / "tables" / "T1.md").read_text()
+    assert call(*IMAGEFOLDER, "--data", photographs, "--out", tmp_path / "b", *few[:4], "--cache", tmp_path / "c") == 0
+
+
+def test_a_release_that_reads_public_images_needs_them(tmp_path, capsys, others):
+    out = tmp_path / "out"
+    assert call("synthesize", DP_MERF, "--dataset", "digits", "--out", out) == 2
+    assert "reads images of other people; give them by --public DIR" in " ".join(capsys.readouterr().err.split())
+    members = tmp_path / "members"
+    assert call("synthesize", "identity", "--dataset", "digits", "--members", 60, "--out", members) == 0
+    assert call("synthesize", DP_MERF, "--dataset", "digits", "--out", out, "--public", members) == 2
+    assert "of the dataset's own images" in capsys.readouterr().err
+    assert (
+        call("synthesize", DP_MERF, "--dataset", "digits", "--members", 60, "--out", out, "--public", others / "3") == 0
+    )
+
+
+@pytest.mark.parametrize("name", ["dp-merf", "dp-bn-matching", "dp-statistic-sampling"])
+@pytest.mark.parametrize("epsilon", [0.005, 1e-9])
+def test_a_small_epsilon_is_kept_or_refused_in_a_sentence(name, epsilon, tmp_path, others, capsys):
+    small = spec(name) + f",epsilon={epsilon}"
+    out = tmp_path / "out"
+    status = call("synthesize", small, "--dataset", "digits", "--members", 60, "--out", out, "--public", others)
+    assert status == (2 if epsilon < 1e-6 else 0)
+    assert "Traceback" not in capsys.readouterr().err

@@ -1,0 +1,73 @@
+"""The last guard: it finds members however they are turned, and nobody else."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from synth import guard
+from synth.defense import Defense, PrivateTrainer, Synthesizer
+from synth.registry import defenses
+from synth.types import Images
+
+
+def images(pixels):
+    return Images(pixels, torch.zeros(len(pixels), dtype=torch.long), ("a",))
+
+
+def drawn(count, seed, channels=3, size=(8, 8)):
+    rng = torch.Generator().manual_seed(seed)
+    return torch.randint(0, 256, (count, channels, *size), generator=rng, dtype=torch.uint8)
+
+
+@given(st.integers(0, 10**6), st.integers(0, 9), st.integers(0, 4))
+@settings(max_examples=40, deadline=None)
+def test_a_member_is_found_however_it_is_turned(seed, way, where):
+    members, others = drawn(6, seed), drawn(5, seed + 1)
+    others[where] = [shown for _, shown in guard.turned(members[2:3])][way][0]
+    assert guard.private_among(images(others), images(members), None).tolist() == [where]
+
+
+def test_a_picture_that_is_not_square_is_found_too():
+    members = drawn(3, 0, size=(8, 6))
+    assert guard.private_among(images(members.flip(2)), images(members), None).tolist() == [0, 1, 2]
+
+
+def test_one_other_value_is_another_image():
+    members = drawn(3, 0)
+    near = members.clone()
+    near[:, 0, 0, 0] ^= 1
+    assert not len(guard.private_among(images(near), images(members), None))
+
+
+def test_gray_members_are_found_in_color():
+    members = drawn(3, 0, channels=1)
+    assert len(guard.private_among(images(members.repeat(1, 3, 1, 1)), images(members), None)) == 3
+
+
+def test_what_public_images_show_is_nobodys_and_so_is_one_color():
+    members = drawn(3, 0)
+    members[1] = 255
+    assert guard.private_among(images(members), images(members), None).tolist() == [0, 2]
+    assert guard.private_among(images(members), images(members), images(members[:1].flip(3))).tolist() == [2]
+
+
+def test_refusing_says_how_many():
+    with pytest.raises(guard.PrivateImagesReleased, match=r"2 of 3 released images are private ones, .* nothing"):
+        guard.check(images(drawn(3, 0)), images(drawn(2, 0)), None)
+    guard.check(images(drawn(3, 0)), images(drawn(3, 1)), None)
+
+
+@pytest.mark.parametrize(
+    ("bases", "method", "message"),
+    [
+        ((Defense,), "release", "has `release`: subclass synth.defense.Synthesizer"),
+        ((Synthesizer,), "train", "has `train`: subclass synth.defense.PrivateTrainer"),
+        ((PrivateTrainer,), "share", "has `share`: subclass synth.defense.GradientFilter"),
+        ((Defense,), "nothing", "has no role: subclass Synthesizer"),
+    ],
+)
+def test_what_a_class_does_is_said_by_its_roles(bases, method, message):
+    with pytest.raises(ValueError, match=message):
+        defenses.register("odd")(type("Odd", bases, {method: lambda self: None}))
+    assert "odd" not in defenses
