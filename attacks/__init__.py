@@ -1,27 +1,12 @@
 """Attacks behind a wall: a view in, a guess out, and a judge who alone knows the truth. Importing registers them."""
 
-from attacks.gan import gan_inversion, gan_leaks, hitaj
-from attacks.gradient import dlg, gradinversion, idlg, inverting_gradients
-from attacks.membership import canaries, density_ratio, lira, loss_threshold, nearest, rmia, statistic_linkage
-from attacks.memorization import capacity_abuse, correlated_value, lsb, sign
+import importlib
+import pkgutil
 
-__all__ = [
-    "canaries",
-    "capacity_abuse",
-    "correlated_value",
-    "density_ratio",
-    "dlg",
-    "gan_inversion",
-    "gan_leaks",
-    "gradinversion",
-    "hitaj",
-    "idlg",
-    "inverting_gradients",
-    "lira",
-    "loss_threshold",
-    "lsb",
-    "nearest",
-    "rmia",
-    "sign",
-    "statistic_linkage",
-]
+FAMILIES = ("gradient", "memorization", "gan", "membership")
+"""Folders of attacks, one file per method."""
+
+for _family in FAMILIES:
+    _package = importlib.import_module(f"{__name__}.{_family}")
+    for _found in pkgutil.iter_modules(_package.__path__):
+        importlib.import_module(f"{_package.__name__}.{_found.name}")

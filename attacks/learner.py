@@ -6,7 +6,7 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from synth.types import Images
+from leakbench.synth.images import Images
 
 Tensors = Mapping[str, Tensor]
 

@@ -9,9 +9,10 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from attacks.learner import Learner
-from synth.training import Extra, Penalty, Recipe
-from synth.types import Images, Release
+from leakbench.attacks.learner import Learner
+from leakbench.synth.defense import Release
+from leakbench.synth.images import Images
+from leakbench.synth.networks.training import Extra, Penalty, Recipe
 
 
 class Access(StrEnum):
@@ -155,7 +156,7 @@ class StudentModel:
 
     Args:
         network: the trained network.
-        name: of its architecture, for :func:`synth.networks.build`.
+        name: of its architecture, for `architectures.build`.
         recipe: by which it was trained.
     """
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.stats import beta, binom, norm
 
-from metrics.rates import Floats, clopper_pearson
+from leakbench.metrics.rates import Floats, clopper_pearson
 
 COUNTS = 12
 """Thresholds, or numbers of guesses, tried on the half that is not reported."""

@@ -6,7 +6,7 @@ import piq
 import torch
 from torch import Tensor
 
-from metrics.chunks import in_chunks
+from leakbench.metrics.chunks import in_chunks
 
 PSNR_CAP = 80.0
 """dB. piq adds 1e-8 to the mean squared error, so an exact copy scores 80 dB and no batch becomes infinite."""

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torchvision.models import AlexNet_Weights
 
-from metrics.chunks import in_chunks
+from leakbench.metrics.chunks import in_chunks
 
 
 def backbone_file() -> Path:

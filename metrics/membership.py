@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm, rankdata
 
-from metrics.rates import Floats, Interval, clopper_pearson
+from leakbench.metrics.rates import Floats, Interval, clopper_pearson
 
 
 def auc(scores: Floats, is_member: NDArray[np.bool_], *, level: float = 0.95) -> Interval:

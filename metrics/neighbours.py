@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from metrics.chunks import in_chunks
+from leakbench.metrics.chunks import in_chunks
 
 
 class Neighbours(NamedTuple):

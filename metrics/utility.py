@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from metrics.rates import Interval, clopper_pearson, mean_over_images, wilson
+from leakbench.metrics.rates import Interval, clopper_pearson, mean_over_images, wilson
 
 
 def accuracy(logits: Tensor, labels: Tensor, *, level: float = 0.95) -> Interval:

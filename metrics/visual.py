@@ -3,10 +3,10 @@
 import torch
 from torch import Tensor
 
-from metrics import lpips
-from metrics.image import VARIANTS, ms_ssim, ms_ssim_unavailable, psnr, ssim
-from metrics.measurement import Better, Measurement
-from metrics.rates import mean_over_images
+from leakbench.metrics import lpips
+from leakbench.metrics.image import VARIANTS, ms_ssim, ms_ssim_unavailable, psnr, ssim
+from leakbench.metrics.measurement import Better, Measurement
+from leakbench.metrics.rates import mean_over_images
 
 MAX_LPIPS = 2000
 """Images that LPIPS is computed for, evenly spaced: AlexNet is a hundred times as dear as SSIM."""

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Iterator
 
-from reports.table import Table, show
-from reports.verdicts import Results
+from leakbench.reports.table import Table, show
+from leakbench.reports.verdicts import Results
 
 PAPER = "bn-matching"
 COMPARABLE = 0.9

@@ -4,10 +4,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from metrics.measurement import Measurement
-from reports.table import Table, show
-from reports.verdicts import FIGURE, SECOND, Results
-from reports.write import ReportProblem, load_run
+from leakbench.metrics.measurement import Measurement
+from leakbench.reports.table import Table, show
+from leakbench.reports.verdicts import FIGURE, SECOND, Results
+from leakbench.reports.write import ReportProblem, load_run
 
 
 def compare(folders: list[Path]) -> Table:

@@ -4,9 +4,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from reports.sentences import sentence
-from reports.tables import tables
-from reports.verdicts import SILENT, Question, Results
+from leakbench.reports.sentences import sentence
+from leakbench.reports.tables import tables
+from leakbench.reports.verdicts import SILENT, Question, Results
 
 REFERENCES = (
     "The audited paper: releases by class-wise batch-norm statistics, arXiv 2210.03205",

@@ -13,8 +13,8 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from metrics.measurement import Measurement
-from reports.verdicts import FIGURE, Results
+from leakbench.metrics.measurement import Measurement
+from leakbench.reports.verdicts import FIGURE, Results
 
 MARKERS = "os^DvP*X<>hp"
 EXCESS = {"private": "members leak: SSIM excess over strangers", "members": "members leak: AUC over chance"}

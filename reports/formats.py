@@ -5,7 +5,7 @@ import io
 
 from pylatexenc.latexencode import UnicodeToLatexEncoder
 
-from reports.table import Table
+from leakbench.reports.table import Table
 
 
 def to_csv(table: Table) -> str:

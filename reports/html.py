@@ -13,9 +13,9 @@ def write_html(shown: dict[str, Any], folder: Path, figures: dict[str, str]) -> 
     """Render report.html into the run folder: images are in it, and every string is escaped.
 
     Args:
-        shown: see :func:`reports.content.content`.
+        shown: see `content.content`.
         folder: the run folder; figures and galleries are read from it.
-        figures: those that were drawn, with their titles, see :func:`reports.figures.draw`.
+        figures: those that were drawn, with their titles, see `figures.draw`.
 
     Returns:
         The file.

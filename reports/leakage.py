@@ -1,8 +1,8 @@
 """Tables T3 to T6: what attacks found, with their controls."""
 
-from metrics.measurement import Measurement
-from reports.table import Table, digits, ranked, short, show
-from reports.verdicts import Results, competes
+from leakbench.metrics.measurement import Measurement
+from leakbench.reports.table import Table, digits, ranked, short, show
+from leakbench.reports.verdicts import Results, competes
 
 LEAKAGE = {
     "gradient": (

@@ -5,7 +5,7 @@ from pathlib import Path
 import pyarrow as pa
 from pyarrow import parquet
 
-from reports.verdicts import Results
+from leakbench.reports.verdicts import Results
 
 SCHEMA = pa.schema(
     [

@@ -13,9 +13,9 @@ def write_pdf(shown: dict[str, Any], folder: Path, figures: dict[str, str]) -> P
     """Render report.pdf into the run folder.
 
     Args:
-        shown: see :func:`reports.content.content`.
+        shown: see `content.content`.
         folder: the run folder; figures and galleries are read from it.
-        figures: those that were drawn, with their titles, see :func:`reports.figures.draw`.
+        figures: those that were drawn, with their titles, see `figures.draw`.
 
     Returns:
         The file.

@@ -2,8 +2,8 @@
 
 from typing import NamedTuple
 
-from reports.table import Table
-from reports.verdicts import Results
+from leakbench.reports.table import Table
+from leakbench.reports.verdicts import Results
 
 
 class Asked(NamedTuple):

@@ -11,8 +11,8 @@ import numpy as np
 from pydantic import TypeAdapter
 from typing_extensions import TypedDict  # pydantic cannot read the standard library's before Python 3.12
 
-from metrics.measurement import Measurement
-from metrics.rates import mean_over_seeds
+from leakbench.metrics.measurement import Measurement
+from leakbench.metrics.rates import mean_over_seeds
 
 SCHEMA = 2
 """Part of every cell's id: a record of another schema is never taken for one of this."""
@@ -48,7 +48,7 @@ class Cell:
 
 
 class Guarantee(TypedDict, total=False):
-    """The fields of :class:`synth.types.Claim`."""
+    """The fields of `images.Claim`."""
 
     kind: str
     epsilon: float | None

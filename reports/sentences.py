@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 
-from reports.table import show
-from reports.verdicts import Results
+from leakbench.reports.table import show
+from leakbench.reports.verdicts import Results
 
 
 def sentence(results: Results, defense: str) -> str:

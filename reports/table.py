@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from metrics.measurement import Measurement
+from leakbench.metrics.measurement import Measurement
 
 
 @dataclass(frozen=True)

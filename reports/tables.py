@@ -2,11 +2,11 @@
 
 from dataclasses import replace
 
-from reports.claims import claims
-from reports.leakage import LEAKAGE, leakage
-from reports.practice import practice
-from reports.table import Table, merit, ranked, short, show
-from reports.verdicts import Results, competes
+from leakbench.reports.claims import claims
+from leakbench.reports.leakage import LEAKAGE, leakage
+from leakbench.reports.practice import practice
+from leakbench.reports.table import Table, merit, ranked, short, show
+from leakbench.reports.verdicts import Results, competes
 
 
 def _utility(results: Results) -> Table:

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from metrics.measurement import Measurement
-from reports.records import Guarantee, Record, pool
+from leakbench.metrics.measurement import Measurement
+from leakbench.reports.records import Guarantee, Record, pool
 
 Question = Literal["trained", "class", "private", "members"]
 

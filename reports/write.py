@@ -6,15 +6,15 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from reports.content import content
-from reports.figures import draw
-from reports.formats import to_csv, to_latex, to_markdown
-from reports.html import write_html
-from reports.parquet import write_parquet
-from reports.pdf import write_pdf
-from reports.records import read_records
-from reports.tables import tables
-from reports.verdicts import Results
+from leakbench.reports.content import content
+from leakbench.reports.figures import draw
+from leakbench.reports.formats import to_csv, to_latex, to_markdown
+from leakbench.reports.html import write_html
+from leakbench.reports.parquet import write_parquet
+from leakbench.reports.pdf import write_pdf
+from leakbench.reports.records import read_records
+from leakbench.reports.tables import tables
+from leakbench.reports.verdicts import Results
 
 
 class ReportProblem(ValueError):

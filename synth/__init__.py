@@ -1,45 +1,5 @@
-"""From private images to a release: datasets, networks, training, defenses. Importing it registers every defense."""
+"""From private images to a release: images, networks, defenses. Importing it registers every defense."""
 
-from synth import (
-    blur,
-    bn_matching,
-    controls,
-    deepinversion,
-    distribution_matching,
-    dp_bn_matching,
-    dp_merf,
-    dp_sgd,
-    dp_statistic_sampling,
-    gradient_noise,
-    gradient_pruning,
-    instahide,
-    leaky,
-    mixup,
-    noise,
-    pixelate,
-    statistic_sampling,
-    subset,
-    teacher_labels,
-)
+from leakbench.synth import defenses
 
-__all__ = [
-    "blur",
-    "bn_matching",
-    "controls",
-    "deepinversion",
-    "distribution_matching",
-    "dp_bn_matching",
-    "dp_merf",
-    "dp_sgd",
-    "dp_statistic_sampling",
-    "gradient_noise",
-    "gradient_pruning",
-    "instahide",
-    "leaky",
-    "mixup",
-    "noise",
-    "pixelate",
-    "statistic_sampling",
-    "subset",
-    "teacher_labels",
-]
+__all__ = ["defenses"]

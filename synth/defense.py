@@ -1,14 +1,34 @@
 """What a defense is: one or more of three roles, what each may use, and what it claims."""
 
 import math
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
-from synth.randomness import Randomness, SeededRandomness
-from synth.types import Images, Release
+from leakbench.synth.images import Images
+from leakbench.synth.randomness import Randomness, SeededRandomness
+
+
+@dataclass(frozen=True)
+class Release:
+    """What is published.
+
+    Args:
+        images: uint8 images with hard labels.
+        soft_labels: (N, K) probabilities, or None.
+        source_index: (N,) the member each image was made from, where there is exactly one, or (N, k) the k members
+            whose common statistics it was made from; -1 there for nobody, repeated where there are fewer than k. None
+            where a whole class stands behind each image, or nobody. Known to the judge, never written among the
+            published files.
+        about: what is published of how it was made: ``defense``, its ``parameters``, its ``claim``.
+    """
+
+    images: Images
+    soft_labels: Tensor | None = None
+    source_index: Tensor | None = None
+    about: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from synth.types import Images
+from leakbench.synth.images import Images
 
 
 class PrivateImagesReleased(ValueError):

@@ -8,7 +8,7 @@ import torch
 from scipy.special import ndtri
 from torch import Tensor
 
-from synth.types import generator
+from leakbench.synth.seeds import generator
 
 
 class Randomness(Protocol):

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
-from synth.defense import Defense, inspect
+from leakbench.synth.defense import Defense, inspect
 
 T = TypeVar("T")
 

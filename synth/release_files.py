@@ -11,8 +11,9 @@ from PIL import Image
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from synth.image_files import DataProblems, Listing, read
-from synth.types import Images, Release
+from leakbench.synth.data.image_files import DataProblems, Listing, read
+from leakbench.synth.defense import Release
+from leakbench.synth.images import Images
 
 DESCRIPTION, SOFT_LABELS = "release.json", "soft_labels.safetensors"
 

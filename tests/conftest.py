@@ -3,7 +3,7 @@ import os
 import pytest
 import torch
 
-from synth.datasets import Sizes, open_pool, split
+from leakbench.synth.data.datasets import Sizes, open_pool, split
 
 
 def pytest_configure():

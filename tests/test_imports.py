@@ -1,9 +1,8 @@
-"""Who may import whom, walked from the sources."""
+"""Who may import whom, walked from the sources, and what is installed."""
 
 import ast
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 
 import pytest
@@ -17,33 +16,32 @@ ALLOWED = {
     "attacks": {"metrics", "synth"},
     "reports": {"metrics"},
     "benchmarks": {"metrics", "synth", "attacks", "reports"},
+    "leakbench": {"metrics", "synth", "attacks", "reports", "benchmarks"},
 }
-SYNTH_FOR_ATTACKS = {
-    "synth.types",
-    "synth.networks",
-    "synth.training",
-    "synth.registry",
-    "synth.statistics",
-    "synth.defense",
-}
+FOR_REPORTS = {"metrics.measurement", "metrics.rates"}
+"""What of metrics does without torch."""
 
 
 def imports(file: Path) -> set[str]:
+    """The modules of ours that a file imports, without the package's own name; bare ones are an error."""
     found = set()
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{file}: relative import"
-            found.add(node.module or "")
-    return {name for name in found if name.split(".")[0] in PACKAGES}
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    bare = {name for name in found if name.split(".")[0] in PACKAGES}
+    assert not bare, f"{file}: imports {bare}, which would be a second copy; say leakbench.{min(bare)}"
+    return {name.removeprefix("leakbench.") for name in found if name.startswith("leakbench.")}
 
 
-FILES = [file for package in PACKAGES for file in sorted((ROOT / package).rglob("*.py"))]
+FILES = [file for package in (*PACKAGES, "leakbench") for file in sorted((ROOT / package).glob("**/*.py"))]
+"""Links in leakbench/ are not followed."""
 
 
 def test_there_are_files_to_check():
-    assert {file.relative_to(ROOT).parts[0] for file in FILES} == set(PACKAGES)
+    assert {file.relative_to(ROOT).parts[0] for file in FILES} == {*PACKAGES, "leakbench"}
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda f: str(f.relative_to(ROOT)))
@@ -53,20 +51,50 @@ def test_imports_go_one_way(file):
         other = name.split(".")[0]
         assert other == package or other in ALLOWED[package], f"{package} may not import {name}"
         if package == "attacks" and other == "synth":
-            assert name in SYNTH_FOR_ATTACKS, f"attacks may not import {name}"
+            assert not name.startswith("synth.defenses."), f"attacks may not import {name}"
         if package == "reports" and other == "metrics":
-            assert name in ("metrics.measurement", "metrics.rates"), "the rest of metrics pulls torch"
+            assert any(name.startswith(known) for known in FOR_REPORTS), "the rest of metrics pulls torch"
 
 
-def test_every_package_is_installed():
-    finder = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]["find"]
-    installed = find_packages(str(ROOT), include=finder["include"], exclude=finder["exclude"])
-    there = {".".join(file.parent.relative_to(ROOT).parts) for file in FILES if "speed" not in file.parts}
-    assert set(installed) == there
+@pytest.mark.parametrize("file", sorted((ROOT / "tests").rglob("*.py")), ids=lambda f: str(f.relative_to(ROOT)))
+def test_tests_import_no_second_copy(file):
+    imports(file)
+
+
+def modules() -> dict[str, set[str]]:
+    """Every module of ours, and the modules of ours that its file imports at the top."""
+    names = {".".join(f.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): f for f in FILES}
+    found = {}
+    for name, file in names.items():
+        top = {
+            f"{n.module}.{a.name}"
+            for n in ast.parse(file.read_text()).body
+            if isinstance(n, ast.ImportFrom)
+            for a in n.names
+        }
+        wanted = {t.removeprefix("leakbench.") for t in top if t.startswith("leakbench.")}
+        found[name] = {next(p for p in (w, w.rpartition(".")[0]) if p in names or not p) for w in wanted} - {name, ""}
+    return found
+
+
+def test_no_module_imports_itself_by_way_of_others():
+    graph, left = modules(), set(modules())
+    while done := {name for name in left if not graph[name] & left}:
+        left -= done
+    assert not left, f"a cycle is among {sorted(left)}"
+
+
+def test_everything_is_installed_under_one_name():
+    installed = find_packages(str(ROOT), include=["leakbench*"], exclude=["leakbench.benchmarks.speed*"])
+    folders = {file.parent.relative_to(ROOT) for file in FILES if "speed" not in file.parts}
+    wanted = {
+        ".".join(("leakbench", *folder.parts)).removeprefix("leakbench.leakbench") or "leakbench" for folder in folders
+    }
+    assert set(installed) == wanted
 
 
 def test_reports_leave_torch_out():
-    modules = "reports, reports.write, reports.pdf, reports.html, reports.tables, reports.records"
+    modules = ", ".join(f"leakbench.reports.{name}" for name in ("write", "pdf", "html", "tables", "records"))
     code = f"import sys, {modules}; sys.exit(any(m in sys.modules for m in ('torch', 'torchvision', 'piq')))"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 

@@ -8,14 +8,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from attacks.gan.augmentation import augment
-from attacks.gan.prior import Prior, PriorTraining
-from attacks.guess import Reconstructions
-from attacks.registry import Attack, attacks
-from attacks.view import Access, View
-from metrics.features import precision_recall
-from synth.training import autocast, penultimate
-from synth.types import Images, generator
+from leakbench.attacks.attack import Attack, attacks
+from leakbench.attacks.gan.augmentation import augment
+from leakbench.attacks.gan.prior import Prior, PriorTraining
+from leakbench.attacks.guess import Reconstructions
+from leakbench.attacks.view import Access, View
+from leakbench.metrics.features import precision_recall
+from leakbench.synth.images import Images
+from leakbench.synth.networks.training import autocast, penultimate
+from leakbench.synth.seeds import generator
 
 SHOWN = 500
 """Images of either kind by which the prior's precision and recall are told."""

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from synth.training import autocast
+from leakbench.synth.networks.training import autocast
 
 
 class Generator(nn.Module):

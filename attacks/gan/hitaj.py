@@ -8,11 +8,11 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from attacks.gan.generator import Generator
-from attacks.guess import Reconstructions
-from attacks.registry import Attack, attacks
-from attacks.view import Access, Seat, View
-from synth.types import generator, seeded
+from leakbench.attacks.attack import Attack, attacks
+from leakbench.attacks.gan.generator import Generator
+from leakbench.attacks.guess import Reconstructions
+from leakbench.attacks.view import Access, Seat, View
+from leakbench.synth.seeds import generator, seeded
 
 
 @attacks.register("hitaj")

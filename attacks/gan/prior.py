@@ -8,11 +8,12 @@ from torch.nn.functional import relu
 from torch.nn.utils.parametrizations import spectral_norm
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from attacks.gan.augmentation import augment
-from attacks.gan.generator import Generator
-from attacks.learner import Tensors, joined, part
-from synth.training import autocast, batches
-from synth.types import Images, generator, seeded
+from leakbench.attacks.gan.augmentation import augment
+from leakbench.attacks.gan.generator import Generator
+from leakbench.attacks.learner import Tensors, joined, part
+from leakbench.synth.images import Images
+from leakbench.synth.networks.training import autocast, batches
+from leakbench.synth.seeds import generator, seeded
 
 
 class Discriminator(nn.Module):

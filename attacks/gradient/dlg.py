@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-from attacks.gradient.matching import GradientMatching, Parts
-from attacks.gradient.objectives import euclidean
-from attacks.gradient.optimizers import LBFGS
-from attacks.registry import attacks
-from attacks.view import SharedGradients
+from leakbench.attacks.attack import attacks
+from leakbench.attacks.gradient.matching import GradientMatching, Parts
+from leakbench.attacks.gradient.objectives import euclidean
+from leakbench.attacks.gradient.optimizers import LBFGS
+from leakbench.attacks.view import SharedGradients
 
 
 @attacks.register("dlg")

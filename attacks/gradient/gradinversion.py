@@ -4,12 +4,12 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from attacks.gradient.matching import GradientMatching, Parts
-from attacks.gradient.objectives import relative
-from attacks.gradient.optimizers import Adam, warm_cosine
-from attacks.gradient.priors import BatchNormPrior, Prior, group_consistency, magnitude, total_variation
-from attacks.registry import attacks
-from attacks.view import SharedGradients
+from leakbench.attacks.attack import attacks
+from leakbench.attacks.gradient.matching import GradientMatching, Parts
+from leakbench.attacks.gradient.objectives import relative
+from leakbench.attacks.gradient.optimizers import Adam, warm_cosine
+from leakbench.attacks.gradient.priors import BatchNormPrior, Prior, group_consistency, magnitude, total_variation
+from leakbench.attacks.view import SharedGradients
 
 
 @attacks.register("gradinversion")
@@ -35,7 +35,7 @@ class GradInversion(GradientMatching):
         langevin: noise on the gradient, in units of its root mean square.
 
     Differs from the paper: relative distance and noise, so that one set of constants serves all networks; no
-    registration before the consensus; labels by :func:`attacks.gradient.labels.infer_labels`, which repeats them where
+    registration before the consensus; labels by `labels.infer_labels`, which repeats them where
     needed; the best restart by the objective is returned.
     """
 

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass, replace
 
-from attacks.gradient.dlg import DLG
-from attacks.gradient.matching import Parts
-from attacks.registry import attacks
-from attacks.view import SharedGradients
+from leakbench.attacks.attack import attacks
+from leakbench.attacks.gradient.dlg import DLG
+from leakbench.attacks.gradient.matching import Parts
+from leakbench.attacks.view import SharedGradients
 
 
 @attacks.register("idlg")
@@ -13,10 +13,10 @@ from attacks.view import SharedGradients
 class IDLG(DLG):
     """Read the labels off the last layer, then search for the images whose gradients equal the shared ones.
 
-    The attacker and success are those of :class:`attacks.gradient.dlg.DLG`; knowing the label before the search
+    The attacker and success are those of `dlg.DLG`; knowing the label before the search
     makes it easier.
 
-    Differs from the paper: batches of more than one image, by the rule of :func:`attacks.gradient.labels.infer_labels`.
+    Differs from the paper: batches of more than one image, by the rule of `labels.infer_labels`.
     """
 
     def parts(self, shared: SharedGradients) -> Parts:

@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 
-from attacks.gradient.matching import GradientMatching, Parts
-from attacks.gradient.objectives import cosine
-from attacks.gradient.optimizers import Adam, step_decay
-from attacks.gradient.priors import total_variation
-from attacks.registry import attacks
-from attacks.view import SharedGradients
+from leakbench.attacks.attack import attacks
+from leakbench.attacks.gradient.matching import GradientMatching, Parts
+from leakbench.attacks.gradient.objectives import cosine
+from leakbench.attacks.gradient.optimizers import Adam, step_decay
+from leakbench.attacks.gradient.priors import total_variation
+from leakbench.attacks.view import SharedGradients
 
 
 @attacks.register("inverting-gradients")

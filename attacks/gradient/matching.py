@@ -10,18 +10,18 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot, softmax
 
-from attacks.gradient.labels import infer_labels
-from attacks.gradient.objectives import Objective
-from attacks.gradient.optimizers import Optimizer
-from attacks.gradient.priors import Prior
-from attacks.gradient.updates import client_updates
-from attacks.guess import Reconstructions
-from attacks.registry import Attack
-from attacks.view import Access, SharedGradients, View
-from metrics.chunks import in_chunks
-from synth.networks import MEAN, STD
-from synth.training import has_bf16
-from synth.types import derive_seed, generator
+from leakbench.attacks.attack import Attack
+from leakbench.attacks.gradient.labels import infer_labels
+from leakbench.attacks.gradient.objectives import Objective
+from leakbench.attacks.gradient.optimizers import Optimizer
+from leakbench.attacks.gradient.priors import Prior
+from leakbench.attacks.gradient.updates import client_updates
+from leakbench.attacks.guess import Reconstructions
+from leakbench.attacks.view import Access, SharedGradients, View
+from leakbench.metrics.chunks import in_chunks
+from leakbench.synth.networks.architectures import MEAN, STD
+from leakbench.synth.networks.training import has_bf16
+from leakbench.synth.seeds import derive_seed, generator
 
 LOW, HIGH = -MEAN / STD, (1 - MEAN) / STD
 """The valid range of a pixel in the networks' normalised units, in which the search lives."""

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from attacks.gradient.layers import Affine, split_norms
-from attacks.view import SharedGradients
-from synth.networks import MEAN, STD
+from leakbench.attacks.gradient.layers import Affine, split_norms
+from leakbench.attacks.view import SharedGradients
+from leakbench.synth.networks.architectures import MEAN, STD
 
 Prior = Callable[[Tensor], Tensor]
 """From images (J, B, C, H, W) in normalised units to a penalty (J,)."""

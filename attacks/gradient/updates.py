@@ -8,8 +8,8 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 from torch.nn.functional import cross_entropy
 
-from attacks.gradient.layers import LAYERS, split_norms, stackable
-from attacks.view import SharedGradients
+from leakbench.attacks.gradient.layers import LAYERS, split_norms, stackable
+from leakbench.attacks.view import SharedGradients
 
 Update = Callable[[Tensor, Tensor], list[Tensor]]
 """From images (J, B, C, H, W) in [0, 1] and label probabilities (J, B, K) to one (J, *shape) tensor per parameter."""

@@ -6,14 +6,15 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from attacks.guess import Canaries
-from attacks.membership.lira import confidence
-from attacks.membership.shadows import answers
-from attacks.membership.teacher import TeacherTraining
-from attacks.registry import Attack, attacks
-from attacks.view import Access, View
-from metrics.neighbours import nearest
-from synth.types import Images, concatenate, derive_seed, generator
+from leakbench.attacks.attack import Attack, attacks
+from leakbench.attacks.guess import Canaries
+from leakbench.attacks.membership.lira import confidence
+from leakbench.attacks.membership.shadows import answers
+from leakbench.attacks.membership.teacher import TeacherTraining
+from leakbench.attacks.view import Access, View
+from leakbench.metrics.neighbours import nearest
+from leakbench.synth.images import Images, concatenate
+from leakbench.synth.seeds import derive_seed, generator
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 from scipy.stats import gaussian_kde
 from sklearn.decomposition import PCA
 
-from attacks.guess import Scores
-from attacks.registry import Attack, attacks
-from attacks.view import Access, View
-from synth.types import Images
+from leakbench.attacks.attack import Attack, attacks
+from leakbench.attacks.guess import Scores
+from leakbench.attacks.view import Access, View
+from leakbench.synth.images import Images
 
 
 @attacks.register("density-ratio")

@@ -7,11 +7,11 @@ import torch
 from scipy.stats import norm
 from torch import Tensor
 
-from attacks.guess import Scores
-from attacks.membership.shadows import Shadows, ShadowTraining, answers, check_count
-from attacks.registry import Attack, attacks
-from attacks.view import Access, StudentModel, View
-from synth.types import Images
+from leakbench.attacks.attack import Attack, attacks
+from leakbench.attacks.guess import Scores
+from leakbench.attacks.membership.shadows import Shadows, ShadowTraining, answers, check_count
+from leakbench.attacks.view import Access, StudentModel, View
+from leakbench.synth.images import Images
 
 SMALLEST = 1e-6
 """A standard deviation."""

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import torch
 from torch.nn.functional import log_softmax
 
-from attacks.guess import Scores
-from attacks.registry import Attack, attacks
-from attacks.view import Access, View
-from synth.training import predict
+from leakbench.attacks.attack import Attack, attacks
+from leakbench.attacks.guess import Scores
+from leakbench.attacks.view import Access, View
+from leakbench.synth.networks.training import predict
 
 
 @attacks.register("loss-threshold")

@@ -7,13 +7,13 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from attacks.guess import Scores
-from attacks.membership.teacher import TeacherTraining
-from attacks.registry import Attack, attacks
-from attacks.view import Access, View
-from metrics.image import byte_ssim
-from metrics.neighbours import nearest
-from synth.training import Recipe, penultimate
+from leakbench.attacks.attack import Attack, attacks
+from leakbench.attacks.guess import Scores
+from leakbench.attacks.membership.teacher import TeacherTraining
+from leakbench.attacks.view import Access, View
+from leakbench.metrics.image import byte_ssim
+from leakbench.metrics.neighbours import nearest
+from leakbench.synth.networks.training import Recipe, penultimate
 
 SMALLEST = 1e-6
 """Stands for the distance 0 of an exact copy."""

@@ -6,11 +6,12 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from attacks.guess import Scores
-from attacks.membership.shadows import ShadowTraining, answers, check_count
-from attacks.registry import Attack, attacks
-from attacks.view import Access, View
-from synth.types import Images, generator
+from leakbench.attacks.attack import Attack, attacks
+from leakbench.attacks.guess import Scores
+from leakbench.attacks.membership.shadows import ShadowTraining, answers, check_count
+from leakbench.attacks.view import Access, View
+from leakbench.synth.images import Images
+from leakbench.synth.seeds import generator
 
 
 @attacks.register("rmia")

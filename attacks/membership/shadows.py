@@ -6,10 +6,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from attacks.learner import Tensors, joined, part
-from attacks.membership.teacher import TeacherTraining
-from synth.training import Recipe, predict
-from synth.types import Images, derive_seed, generator
+from leakbench.attacks.learner import Tensors, joined, part
+from leakbench.attacks.membership.teacher import TeacherTraining
+from leakbench.synth.images import Images
+from leakbench.synth.networks.training import Recipe, predict
+from leakbench.synth.seeds import derive_seed, generator
 
 
 @dataclass(frozen=True)

@@ -7,14 +7,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from attacks.guess import Links, Scores
-from attacks.membership.channel import Channel, class_means
-from attacks.membership.teacher import TeacherTraining
-from attacks.registry import Attack, attacks
-from attacks.view import Access, View
-from synth.statistics import image_moments, means_and_variances
-from synth.training import Recipe
-from synth.types import Images, Release, classes_in_turn, derive_seed, generator
+from leakbench.attacks.attack import Attack, attacks
+from leakbench.attacks.guess import Links, Scores
+from leakbench.attacks.membership.channel import Channel, class_means
+from leakbench.attacks.membership.teacher import TeacherTraining
+from leakbench.attacks.view import Access, View
+from leakbench.synth.defense import Release
+from leakbench.synth.images import Images, classes_in_turn
+from leakbench.synth.networks.statistics import image_moments, means_and_variances
+from leakbench.synth.networks.training import Recipe
+from leakbench.synth.seeds import derive_seed, generator
 
 Group = tuple[Tensor, int]
 """Positions of released images that share their private images, and their class."""

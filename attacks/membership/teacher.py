@@ -5,10 +5,11 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from attacks.learner import Tensors
-from synth.networks import build
-from synth.training import Recipe, train
-from synth.types import Images, derive_seed
+from leakbench.attacks.learner import Tensors
+from leakbench.synth.images import Images
+from leakbench.synth.networks.architectures import build
+from leakbench.synth.networks.training import Recipe, train
+from leakbench.synth.seeds import derive_seed
 
 
 @dataclass(frozen=True, kw_only=True)

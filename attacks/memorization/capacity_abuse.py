@@ -6,13 +6,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from attacks.guess import Reconstructions
-from attacks.memorization.memorization import Memorization, Shape, weights
-from attacks.memorization.payload import from_labels, to_labels
-from attacks.registry import attacks
-from attacks.view import Access, Encoding, View
-from synth.training import Extra
-from synth.types import Images, generator
+from leakbench.attacks.attack import attacks
+from leakbench.attacks.guess import Reconstructions
+from leakbench.attacks.memorization.memorization import Memorization, Shape, weights
+from leakbench.attacks.memorization.payload import from_labels, to_labels
+from leakbench.attacks.view import Access, Encoding, View
+from leakbench.synth.images import Images
+from leakbench.synth.networks.training import Extra
+from leakbench.synth.seeds import generator
 
 PATCHES = 8
 """A synthetic input is a pattern of so many by so many patches of color."""

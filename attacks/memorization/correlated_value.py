@@ -6,11 +6,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from attacks.memorization.memorization import Shape, WhiteBoxMemorization, weights
-from attacks.memorization.payload import carrier, tensor_of
-from attacks.registry import attacks
-from attacks.view import Encoding
-from synth.types import Images, generator
+from leakbench.attacks.attack import attacks
+from leakbench.attacks.memorization.memorization import Shape, WhiteBoxMemorization, weights
+from leakbench.attacks.memorization.payload import carrier, tensor_of
+from leakbench.attacks.view import Encoding
+from leakbench.synth.images import Images
+from leakbench.synth.seeds import generator
 
 PERIOD = 16
 """Every sixteenth weight carries a value of the header image, which the attacker knows."""

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from attacks.memorization.memorization import Shape, WhiteBoxMemorization, weights
-from attacks.memorization.payload import (
+from leakbench.attacks.attack import attacks
+from leakbench.attacks.memorization.memorization import Shape, WhiteBoxMemorization, weights
+from leakbench.attacks.memorization.payload import (
     HEADER,
     Damaged,
     carrier,
@@ -18,9 +19,8 @@ from attacks.memorization.payload import (
     to_low_bits,
     unpack,
 )
-from attacks.registry import attacks
-from attacks.view import Encoding
-from synth.types import Images
+from leakbench.attacks.view import Encoding
+from leakbench.synth.images import Images
 
 
 @attacks.register("lsb")

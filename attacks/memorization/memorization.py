@@ -8,11 +8,11 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from attacks.guess import Reconstructions
-from attacks.memorization.payload import carriers
-from attacks.registry import Attack
-from attacks.view import Access, Encoding, TrainedModel, View
-from synth.types import Images
+from leakbench.attacks.attack import Attack
+from leakbench.attacks.guess import Reconstructions
+from leakbench.attacks.memorization.payload import carriers
+from leakbench.attacks.view import Access, Encoding, TrainedModel, View
+from leakbench.synth.images import Images
 
 Shape = tuple[int, int, int]
 
@@ -50,7 +50,7 @@ class Memorization(Attack):
 
     @abstractmethod
     def encode(self, network: nn.Module, images: Images) -> Encoding:
-        """The malicious training code: see :class:`attacks.view.Encoder`."""
+        """The malicious training code: see `view.Encoder`."""
 
     def shape(self, image_shape: Shape) -> Shape:
         """(C, H, W) of a hidden image."""

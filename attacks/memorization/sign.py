@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from attacks.memorization.memorization import Shape, WhiteBoxMemorization, weights
-from attacks.memorization.payload import carrier, from_signs, to_signs
-from attacks.registry import attacks
-from attacks.view import Encoding
-from synth.types import Images
+from leakbench.attacks.attack import attacks
+from leakbench.attacks.memorization.memorization import Shape, WhiteBoxMemorization, weights
+from leakbench.attacks.memorization.payload import carrier, from_signs, to_signs
+from leakbench.attacks.view import Encoding
+from leakbench.synth.images import Images
 
 
 @attacks.register("sign")

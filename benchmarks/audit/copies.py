@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from benchmarks.audit.folders import SMALLEST
-from metrics.image import byte_ssim
-from metrics.neighbours import nearest
-from synth.guard import digest, turned
+from leakbench.benchmarks.audit.folders import SMALLEST
+from leakbench.metrics.image import byte_ssim
+from leakbench.metrics.neighbours import nearest
+from leakbench.synth.guard import digest, turned
 
 NEAR_SSIM, NEAR_RMS = 0.95, 12.0
 """A released image that is more like a private one than this (the distance of 255) is a copy of it."""

@@ -6,9 +6,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from synth.guard import digest, turned
-from synth.image_files import DataProblems, Listing, list_images, read
-from synth.types import Images, Split, generator
+from leakbench.synth.data.image_files import DataProblems, Listing, list_images, read
+from leakbench.synth.guard import digest, turned
+from leakbench.synth.images import Images, Split
+from leakbench.synth.seeds import generator
 
 FEWEST = 40
 """Holdout images: half of them are the attacker's, and the other half must resolve anything."""

@@ -8,22 +8,23 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from attacks.gan.gan_leaks import GanLeaks
-from attacks.guess import Scores
-from attacks.judge import judge_members
-from attacks.membership.density_ratio import DensityRatio
-from attacks.membership.nearest import Nearest
-from attacks.registry import Attack
-from attacks.truth import Truth
-from attacks.view import Access, View
-from benchmarks.audit.folders import unlabelled
-from metrics.measurement import Measurement
-from metrics.membership import members_first
-from reports.records import Cell, Record
-from reports.verdicts import Results
-from synth.defense import Resources
-from synth.leaky import Leaky
-from synth.types import Images, Release, Split, generator
+from leakbench.attacks.attack import Attack
+from leakbench.attacks.guess import Scores
+from leakbench.attacks.judging.judge import judge_members
+from leakbench.attacks.judging.truth import Truth
+from leakbench.attacks.membership.density_ratio import DensityRatio
+from leakbench.attacks.membership.gan_leaks import GanLeaks
+from leakbench.attacks.membership.nearest import Nearest
+from leakbench.attacks.view import Access, View
+from leakbench.benchmarks.audit.folders import unlabelled
+from leakbench.metrics.measurement import Measurement
+from leakbench.metrics.membership import members_first
+from leakbench.reports.records import Cell, Record
+from leakbench.reports.verdicts import Results
+from leakbench.synth.defense import Release, Resources
+from leakbench.synth.defenses.leaky import Leaky
+from leakbench.synth.images import Images, Split
+from leakbench.synth.seeds import generator
 
 CPU = torch.device("cpu")
 ATTACKS: dict[str, Attack] = {
@@ -37,7 +38,7 @@ RATES = ("members.auc", "members.tpr-at-1", "members.tpr-at-0.1")
 ALARMS = 0.05 / (len(ATTACKS) + 1)
 """Probability of a false alarm of each attack, LiRA among them, so that an audit's is 5 % at most."""
 HIDDEN = ("noise", "flip", "jpeg")
-"""Copies that a release is spiked with: see :class:`synth.leaky.Leaky`."""
+"""Copies that a release is spiked with: see `leaky.Leaky`."""
 DOUBLINGS = 4
 
 Measured = tuple[Measurement, ...]
@@ -51,7 +52,7 @@ def attacked(attack: Attack, parts: Split, order: Tensor, seed: int, **more: Any
         parts: private images as members, others as holdout.
         order: of the candidates.
         seed: of the attack and the judge.
-        more: what the attack is given, by the name of an :class:`attacks.view.Access`, as functions.
+        more: what the attack is given, by the name of an `view.Access`, as functions.
     """
     shown: dict[Access, Callable[..., Any]] = {Access.CANDIDATES: lambda: parts.candidates(order)}
     shown |= {Access[name]: give for name, give in more.items()}

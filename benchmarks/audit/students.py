@@ -6,15 +6,15 @@ from functools import cache
 
 import torch
 
-from attacks.learner import Learner
-from attacks.membership.lira import Lira
-from attacks.membership.teacher import TeacherTraining
-from attacks.view import StudentModel
-from benchmarks.audit.folders import Folders
-from benchmarks.audit.members import CPU, Measured, attacked
-from metrics.utility import accuracy
-from synth.training import Recipe, predict
-from synth.types import Split
+from leakbench.attacks.learner import Learner
+from leakbench.attacks.membership.lira import Lira
+from leakbench.attacks.membership.teacher import TeacherTraining
+from leakbench.attacks.view import StudentModel
+from leakbench.benchmarks.audit.folders import Folders
+from leakbench.benchmarks.audit.members import CPU, Measured, attacked
+from leakbench.metrics.utility import accuracy
+from leakbench.synth.images import Split
+from leakbench.synth.networks.training import Recipe, predict
 
 NETWORK = "resnet20"
 SHADOWS = 8

@@ -11,14 +11,15 @@ import torch
 from scipy.stats import binomtest
 from torchvision.utils import save_image
 
-from attacks.membership.density_ratio import NoDensity
-from benchmarks.audit.copies import Copy, find_copies
-from benchmarks.audit.folders import Folders
-from benchmarks.audit.members import ATTACKS, Measured, before_all, from_release, leaks, power, words
-from benchmarks.audit.students import taught
-from benchmarks.store import write_whole
-from metrics.neighbours import nearest
-from synth.types import Split, generator
+from leakbench.attacks.membership.density_ratio import NoDensity
+from leakbench.benchmarks.audit.copies import Copy, find_copies
+from leakbench.benchmarks.audit.folders import Folders
+from leakbench.benchmarks.audit.members import ATTACKS, Measured, before_all, from_release, leaks, power, words
+from leakbench.benchmarks.audit.students import taught
+from leakbench.benchmarks.storage.store import write_whole
+from leakbench.metrics.neighbours import nearest
+from leakbench.synth.images import Split
+from leakbench.synth.seeds import generator
 
 LEAKS, NOTHING, UNKNOWN = "leaks", "no leak found at this power", "cannot tell"
 SHOWN = 20

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torchvision.transforms.v2.functional import to_pil_image
 
-from synth.image_files import list_classes, read
+from leakbench.synth.data.image_files import list_classes, read
 
 pytestmark = pytest.mark.skipif("LEAKBENCH_CIFAR" not in os.environ, reason="LEAKBENCH_CIFAR names no folder")
 
@@ -21,7 +21,7 @@ import atexit, sys
 from pathlib import Path
 sys.argv[0] = "leakbench"
 atexit.register(lambda: print(*(l for l in Path("/proc/self/status").read_text().splitlines() if "VmHWM" in l)))
-from benchmarks.cli import main
+from leakbench.benchmarks.cli.app import main
 main()
 """
 """Says its peak of memory at the end; what `resource` says counts the process that started it, before exec."""

@@ -14,16 +14,16 @@ import pytest
 import torch
 from torch import nn
 
-from attacks.gradient.clients import GradientClients, share_gradients
-from attacks.gradient.inverting_gradients import InvertingGradients
-from attacks.view import Access, View
-from benchmarks.environment import keep_freed_memory
-from metrics.image import psnr
-from metrics.rates import mean_over_images
-from synth.datasets import open_pool
-from synth.networks import MEAN, STD, Normalize, build
-from synth.training import has_bf16
-from synth.types import Images
+from leakbench.attacks.gradient.inverting_gradients import InvertingGradients
+from leakbench.attacks.victims.clients import GradientClients, share_gradients
+from leakbench.attacks.view import Access, View
+from leakbench.benchmarks.storage.environment import keep_freed_memory
+from leakbench.metrics.image import psnr
+from leakbench.metrics.rates import mean_over_images
+from leakbench.synth.data.datasets import open_pool
+from leakbench.synth.images import Images
+from leakbench.synth.networks.architectures import MEAN, STD, Normalize, build
+from leakbench.synth.networks.training import has_bf16
 
 COUNT, TV = 32, 0.2
 CPU = torch.device("cpu")

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
 
-from metrics.image import psnr, ssim
-from synth.types import generator
+from leakbench.metrics.image import psnr, ssim
+from leakbench.synth.seeds import generator
 
 COUNT = 4096
 

@@ -3,13 +3,14 @@
 import pytest
 import torch
 
-from attacks.memorization.correlated_value import CorrelatedValue
-from attacks.memorization.sign import Sign
-from attacks.view import HonestEncoder
-from benchmarks.environment import keep_freed_memory
-from synth.networks import build
-from synth.training import Recipe, train
-from synth.types import Images, generator
+from leakbench.attacks.memorization.correlated_value import CorrelatedValue
+from leakbench.attacks.memorization.sign import Sign
+from leakbench.attacks.view import HonestEncoder
+from leakbench.benchmarks.storage.environment import keep_freed_memory
+from leakbench.synth.images import Images
+from leakbench.synth.networks.architectures import build
+from leakbench.synth.networks.training import Recipe, train
+from leakbench.synth.seeds import generator
 
 COUNT, BATCH, STEPS = 2048, 128, 16
 CODE = {

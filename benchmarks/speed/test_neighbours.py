@@ -7,8 +7,8 @@ import pytest
 import torch
 from sklearn.metrics import pairwise_distances_argmin
 
-from metrics.neighbours import nearest
-from synth.types import generator
+from leakbench.metrics.neighbours import nearest
+from leakbench.synth.seeds import generator
 
 QUERIES, CANDIDATES, TILE = 4096, 50_000, 1024
 

@@ -2,12 +2,12 @@
 
 import torch
 
-from benchmarks import stages
-from benchmarks.progress import JsonLog
-from benchmarks.runner import equip, here, run
-from benchmarks.stages import Outcome
-from benchmarks.suite import load_suite
-from synth.datasets import open_pool
+from leakbench.benchmarks.cli.progress import JsonLog
+from leakbench.benchmarks.execution.runner import equip, here, run
+from leakbench.benchmarks.stages import stages
+from leakbench.benchmarks.stages.stages import Outcome
+from leakbench.benchmarks.suite.model import load_suite
+from leakbench.synth.data.datasets import open_pool
 
 COUNT = 600
 
@@ -15,11 +15,11 @@ COUNT = 600
 def test_cells_that_do_nothing(benchmark, tmp_path, monkeypatch):
     for task in stages.STAGES:
         monkeypatch.setitem(stages.STAGES, task, lambda bench, cell: Outcome(()))
-    monkeypatch.setattr("benchmarks.run_folder.RunFolder.has_release", lambda *_: True)
-    monkeypatch.setattr("benchmarks.bench.Bench._release_digest", lambda *_: "x")
+    monkeypatch.setattr("leakbench.benchmarks.storage.run_folder.RunFolder.has_release", lambda *_: True)
+    monkeypatch.setattr("leakbench.benchmarks.stages.context.Bench._release_digest", lambda *_: "x")
     attacks = [f"sign:images={i}" for i in range(1, COUNT // 2 - 5)]
     suite = load_suite("quick", defenses=["identity", "disjoint"], attacks=attacks)
-    monkeypatch.setattr("benchmarks.runner.capacities", lambda *_: [])
+    monkeypatch.setattr("leakbench.benchmarks.execution.runner.capacities", lambda *_: [])
     folders = iter(range(100))
 
     def fresh():

@@ -7,9 +7,10 @@ import torch
 from torch.func import functional_call, grad, stack_module_state, vmap
 from torch.nn.functional import cross_entropy
 
-from synth.networks import build
-from synth.training import Recipe, train
-from synth.types import Images, generator
+from leakbench.synth.images import Images
+from leakbench.synth.networks.architectures import build
+from leakbench.synth.networks.training import Recipe, train
+from leakbench.synth.seeds import generator
 
 MODELS, COUNT, BATCH, STEPS = 4, 1024, 128, 8
 CPU = torch.device("cpu")

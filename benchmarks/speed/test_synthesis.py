@@ -12,10 +12,10 @@ import pytest
 import torch
 from torch import nn
 
-from synth import compilation
-from synth.inversion import Inversion, frozen
-from synth.networks import MEAN, STD, build
-from synth.types import generator
+from leakbench.synth.defenses.inversion import Inversion, frozen
+from leakbench.synth.networks import compilation
+from leakbench.synth.networks.architectures import MEAN, STD, build
+from leakbench.synth.seeds import generator
 
 IMAGES = {"resnet20": 250, "resnet18": 64}
 STEPS = 6

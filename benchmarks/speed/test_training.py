@@ -5,9 +5,10 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 
-from synth.networks import build
-from synth.training import Recipe, train
-from synth.types import Images, generator
+from leakbench.synth.images import Images
+from leakbench.synth.networks.architectures import build
+from leakbench.synth.networks.training import Recipe, train
+from leakbench.synth.seeds import generator
 
 COUNT, BATCH, STEPS = 2048, 128, 16
 CLASSES = tuple(map(str, range(10)))

@@ -4,17 +4,17 @@ from functools import lru_cache
 import pytest
 import torch
 
-from attacks.gan.federation import Federation
-from attacks.gradient.clients import GradientClients, shared_whole
-from attacks.memorization.owner import DataOwner, train_with
-from attacks.scenario import Scenario, attacked_order
-from attacks.truth import Truth
-from attacks.view import StudentModel
-from synth.defense import Resources
-from synth.networks import build
-from synth.registry import defenses
-from synth.training import Recipe, train
-from synth.types import Release, generator
+from leakbench.attacks.judging.truth import Truth
+from leakbench.attacks.victims.clients import GradientClients, shared_whole
+from leakbench.attacks.victims.federation import Federation
+from leakbench.attacks.victims.owner import DataOwner, train_with
+from leakbench.attacks.victims.scenario import Scenario, attacked_order
+from leakbench.attacks.view import StudentModel
+from leakbench.synth.defense import Release, Resources
+from leakbench.synth.networks.architectures import build
+from leakbench.synth.networks.training import Recipe, train
+from leakbench.synth.registry import defenses
+from leakbench.synth.seeds import generator
 
 CANDIDATES = torch.randperm(400, generator=generator("candidates"))
 RECIPE = Recipe(steps=60, batch_size=50, flip=False, crop_padding=2)

@@ -1,10 +1,10 @@
 import pytest
 import torch
 
-from attacks.class_likeness import class_likeness
-from attacks.guess import Reconstructions
-from synth.training import penultimate, predict
-from synth.types import concatenate
+from leakbench.attacks.guess import Reconstructions
+from leakbench.attacks.judging.class_likeness import class_likeness
+from leakbench.synth.images import concatenate
+from leakbench.synth.networks.training import penultimate, predict
 
 CLASSES = (2, 3, 7)
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from attacks.gan.federation import Federation, HonestClient, federate, taken
-from synth.networks import build
+from leakbench.attacks.victims.federation import Federation, HonestClient, federate, taken
+from leakbench.synth.networks.architectures import build
 
 
 def line(*values):

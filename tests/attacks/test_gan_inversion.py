@@ -3,15 +3,15 @@ from dataclasses import dataclass, replace
 import pytest
 import torch
 
-from attacks.gan.augmentation import augment, cutout, recolour, translate
-from attacks.gan.gan_inversion import GanInversion
-from attacks.gan.prior import Discriminator, PriorTraining
-from attacks.judge import judge_class
-from attacks.view import StudentModel
-from metrics.features import precision_recall
-from synth.networks import build
-from synth.training import Recipe, penultimate, train
-from synth.types import generator
+from leakbench.attacks.gan.augmentation import augment, cutout, recolour, translate
+from leakbench.attacks.gan.gan_inversion import GanInversion
+from leakbench.attacks.gan.prior import Discriminator, PriorTraining
+from leakbench.attacks.judging.judge import judge_class
+from leakbench.attacks.view import StudentModel
+from leakbench.metrics.features import precision_recall
+from leakbench.synth.networks.architectures import build
+from leakbench.synth.networks.training import Recipe, penultimate, train
+from leakbench.synth.seeds import generator
 
 SMALL = {"prior_steps": 250, "prior_width": 64, "iterations": 100, "samples": 8}
 

@@ -3,10 +3,11 @@ from dataclasses import replace
 import pytest
 import torch
 
-from attacks.gan.gan_leaks import GanLeaks
-from attacks.judge import judge_members
-from attacks.view import Access, View
-from synth.types import Images, Release, concatenate
+from leakbench.attacks.judging.judge import judge_members
+from leakbench.attacks.membership.gan_leaks import GanLeaks
+from leakbench.attacks.view import Access, View
+from leakbench.synth.defense import Release
+from leakbench.synth.images import Images, concatenate
 
 CPU = torch.device("cpu")
 

@@ -3,17 +3,18 @@ import copy
 import pytest
 import torch
 
-from attacks.gan.federation import Federation, federate
-from attacks.gan.hitaj import Hitaj
-from attacks.gradient.clients import GradientClients, shared_whole
-from attacks.judge import judge_class
-from attacks.memorization.owner import DataOwner
-from attacks.scenario import Scenario
-from attacks.truth import Truth
-from synth.datasets import Sizes, open_pool, split
-from synth.networks import build
-from synth.training import Recipe, train
-from synth.types import Images, Release
+from leakbench.attacks.gan.hitaj import Hitaj
+from leakbench.attacks.judging.judge import judge_class
+from leakbench.attacks.judging.truth import Truth
+from leakbench.attacks.victims.clients import GradientClients, shared_whole
+from leakbench.attacks.victims.federation import Federation, federate
+from leakbench.attacks.victims.owner import DataOwner
+from leakbench.attacks.victims.scenario import Scenario
+from leakbench.synth.data.datasets import Sizes, open_pool, split
+from leakbench.synth.defense import Release
+from leakbench.synth.images import Images
+from leakbench.synth.networks.architectures import build
+from leakbench.synth.networks.training import Recipe, train
 
 
 class Recorder:
@@ -69,7 +70,7 @@ def test_fakes_carry_the_extra_class(scenario, monkeypatch, cpu):
         labels.append(target.clone())
         return original(logits, target, **kwargs)
 
-    monkeypatch.setattr("attacks.gan.hitaj.cross_entropy", spy)
+    monkeypatch.setattr("leakbench.attacks.gan.hitaj.cross_entropy", spy)
     attack = Hitaj(start_round=1, generator_steps=2, local_steps=2, batch_size=20, samples=2)
     guess = attack.run(scenario.view(attack, "hitaj"), seed=0, device=cpu)
     honest, attacking = labels[:2], labels[2:]

@@ -5,12 +5,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from attacks.candidates import chance, class_means
-from attacks.guess import Reconstructions, Scores
-from attacks.judge import judge_class, judge_images, judge_members, judge_memorization
-from attacks.truth import Truth
-from metrics.rates import clopper_pearson
-from synth.types import Images, Split
+from leakbench.attacks.guess import Reconstructions, Scores
+from leakbench.attacks.judging.candidates import chance, class_means
+from leakbench.attacks.judging.judge import judge_class, judge_images, judge_members, judge_memorization
+from leakbench.attacks.judging.truth import Truth
+from leakbench.metrics.rates import clopper_pearson
+from leakbench.synth.images import Images, Split
 
 
 def flat(values, labels):

@@ -3,11 +3,11 @@ from dataclasses import replace
 import pytest
 import torch
 
-from attacks.guess import Links, Scores
-from attacks.judge import judge_members
-from attacks.linkage import linkage
-from attacks.truth import Truth
-from synth.types import Images, Split
+from leakbench.attacks.guess import Links, Scores
+from leakbench.attacks.judging.judge import judge_members
+from leakbench.attacks.judging.linkage import linkage
+from leakbench.attacks.judging.truth import Truth
+from leakbench.synth.images import Images, Split
 
 
 def flat(*values, label=0):

@@ -3,12 +3,9 @@ import gc
 import pytest
 import torch
 
-import attacks
-from attacks.guess import Reconstructions
-from attacks.registry import attacks as registry
-from attacks.view import Access, AccessDenied, Encoding, View
-
-assert attacks
+from leakbench.attacks.attack import attacks as registry
+from leakbench.attacks.guess import Reconstructions
+from leakbench.attacks.view import Access, AccessDenied, Encoding, View
 
 
 def test_touching_what_was_not_granted_names_access_and_threat_model():

@@ -5,9 +5,11 @@ import sys
 
 import pytest
 
-from attacks.registry import attacks
-from benchmarks import cli, exits, suite
-from synth.registry import defenses
+from leakbench.attacks.attack import attacks
+from leakbench.benchmarks.cli import app as cli
+from leakbench.benchmarks.cli import exits
+from leakbench.benchmarks.suite import model as suite
+from leakbench.synth.registry import defenses
 
 TINY = """
 name = "tiny"

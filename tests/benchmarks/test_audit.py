@@ -9,12 +9,12 @@ import torch
 from PIL import Image
 from torchvision.transforms.v2.functional import gaussian_blur, pad, pil_to_tensor, to_pil_image
 
-from benchmarks.audit import students
-from benchmarks.audit.copies import find_copies
-from benchmarks.audit.folders import Folders, unlabelled
-from benchmarks.audit.verdict import LEAKS, UNKNOWN, audit
-from synth.datasets import Sizes, open_pool, split
-from synth.types import generator
+from leakbench.benchmarks.audit import students
+from leakbench.benchmarks.audit.copies import find_copies
+from leakbench.benchmarks.audit.folders import Folders, unlabelled
+from leakbench.benchmarks.audit.verdict import LEAKS, UNKNOWN, audit
+from leakbench.synth.data.datasets import Sizes, open_pool, split
+from leakbench.synth.seeds import generator
 from tests.benchmarks.conftest import call
 
 COUNT = 300

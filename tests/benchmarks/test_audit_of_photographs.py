@@ -7,14 +7,14 @@ import pytest
 import torch
 from torchvision.transforms.v2.functional import gaussian_blur, pad
 
-from benchmarks.audit.copies import find_copies
-from benchmarks.audit.folders import Folders
-from benchmarks.audit.verdict import LEAKS, NOTHING, Limits, audit
-from synth.bn_matching import BNMatching
-from synth.datasets import Sizes, open_pool, split
-from synth.defense import Resources
-from synth.networks import build
-from synth.training import Recipe, train
+from leakbench.benchmarks.audit.copies import find_copies
+from leakbench.benchmarks.audit.folders import Folders
+from leakbench.benchmarks.audit.verdict import LEAKS, NOTHING, Limits, audit
+from leakbench.synth.data.datasets import Sizes, open_pool, split
+from leakbench.synth.defense import Resources
+from leakbench.synth.defenses.bn_matching import BNMatching
+from leakbench.synth.networks.architectures import build
+from leakbench.synth.networks.training import Recipe, train
 from tests.benchmarks.test_copies import CHANGES
 
 pytestmark = [

@@ -8,9 +8,9 @@ import pytest
 import torch
 from PIL import Image
 
-from benchmarks import suite
-from benchmarks.graph import plan
-from reports.records import read_records
+from leakbench.benchmarks.suite import model as suite
+from leakbench.benchmarks.suite.graph import plan
+from leakbench.reports.records import read_records
 from tests.benchmarks.conftest import call, run_tiny
 
 
@@ -52,7 +52,7 @@ def test_end_to_end_and_resume(suites, tmp_path, capsys):
 
 
 def test_a_failing_cell_is_a_record_and_status_1(suites, tmp_path, monkeypatch, capsys):
-    from benchmarks import stages
+    from leakbench.benchmarks.stages import stages
 
     def broken(bench, cell):
         raise RuntimeError("out of luck")
@@ -69,7 +69,8 @@ def test_a_failing_cell_is_a_record_and_status_1(suites, tmp_path, monkeypatch, 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_an_interrupt_keeps_what_is_done(number, status, suites, tmp_path, monkeypatch, capsys):
-    from benchmarks import exits, stages
+    from leakbench.benchmarks.cli import exits
+    from leakbench.benchmarks.stages import stages
 
     def interrupted(bench, cell):
         signal.raise_signal(number)
@@ -190,7 +191,7 @@ def test_an_output_that_is_a_file(suites, tmp_path, capsys):
 
 @pytest.mark.parametrize("name", suite.available())
 def test_every_suite_is_sound_and_dry_runs(name, capsys, tmp_path, monkeypatch):
-    monkeypatch.setattr("benchmarks.estimate._seconds_per_image", lambda suite, network, device: 1e-3)
+    monkeypatch.setattr("leakbench.benchmarks.suite.estimate._seconds_per_image", lambda suite, network, device: 1e-3)
     assert call("run", name, "--dry-run", "--device", "cpu") == 0
     assert "cells, about" in capsys.readouterr().out
     grid = suite.load_suite(name)
@@ -218,7 +219,7 @@ def test_list_and_doctor(capsys):
 
 
 def test_names_never_leave_the_run_folder():
-    from benchmarks.run_folder import slug
+    from leakbench.benchmarks.storage.run_folder import slug
 
     for spec in ("../../etc/passwd", "a/b", "..", "", "x" * 500, "é\n"):
         assert "/" not in slug(spec)

@@ -4,8 +4,8 @@ from functools import partial
 
 import pytest
 
-from benchmarks import contract
-from synth.registry import defenses
+from leakbench.benchmarks.execution import contract
+from leakbench.synth.registry import defenses
 from tests.synth.test_defenses import make
 
 NAMES = sorted(defenses)

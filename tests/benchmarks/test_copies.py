@@ -4,7 +4,7 @@ import pytest
 import torch
 from torchvision.transforms.v2.functional import pad
 
-from benchmarks.audit.copies import find_copies
+from leakbench.benchmarks.audit.copies import find_copies
 from tests.benchmarks.test_audit import jpeg, pictures
 
 CHANGES = {

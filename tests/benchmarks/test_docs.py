@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.suite import available
+from leakbench.benchmarks.suite.model import available
 from tests.benchmarks.conftest import run_tiny
 
 ROOT = Path(__file__).resolve().parent.parent.parent

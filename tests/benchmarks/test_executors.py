@@ -13,22 +13,23 @@ import psutil
 import pytest
 import torch
 
-from benchmarks import plugins, stages
-from benchmarks.executors import Processes, WorkerDied
-from benchmarks.graph import plan
-from benchmarks.run_folder import RunFolder
-from benchmarks.runner import equip
-from benchmarks.suite import load_suite
-from reports.records import read_records
-from synth.datasets import open_pool
+from leakbench.benchmarks.execution import plugins
+from leakbench.benchmarks.execution.executors import Processes, WorkerDied
+from leakbench.benchmarks.execution.runner import equip
+from leakbench.benchmarks.stages import stages
+from leakbench.benchmarks.storage.run_folder import RunFolder
+from leakbench.benchmarks.suite.graph import plan
+from leakbench.benchmarks.suite.model import load_suite
+from leakbench.reports.records import read_records
+from leakbench.synth.data.datasets import open_pool
 from tests.benchmarks.conftest import run_tiny
 
 SMALL = ("--defense", "identity", "--defense", "bn-matching:images_per_statistic=1,images=20,steps=3,batch_size=20")
 SMALL += ("--attack", "loss-threshold", "--attack", "sign:images=2")
 PARTING = """
 import os, pathlib, signal
-from synth.controls import Identity
-from synth.registry import defenses
+from leakbench.synth.defenses.controls import Identity
+from leakbench.synth.registry import defenses
 from dataclasses import dataclass
 
 @defenses.register("parting")
@@ -117,8 +118,8 @@ def test_a_worker_that_dies_costs_its_cell_one_retry(times, status, suites, tmp_
 
 WAITING = """
 import os, pathlib, time
-from synth.controls import Identity
-from synth.registry import defenses
+from leakbench.synth.defenses.controls import Identity
+from leakbench.synth.registry import defenses
 from dataclasses import dataclass
 
 @defenses.register("waiting")
@@ -237,10 +238,10 @@ def test_ctrl_c_while_the_command_is_imported():
 import sys
 class Interrupted:
     def find_spec(self, name, path=None, target=None):
-        if name == "benchmarks.cli":
+        if name == "leakbench.benchmarks.cli.app":
             raise KeyboardInterrupt
 sys.meta_path.insert(0, Interrupted())
-from benchmarks.__main__ import main
+from leakbench.benchmarks.__main__ import main
 main()
 """
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
@@ -258,7 +259,7 @@ def test_a_log_of_json(suites, tmp_path, capsys):
 
 
 def test_the_dry_run_counts_what_the_cache_has(suites, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("benchmarks.estimate._seconds_per_image", lambda suite, network, device: 1e-3)
+    monkeypatch.setattr("leakbench.benchmarks.suite.estimate._seconds_per_image", lambda suite, network, device: 1e-3)
     more = ("--defense", "identity", "--attack", "sign:images=2")
     for count in (0, 5):
         assert run_tiny(tmp_path, *more, "--threads", "1", "--dry-run", out="dry") == 0

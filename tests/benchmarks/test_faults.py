@@ -15,9 +15,9 @@ from tests.benchmarks.conftest import TINY
 MAIN = """
 import sys
 from pathlib import Path
-from benchmarks import suite
+from leakbench.benchmarks.suite import model as suite
 suite.FOLDER = Path(sys.argv.pop(1))
-from benchmarks import cli
+from leakbench.benchmarks.cli import app as cli
 if __name__ == "__main__":
     cli.main()
 """
@@ -89,7 +89,9 @@ def test_a_cluster_of_two_nodes_loses_one(shared, tmp_path, monkeypatch):
     assert process.wait() == 0, process.stderr.read()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "of-the-node"))
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, sys.path)))
-    from benchmarks import cli, ray_executor, runner, suite
+    from leakbench.benchmarks.cli import app as cli
+    from leakbench.benchmarks.execution import ray_executor, runner
+    from leakbench.benchmarks.suite import model as suite
 
     (tmp_path / "suites").mkdir(exist_ok=True)
     monkeypatch.setattr(suite, "FOLDER", tmp_path / "suites")
@@ -124,7 +126,7 @@ def test_a_cluster_of_two_nodes_loses_one(shared, tmp_path, monkeypatch):
     finally:
         ray.shutdown()
         cluster.shutdown()
-    from reports.write import write_reports
+    from leakbench.reports.write import write_reports
 
     write_reports(tmp_path / "run", ("csv", "md", "latex"))
     assert tables(tmp_path / "run") == tables(tmp_path / "whole")

@@ -9,8 +9,8 @@ import torchvision
 from torchvision.models import ResNet18_Weights
 from torchvision.transforms.v2.functional import to_pil_image
 
-from reports.records import read_records
-from synth.types import generator, seeded
+from leakbench.reports.records import read_records
+from leakbench.synth.seeds import generator, seeded
 from tests.benchmarks.conftest import call
 
 NAMES = ("tench", "goldfish", "hen")

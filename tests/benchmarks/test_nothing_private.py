@@ -9,29 +9,30 @@ import torch
 from PIL import Image
 from scipy.stats import binomtest
 
-from benchmarks import plugins, publish
-from benchmarks.bench import Bench
-from benchmarks.graph import plan
-from benchmarks.run_folder import RunFolder
-from benchmarks.store import Store
-from benchmarks.suite import load_suite, parse
-from benchmarks.work import run_cell, without_release
-from reports.records import read_records
-from reports.verdicts import Results
-from synth import guard
-from synth.datasets import open_pool, split
-from synth.defense import Synthesizer
-from synth.registry import defenses
-from synth.types import derive_seed
+from leakbench.benchmarks.execution import plugins
+from leakbench.benchmarks.execution.cell import run_cell, without_release
+from leakbench.benchmarks.stages import publish
+from leakbench.benchmarks.stages.context import Bench
+from leakbench.benchmarks.storage.run_folder import RunFolder
+from leakbench.benchmarks.storage.store import Store
+from leakbench.benchmarks.suite.graph import plan
+from leakbench.benchmarks.suite.model import load_suite, parse
+from leakbench.reports.records import read_records
+from leakbench.reports.verdicts import Results
+from leakbench.synth import guard
+from leakbench.synth.data.datasets import open_pool, split
+from leakbench.synth.defense import Synthesizer
+from leakbench.synth.registry import defenses
+from leakbench.synth.seeds import derive_seed
 from tests.benchmarks.conftest import TINY, call, run_tiny
 from tests.synth.test_defenses import SMALL
 
 PLUGIN = """
 from dataclasses import dataclass
 import torch
-from synth.defense import Claim, GradientFilter, PrivateTrainer, Synthesizer
-from synth.registry import defenses
-from synth.types import Release
+from leakbench.synth.defense import Claim, GradientFilter, PrivateTrainer, Synthesizer
+from leakbench.synth.registry import defenses
+from leakbench.synth.defense import Release
 
 @defenses.register("mine-copies")
 @dataclass(frozen=True, kw_only=True)
@@ -237,7 +238,7 @@ class Rerunning:
         self.suite = load_suite("quick")
 
     def made(self, folder, count):
-        from benchmarks.synthesize import synthesize
+        from leakbench.benchmarks.stages.synthesize import synthesize
 
         synthesize(
             self.suite, DP_MERF, self.pool, out=folder, seed=self.seed, members=count, device=self.cpu,

@@ -8,9 +8,9 @@ import psutil
 import pytest
 import torch
 
-from benchmarks import contained, contract, plugins
-from reports.records import read_records
-from synth.registry import defenses
+from leakbench.benchmarks.execution import contained, contract, plugins
+from leakbench.reports.records import read_records
+from leakbench.synth.registry import defenses
 from tests.benchmarks.conftest import call, run_tiny
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -19,9 +19,10 @@ EXAMPLE = ROOT / "tests" / "plugin_example" / "leakbench_posterize" / "__init__.
 HEAD = """
 from dataclasses import dataclass, replace
 import torch
-from synth.defense import Synthesizer
-from synth.registry import defenses
-from synth.types import Images, Release
+from leakbench.synth.defense import Synthesizer
+from leakbench.synth.registry import defenses
+from leakbench.synth.defense import Release
+from leakbench.synth.images import Images
 
 @defenses.register("NAME")
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +47,7 @@ BROKEN = {
     "untyped": ("return Release(members, soft_labels=[0.5])", "publishes_soft_labels must say"),
     "no-images": ("return Release(None)", "cannot be worked with: AttributeError"),
     "small": ("return Release(replace(members, pixels=members.pixels[:, :, ::2]))", "as large as the members"),
-    "nothing": ("return None", "must return a synth.types.Release, got NoneType"),
+    "nothing": ("return None", "must return a synth.defense.Release, got NoneType"),
     "soft": ("return Release(members, soft_labels=torch.ones(len(members), 2))", "publishes_soft_labels must say"),
     "color-only": (
         "return Release(replace(members, pixels=members.pixels[:, torch.tensor([2, 1, 0])]))",
@@ -263,6 +264,6 @@ def test_an_installed_distribution_is_found(tmp_path):
     ]
     subprocess.run(install, check=True)
     paths = os.environ | {"PYTHONPATH": f"{target}:{ROOT}"}
-    command = [sys.executable, "-m", "benchmarks.cli", "list", "defenses"]
+    command = [sys.executable, "-m", "leakbench.benchmarks.cli.app", "list", "defenses"]
     found = subprocess.run(command, env=paths, cwd=tmp_path, capture_output=True, check=True)
     assert b"posterize" in found.stdout

@@ -3,9 +3,9 @@ import io
 import pytest
 from rich.console import Console
 
-from benchmarks.graph import Plan
-from benchmarks.progress import Live
-from reports.records import Cell, Record
+from leakbench.benchmarks.cli.progress import Live
+from leakbench.benchmarks.suite.graph import Plan
+from leakbench.reports.records import Cell, Record
 
 
 @pytest.mark.parametrize("terminal", [True, False])

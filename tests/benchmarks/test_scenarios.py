@@ -2,10 +2,10 @@
 
 import pytest
 
-from benchmarks import suite
-from benchmarks.graph import plan
-from reports.records import read_records
-from reports.verdicts import Results
+from leakbench.benchmarks.suite import model as suite
+from leakbench.benchmarks.suite.graph import plan
+from leakbench.reports.records import read_records
+from leakbench.reports.verdicts import Results
 from tests.benchmarks.conftest import TINY, call, run_tiny
 
 
@@ -66,7 +66,7 @@ def test_every_suite_takes_or_refuses_a_family_with_scenarios(name, attack, fami
 
 
 def test_a_dry_run_refuses_what_does_not_fit(suites, capsys, monkeypatch):
-    monkeypatch.setattr("benchmarks.estimate._seconds_per_image", lambda suite, network, device: 1e-3)
+    monkeypatch.setattr("leakbench.benchmarks.suite.estimate._seconds_per_image", lambda suite, network, device: 1e-3)
     assert call("run", "tiny", "--attack", "sign:images=11", "--dry-run", "--device", "cpu") == 2
     assert "ask for images=10 at most" in capsys.readouterr().err
     assert call("run", "tiny", "--attack", "sign", "--image-size", "224", "--dry-run", "--device", "cpu") == 2

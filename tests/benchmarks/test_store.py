@@ -6,18 +6,19 @@ import time
 import pytest
 import torch
 
-from benchmarks import environment
-from benchmarks.environment import result_key
-from benchmarks.run_folder import RunFolder
-from benchmarks.runner import equip
-from benchmarks.store import Store, digest
-from benchmarks.suite import RequestProblems, load_suite
-from metrics.measurement import Measurement
-from reports.records import Cell, Record
-from synth.datasets import open_pool
-from synth.dp_sgd import DPSGD
-from synth.training import predict
-from synth.types import Images, Release
+from leakbench.benchmarks.execution.runner import equip
+from leakbench.benchmarks.storage import environment
+from leakbench.benchmarks.storage.environment import result_key
+from leakbench.benchmarks.storage.run_folder import RunFolder
+from leakbench.benchmarks.storage.store import Store, digest
+from leakbench.benchmarks.suite.model import RequestProblems, load_suite
+from leakbench.metrics.measurement import Measurement
+from leakbench.reports.records import Cell, Record
+from leakbench.synth.data.datasets import open_pool
+from leakbench.synth.defense import Release
+from leakbench.synth.defenses.dp_sgd import DPSGD
+from leakbench.synth.images import Images
+from leakbench.synth.networks.training import predict
 from tests.benchmarks.conftest import run_tiny
 
 WEIGHTS = {"a": torch.arange(6.0).reshape(2, 3), "b": torch.tensor(3)}

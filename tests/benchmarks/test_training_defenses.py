@@ -1,6 +1,6 @@
 """A defense that acts on training publishes networks and no images: what looks at images has nothing to say of it."""
 
-from reports.records import read_records
+from leakbench.reports.records import read_records
 from tests.benchmarks.conftest import run_tiny
 
 ATTACKS = ("loss-threshold", "lira:shadows=2", "gan-leaks", "lira-pipeline:shadows=2", "sign:images=2")

@@ -3,11 +3,11 @@ from dataclasses import dataclass
 import pytest
 import torch
 
-from attacks.memorization.lsb import LeastSignificantBits
-from attacks.memorization.sign import Sign
-from attacks.view import Encoding, HonestEncoder
-from benchmarks import victims
-from synth.training import Recipe
+from leakbench.attacks.memorization.lsb import LeastSignificantBits
+from leakbench.attacks.memorization.sign import Sign
+from leakbench.attacks.victims import training as victims
+from leakbench.attacks.view import Encoding, HonestEncoder
+from leakbench.synth.networks.training import Recipe
 
 RECIPE = Recipe(steps=2, batch_size=20)
 

@@ -2,16 +2,16 @@
 
 import pytest
 
-from attacks.registry import attacks
-from benchmarks.bench import Bench
-from benchmarks.graph import plan
-from benchmarks.run_folder import RunFolder
-from benchmarks.stages import scenario_for
-from benchmarks.store import Store
-from benchmarks.suite import Teacher, load_suite, parse
-from benchmarks.work import run_cell
-from synth.datasets import open_pool, split
-from synth.training import Recipe
+from leakbench.attacks.attack import attacks
+from leakbench.benchmarks.execution.cell import run_cell
+from leakbench.benchmarks.stages.context import Bench
+from leakbench.benchmarks.stages.stages import scenario_for
+from leakbench.benchmarks.storage.run_folder import RunFolder
+from leakbench.benchmarks.storage.store import Store
+from leakbench.benchmarks.suite.graph import plan
+from leakbench.benchmarks.suite.model import Teacher, load_suite, parse
+from leakbench.synth.data.datasets import open_pool, split
+from leakbench.synth.networks.training import Recipe
 from tests.attacks.test_view import pictures, reachable, shown_on_purpose
 
 

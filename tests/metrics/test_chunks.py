@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from metrics.chunks import in_chunks
+from leakbench.metrics.chunks import in_chunks
 
 
 @pytest.mark.parametrize(("count", "size"), [(0, 3), (1, 3), (10, 3), (10, 10), (10, 11)])

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from metrics.epsilon import (
+from leakbench.metrics.epsilon import (
     adding_or_removing,
     from_gaussian_rates,
     from_guesses,

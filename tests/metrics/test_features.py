@@ -4,7 +4,7 @@ import torch
 from torchmetrics.image.fid import _compute_fid
 from torchmetrics.image.kid import poly_mmd
 
-from metrics.features import frechet_distance, kernel_distance, precision_recall
+from leakbench.metrics.features import frechet_distance, kernel_distance, precision_recall
 
 
 @pytest.fixture

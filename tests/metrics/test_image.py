@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from metrics.image import MS_SSIM_SIDE, PSNR_CAP, ms_ssim, ms_ssim_unavailable, psnr, ssim
+from leakbench.metrics.image import MS_SSIM_SIDE, PSNR_CAP, ms_ssim, ms_ssim_unavailable, psnr, ssim
 
 
 def images(count, side=32, seed=0):

@@ -3,7 +3,7 @@ import pytest
 import torch
 import torchvision
 
-from metrics import lpips
+from leakbench.metrics import lpips
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from metrics.membership import at_chosen_threshold, auc, auc_excess, members_first, roc, tpr_at_fpr
+from leakbench.metrics.membership import at_chosen_threshold, auc, auc_excess, members_first, roc, tpr_at_fpr
 
 MARKS = np.array([True, True, False, False])
 

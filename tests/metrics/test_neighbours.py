@@ -4,8 +4,8 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from sklearn.metrics import pairwise_distances
 
-from metrics import neighbours
-from metrics.neighbours import nearest
+from leakbench.metrics import neighbours
+from leakbench.metrics.neighbours import nearest
 
 
 def images(count, seed, side=8):

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from metrics.measurement import Measurement
-from metrics.rates import clopper_pearson, exchange, mean_over_images, mean_over_seeds, wilson
+from leakbench.metrics.measurement import Measurement
+from leakbench.metrics.rates import clopper_pearson, exchange, mean_over_images, mean_over_seeds, wilson
 
 
 def test_wilson_by_hand():

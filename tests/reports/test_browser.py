@@ -4,10 +4,10 @@ import shutil
 
 import pytest
 
-from reports.content import content
-from reports.figures import draw
-from reports.html import write_html
-from reports.verdicts import Results
+from leakbench.reports.content import content
+from leakbench.reports.figures import draw
+from leakbench.reports.html import write_html
+from leakbench.reports.verdicts import Results
 from tests.reports.test_claims import CLASS, ONE, visual
 from tests.reports.test_tables import accuracy, attack, good_run, members
 

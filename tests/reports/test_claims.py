@@ -6,14 +6,14 @@ from dataclasses import replace
 import pyarrow.parquet as pq
 import pytest
 
-from reports.claims import claims
-from reports.formats import to_csv, to_latex, to_markdown
-from reports.practice import practice
-from reports.records import append_record
-from reports.table import merit, ranked
-from reports.tables import tables
-from reports.verdicts import Results
-from reports.write import load_run, write_reports
+from leakbench.reports.claims import claims
+from leakbench.reports.formats import to_csv, to_latex, to_markdown
+from leakbench.reports.practice import practice
+from leakbench.reports.records import append_record
+from leakbench.reports.table import merit, ranked
+from leakbench.reports.tables import tables
+from leakbench.reports.verdicts import Results
+from leakbench.reports.write import load_run, write_reports
 from tests.reports.test_tables import accuracy, attack, figure, good_run, members, record
 
 CLASS, ONE = "bn-matching:images_per_statistic=class,images=10", "bn-matching:images_per_statistic=1,images=10"

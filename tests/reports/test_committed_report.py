@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from reports.formats import to_markdown
-from reports.tables import tables
-from reports.write import load_run
+from leakbench.reports.formats import to_markdown
+from leakbench.reports.tables import tables
+from leakbench.reports.write import load_run
 
 RUN = Path(__file__).parents[2] / "docs" / "results" / "cifar10-jpeg-cpu"
 

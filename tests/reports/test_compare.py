@@ -2,9 +2,9 @@ import json
 
 import pytest
 
-from reports.compare import compare
-from reports.records import append_record
-from reports.write import ReportProblem
+from leakbench.reports.compare import compare
+from leakbench.reports.records import append_record
+from leakbench.reports.write import ReportProblem
 from tests.benchmarks.conftest import call
 from tests.reports.test_tables import accuracy, attack, good_run
 

@@ -1,9 +1,9 @@
 from dataclasses import replace
 
-from reports.figures import _sweeps, roc, sweep
-from reports.sentences import sentence
-from reports.tables import tables
-from reports.verdicts import Results
+from leakbench.reports.figures import _sweeps, roc, sweep
+from leakbench.reports.sentences import sentence
+from leakbench.reports.tables import tables
+from leakbench.reports.verdicts import Results
 from tests.reports.test_tables import accuracy, figure, good_run, members
 
 CONTROLS = [members("identity", 0.5, 0.9), members("disjoint", 0.0, 0.0)]

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from reports.content import content
-from reports.figures import draw
-from reports.html import write_html
-from reports.verdicts import Results
+from leakbench.reports.content import content
+from leakbench.reports.figures import draw
+from leakbench.reports.html import write_html
+from leakbench.reports.verdicts import Results
 from tests.reports.test_tables import accuracy, attack, good_run, record
 
 RUN = {"suite": {"name": "s", "dataset": "d"}, "environment": {}}
@@ -69,7 +69,7 @@ def test_everything_that_is_pointed_at_is_there(tmp_path):
 
 
 def test_tables_are_the_csv_tables(tmp_path):
-    from reports.tables import tables
+    from leakbench.reports.tables import tables
 
     results = Results(good_run())
     _, reader = read(results, tmp_path, {})

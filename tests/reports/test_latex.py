@@ -5,9 +5,9 @@ import subprocess
 
 import pytest
 
-from reports.formats import to_latex
-from reports.tables import tables
-from reports.verdicts import Results
+from leakbench.reports.formats import to_latex
+from leakbench.reports.tables import tables
+from leakbench.reports.verdicts import Results
 from tests.reports.test_html import EVIL
 from tests.reports.test_tables import accuracy, attack, good_run, members
 

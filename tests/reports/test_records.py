@@ -2,8 +2,8 @@ import json
 
 import pytest
 
-from metrics.measurement import Measurement
-from reports.records import Cell, Record, append_record, pool, read_records
+from leakbench.metrics.measurement import Measurement
+from leakbench.reports.records import Cell, Record, append_record, pool, read_records
 
 
 def cell(**fields):

@@ -9,15 +9,15 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given, settings
 
-from metrics.measurement import Measurement
-from reports.content import content
-from reports.figures import draw
-from reports.formats import to_csv, to_latex, to_markdown
-from reports.pdf import write_pdf
-from reports.records import Cell, Record
-from reports.sentences import sentence
-from reports.tables import Table, show, tables
-from reports.verdicts import Results
+from leakbench.metrics.measurement import Measurement
+from leakbench.reports.content import content
+from leakbench.reports.figures import draw
+from leakbench.reports.formats import to_csv, to_latex, to_markdown
+from leakbench.reports.pdf import write_pdf
+from leakbench.reports.records import Cell, Record
+from leakbench.reports.sentences import sentence
+from leakbench.reports.tables import Table, show, tables
+from leakbench.reports.verdicts import Results
 
 
 def figure(name, value, low, high, **fields):

@@ -8,11 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from synth.deepinversion import jensen_shannon
-from synth.defense import Resources
-from synth.registry import defenses
-from synth.statistics import image_moments, means_and_variances
-from synth.types import Images, classes_in_turn, generator
+from leakbench.synth.defense import Resources
+from leakbench.synth.defenses.deepinversion import jensen_shannon
+from leakbench.synth.images import Images, classes_in_turn
+from leakbench.synth.networks.statistics import image_moments, means_and_variances
+from leakbench.synth.registry import defenses
+from leakbench.synth.seeds import generator
 from tests.synth.test_defenses import make
 from tests.synth.test_defenses import teacher as teacher
 
@@ -136,7 +137,7 @@ def test_distribution_matching_starts_with_members(digits, cpu):
 
 def test_distribution_matching_brings_means_together(digits, cpu):
     """From noise, in the embedding of a network that no step has used."""
-    from synth.distribution_matching import embedding, normalised
+    from leakbench.synth.defenses.distribution_matching import embedding, normalised
 
     network = embedding(digits.members, seed=123)
 

@@ -4,12 +4,12 @@ import pytest
 import torch
 from torch import nn
 
-from synth import compilation
-from synth.compilation import can_compile, forward
-from synth.inversion import Inversion, by_layer, frozen
-from synth.networks import build
-from synth.statistics import image_moments, means_and_variances, recorded_moments
-from synth.types import generator, seeded
+from leakbench.synth.defenses.inversion import Inversion, by_layer, frozen
+from leakbench.synth.networks import compilation
+from leakbench.synth.networks.architectures import build
+from leakbench.synth.networks.compilation import can_compile, forward
+from leakbench.synth.networks.statistics import image_moments, means_and_variances, recorded_moments
+from leakbench.synth.seeds import generator, seeded
 
 needs_compiler = pytest.mark.skipif(not can_compile(torch.device("cpu")), reason="there is no C++ compiler")
 

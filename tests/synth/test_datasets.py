@@ -8,10 +8,10 @@ import torch
 from hypothesis import given, settings
 from PIL import Image
 
-from synth import datasets
-from synth.datasets import Sizes, open_pool, split, stratified_order
-from synth.image_files import DataProblems
-from synth.types import generator
+from leakbench.synth.data import datasets
+from leakbench.synth.data.datasets import Sizes, open_pool, split, stratified_order
+from leakbench.synth.data.image_files import DataProblems
+from leakbench.synth.seeds import generator
 
 
 def paint(file, size=(16, 16), mode="RGB", colour=None):

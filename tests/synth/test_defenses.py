@@ -5,15 +5,13 @@ from dataclasses import FrozenInstanceError
 import pytest
 import torch
 
-import synth
-from metrics.image import ssim
-from synth.bn_matching import BNMatching
-from synth.defense import Resources, Synthesizer
-from synth.networks import build
-from synth.registry import Registry, defenses
-from synth.training import Recipe, train
+from leakbench.metrics.image import ssim
+from leakbench.synth.defense import Resources, Synthesizer
+from leakbench.synth.defenses.bn_matching import BNMatching
+from leakbench.synth.networks.architectures import build
+from leakbench.synth.networks.training import Recipe, train
+from leakbench.synth.registry import Registry, defenses
 
-assert synth
 SMALL = {
     "bn-matching": {"images": 20, "steps": 3, "batch_size": 20},
     "statistic-sampling": {"images": 20, "steps": 3, "batch_size": 20, "components": 4},
@@ -149,8 +147,8 @@ def test_a_class_smaller_than_a_group_is_one(digits, teacher, cpu):
 
 def test_bn_matching_matches(digits, teacher, cpu):
     """With more steps the released statistics come nearer to the sources', and the pictures still differ."""
-    from synth.inversion import group_matrix, group_statistics, matching_loss
-    from synth.statistics import recorded_moments
+    from leakbench.synth.defenses.inversion import group_matrix, group_statistics, matching_loss
+    from leakbench.synth.networks.statistics import recorded_moments
 
     def distance(steps):
         release = BNMatching(images_per_statistic=1, images=20, steps=steps, class_weight=0.0).release(
@@ -171,8 +169,8 @@ def test_bn_matching_matches(digits, teacher, cpu):
 
 def test_group_statistics_by_hand():
     """Two groups of two one-channel images: means and biased variances over all their pixels."""
-    from synth.inversion import group_matrix, group_statistics
-    from synth.statistics import _SpatialMoments
+    from leakbench.synth.defenses.inversion import group_matrix, group_statistics
+    from leakbench.synth.networks.statistics import _SpatialMoments
 
     activation = torch.tensor([[1.0, 3.0], [5.0, 7.0], [0.0, 0.0], [2.0, 2.0]]).view(4, 1, 1, 2)
     moments = [_SpatialMoments.apply(activation)]
@@ -182,7 +180,7 @@ def test_group_statistics_by_hand():
 
 
 def test_spatial_moments_gradient():
-    from synth.statistics import _SpatialMoments
+    from leakbench.synth.networks.statistics import _SpatialMoments
 
     x = torch.randn(2, 3, 4, 4, generator=torch.Generator().manual_seed(0), requires_grad=True)
     mean, square = _SpatialMoments.apply(x)

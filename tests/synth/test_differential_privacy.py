@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from scipy.stats import norm
 from torch import nn
 
-from synth import differential_privacy
-from synth.defense import PrivateTrainer, Resources
-from synth.differential_privacy import (
+from leakbench.synth.defense import PrivateTrainer, Resources
+from leakbench.synth.defenses import differential_privacy
+from leakbench.synth.defenses.differential_privacy import (
     COUNTED,
     PrivateTraining,
     epsilon_of,
@@ -19,14 +19,15 @@ from synth.differential_privacy import (
     noisy_class_means,
     without_batch_norm,
 )
-from synth.dp_bn_matching import DPBNMatching
-from synth.dp_merf import DPMerf, random_features
-from synth.dp_sgd import DPSGD
-from synth.dp_statistic_sampling import DPStatisticSampling
-from synth.networks import build
-from synth.randomness import SeededRandomness
-from synth.training import predict
-from synth.types import Images, generator, seeded
+from leakbench.synth.defenses.dp_bn_matching import DPBNMatching
+from leakbench.synth.defenses.dp_merf import DPMerf, random_features
+from leakbench.synth.defenses.dp_sgd import DPSGD
+from leakbench.synth.defenses.dp_statistic_sampling import DPStatisticSampling
+from leakbench.synth.images import Images
+from leakbench.synth.networks.architectures import build
+from leakbench.synth.networks.training import predict
+from leakbench.synth.randomness import SeededRandomness
+from leakbench.synth.seeds import generator, seeded
 
 SMALL = {"images": 20, "steps": 2, "teacher_steps": 2, "teacher_batch": 40, "batch_size": 10}
 
@@ -168,7 +169,7 @@ def test_little_noise_finds_the_class_statistics(digits, cpu):
     network = without_batch_norm(build("convnet3", classes=10, side=32, seed=0))
     labels = torch.arange(10)
     defense = DPBNMatching(clip=1e3)
-    from synth.statistics import image_moments, means_and_variances
+    from leakbench.synth.networks.statistics import image_moments, means_and_variances
 
     found = defense.statistics(
         network, digits.members, labels, 1e-9, Resources(seed=0, device=cpu, public=digits.public)

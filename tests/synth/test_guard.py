@@ -5,10 +5,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from synth import guard
-from synth.defense import Defense, PrivateTrainer, Synthesizer
-from synth.registry import defenses
-from synth.types import Images
+from leakbench.synth import guard
+from leakbench.synth.defense import Defense, PrivateTrainer, Synthesizer
+from leakbench.synth.images import Images
+from leakbench.synth.registry import defenses
 
 
 def images(pixels):

@@ -2,9 +2,10 @@ import pytest
 import torch
 from torch import nn
 
-from synth.networks import NETWORKS, build
-from synth.training import Recipe, augment, batches, penultimate, predict, train
-from synth.types import Images, derive_seed, generator, seeded
+from leakbench.synth.images import Images
+from leakbench.synth.networks.architectures import NETWORKS, build
+from leakbench.synth.networks.training import Recipe, augment, batches, penultimate, predict, train
+from leakbench.synth.seeds import derive_seed, generator, seeded
 
 
 @pytest.mark.parametrize("name", sorted(NETWORKS))

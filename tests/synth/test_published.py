@@ -6,9 +6,9 @@ import torchvision
 from safetensors.torch import save_file
 from torchvision.models import ResNet18_Weights
 
-from synth.image_files import DataProblems
-from synth.published import published_weights
-from synth.types import seeded
+from leakbench.synth.data.image_files import DataProblems
+from leakbench.synth.networks.pretrained import published_weights
+from leakbench.synth.seeds import seeded
 
 CATEGORIES = ResNet18_Weights.DEFAULT.meta["categories"]
 WNIDS = tuple(f"n{i:08d}" for i in range(1000))

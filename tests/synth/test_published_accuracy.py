@@ -7,15 +7,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from metrics.utility import accuracy
-from synth.datasets import open_pool
-from synth.deepinversion import DeepInversion
-from synth.defense import Resources
-from synth.distribution_matching import DistributionMatching
-from synth.networks import build
-from synth.statistic_sampling import StatisticSampling
-from synth.training import Recipe, predict, train
-from synth.types import Images
+from leakbench.metrics.utility import accuracy
+from leakbench.synth.data.datasets import open_pool
+from leakbench.synth.defense import Resources
+from leakbench.synth.defenses.deepinversion import DeepInversion
+from leakbench.synth.defenses.distribution_matching import DistributionMatching
+from leakbench.synth.defenses.statistic_sampling import StatisticSampling
+from leakbench.synth.images import Images
+from leakbench.synth.networks.architectures import build
+from leakbench.synth.networks.training import Recipe, predict, train
 
 pytestmark = [
     pytest.mark.slow,

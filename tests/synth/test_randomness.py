@@ -5,11 +5,11 @@ import pytest
 import torch
 from scipy.stats import kstest
 
-from synth import randomness
-from synth.defense import Resources
-from synth.differential_privacy import PrivateTraining, noisy_class_means
-from synth.networks import build
-from synth.randomness import SeededRandomness, SystemRandomness
+from leakbench.synth import randomness
+from leakbench.synth.defense import Resources
+from leakbench.synth.defenses.differential_privacy import PrivateTraining, noisy_class_means
+from leakbench.synth.networks.architectures import build
+from leakbench.synth.randomness import SeededRandomness, SystemRandomness
 
 BOTH = [SystemRandomness(), SeededRandomness("x")]
 

@@ -5,9 +5,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 
-from synth.image_files import DataProblems
-from synth.release_files import load_release, save_release
-from synth.types import Images, Release
+from leakbench.synth.data.image_files import DataProblems
+from leakbench.synth.defense import Release
+from leakbench.synth.images import Images
+from leakbench.synth.release_files import load_release, save_release
 
 
 def release(labels, soft=False, source=False, classes=("x", "y", "z")):

@@ -6,16 +6,16 @@ import pytest
 import torch
 from torch import nn
 
-from attacks.gradient.dlg import DLG
-from attacks.gradient.gradinversion import GradInversion
-from attacks.gradient.idlg import IDLG
-from attacks.gradient.inverting_gradients import InvertingGradients
-from attacks.gradient.matching import chunk
-from attacks.gradient.priors import BatchNormPrior
-from attacks.judge import judge_images
-from attacks.view import Access, SharedGradients, View
-from synth.networks import MEAN, STD
-from synth.training import Recipe
+from leakbench.attacks.gradient.dlg import DLG
+from leakbench.attacks.gradient.gradinversion import GradInversion
+from leakbench.attacks.gradient.idlg import IDLG
+from leakbench.attacks.gradient.inverting_gradients import InvertingGradients
+from leakbench.attacks.gradient.matching import chunk
+from leakbench.attacks.gradient.priors import BatchNormPrior
+from leakbench.attacks.judging.judge import judge_images
+from leakbench.attacks.view import Access, SharedGradients, View
+from leakbench.synth.networks.architectures import MEAN, STD
+from leakbench.synth.networks.training import Recipe
 
 
 def view_of(shared):

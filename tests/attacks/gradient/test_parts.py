@@ -7,11 +7,11 @@ from hypothesis import given, settings
 from torch import nn
 from torch.nn.functional import cosine_similarity, cross_entropy
 
-from attacks.gradient.labels import infer_labels
-from attacks.gradient.objectives import cosine, euclidean, relative
-from attacks.gradient.optimizers import LBFGS, Adam, step_decay, warm_cosine
-from attacks.gradient.priors import BatchNormPrior, group_consistency, magnitude, total_variation
-from attacks.view import SharedGradients
+from leakbench.attacks.gradient.labels import infer_labels
+from leakbench.attacks.gradient.objectives import cosine, euclidean, relative
+from leakbench.attacks.gradient.optimizers import LBFGS, Adam, step_decay, warm_cosine
+from leakbench.attacks.gradient.priors import BatchNormPrior, group_consistency, magnitude, total_variation
+from leakbench.attacks.view import SharedGradients
 
 
 def flat(tensors):
@@ -138,8 +138,8 @@ def test_labels_with_repetition_are_found_where_predictions_are_uniform(labels, 
 
 
 def test_labels_of_an_untrained_network(digits):
-    from attacks.gradient.clients import GradientClients, share_gradients
-    from synth.networks import build
+    from leakbench.attacks.victims.clients import GradientClients, share_gradients
+    from leakbench.synth.networks.architectures import build
 
     network = build("dcgan", classes=10, side=32, seed=0).eval()
     images = digits.members.take(torch.arange(16))

@@ -8,10 +8,10 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy, one_hot
 
-from attacks.gradient.clients import GradientClients, local_update
-from attacks.gradient.updates import Stacked, Unrolled, client_updates
-from attacks.view import SharedGradients
-from synth.networks import build
+from leakbench.attacks.gradient.updates import Stacked, Unrolled, client_updates
+from leakbench.attacks.victims.clients import GradientClients, local_update
+from leakbench.attacks.view import SharedGradients
+from leakbench.synth.networks.architectures import build
 
 
 def shared_from(network, batch, steps=1):

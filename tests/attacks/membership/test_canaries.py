@@ -5,11 +5,11 @@ from dataclasses import replace
 import pytest
 import torch
 
-from attacks.guess import Canaries
-from attacks.judge import judge_members
-from attacks.membership.canaries import CanariesOnce, CanaryReruns
-from synth.training import Recipe
-from synth.types import Release
+from leakbench.attacks.guess import Canaries
+from leakbench.attacks.judging.judge import judge_members
+from leakbench.attacks.membership.canaries import CanariesOnce, CanaryReruns
+from leakbench.synth.defense import Release
+from leakbench.synth.networks.training import Recipe
 from tests.attacks.conftest import make, rerun, student
 
 QUICK = Recipe(steps=150, batch_size=50, learning_rate=0.01, crop_padding=0, flip=False)

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from attacks.membership.channel import Channel, class_means
+from leakbench.attacks.membership.channel import Channel, class_means
 
 RNG = torch.Generator
 

@@ -5,14 +5,15 @@ from dataclasses import replace
 import pytest
 import torch
 
-from attacks.gan.gan_leaks import GanLeaks
-from attacks.judge import judge_members
-from attacks.membership.density_ratio import DensityRatio
-from attacks.membership.nearest import Nearest
-from attacks.truth import Truth
-from attacks.view import Access, View
-from synth.defense import Resources
-from synth.types import Images, Release, Split, concatenate, generator
+from leakbench.attacks.judging.judge import judge_members
+from leakbench.attacks.judging.truth import Truth
+from leakbench.attacks.membership.density_ratio import DensityRatio
+from leakbench.attacks.membership.gan_leaks import GanLeaks
+from leakbench.attacks.membership.nearest import Nearest
+from leakbench.attacks.view import Access, View
+from leakbench.synth.defense import Release, Resources
+from leakbench.synth.images import Images, Split, concatenate
+from leakbench.synth.seeds import generator
 from tests.attacks.conftest import make
 
 ATTACKS = {

@@ -5,18 +5,19 @@ from dataclasses import replace
 import pytest
 import torch
 
-from attacks.judge import judge_members
-from attacks.membership.statistic_linkage import (
+from leakbench.attacks.judging.judge import judge_members
+from leakbench.attacks.membership.statistic_linkage import (
     StatisticLinkage,
     StatisticLinkageTeacher,
     groups_of,
     images_behind,
     whole_groups,
 )
-from synth.defense import Resources
-from synth.networks import build
-from synth.training import Recipe, train
-from synth.types import Images, Release, generator
+from leakbench.synth.defense import Release, Resources
+from leakbench.synth.images import Images
+from leakbench.synth.networks.architectures import build
+from leakbench.synth.networks.training import Recipe, train
+from leakbench.synth.seeds import generator
 from tests.attacks.conftest import make, rerun
 
 ATTACKS = {StatisticLinkage: {"teacher_steps": 60}, StatisticLinkageTeacher: {}}

@@ -6,13 +6,15 @@ from dataclasses import replace
 import pytest
 import torch
 
-from attacks.judge import judge_members
-from attacks.membership.lira import Lira, LiraPipeline, confidence
-from attacks.membership.loss_threshold import LossThreshold
-from attacks.membership.rmia import Rmia
-from attacks.membership.shadows import halves
-from synth.training import Recipe
-from synth.types import Images, Release, generator
+from leakbench.attacks.judging.judge import judge_members
+from leakbench.attacks.membership.lira import Lira, LiraPipeline, confidence
+from leakbench.attacks.membership.loss_threshold import LossThreshold
+from leakbench.attacks.membership.rmia import Rmia
+from leakbench.attacks.membership.shadows import halves
+from leakbench.synth.defense import Release
+from leakbench.synth.images import Images
+from leakbench.synth.networks.training import Recipe
+from leakbench.synth.seeds import generator
 from tests.attacks.conftest import learner, make, rerun, student
 
 ATTACKS = {

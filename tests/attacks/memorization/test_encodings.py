@@ -3,18 +3,18 @@ from dataclasses import replace
 import pytest
 import torch
 
-from attacks.judge import judge_images
-from attacks.memorization.capacity_abuse import CapacityAbuse
-from attacks.memorization.correlated_value import CorrelatedValue, interleave, read, slots, taken
-from attacks.memorization.lsb import LeastSignificantBits
-from attacks.memorization.owner import DataOwner, round_to_bf16
-from attacks.memorization.payload import carrier, overwrite, to_signs
-from attacks.memorization.sign import Sign
-from attacks.registry import attacks
-from attacks.view import Access, AccessDenied, AnsweringModel, View
-from synth.networks import build
-from synth.training import Recipe
-from synth.types import Release
+from leakbench.attacks.attack import attacks
+from leakbench.attacks.judging.judge import judge_images
+from leakbench.attacks.memorization.capacity_abuse import CapacityAbuse
+from leakbench.attacks.memorization.correlated_value import CorrelatedValue, interleave, read, slots, taken
+from leakbench.attacks.memorization.lsb import LeastSignificantBits
+from leakbench.attacks.memorization.payload import carrier, overwrite, to_signs
+from leakbench.attacks.memorization.sign import Sign
+from leakbench.attacks.victims.owner import DataOwner, round_to_bf16
+from leakbench.attacks.view import Access, AccessDenied, AnsweringModel, View
+from leakbench.synth.defense import Release
+from leakbench.synth.networks.architectures import build
+from leakbench.synth.networks.training import Recipe
 from tests.attacks.conftest import trainer
 
 RGB = (3, 32, 32)

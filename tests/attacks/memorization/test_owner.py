@@ -3,12 +3,12 @@ from dataclasses import dataclass, replace
 import pytest
 import torch
 
-from attacks.memorization.lsb import LeastSignificantBits
-from attacks.memorization.owner import DataOwner, train_with
-from attacks.memorization.payload import carrier
-from attacks.view import Encoding, HonestEncoder
-from synth.networks import build
-from synth.training import Recipe, train
+from leakbench.attacks.memorization.lsb import LeastSignificantBits
+from leakbench.attacks.memorization.payload import carrier
+from leakbench.attacks.victims.owner import DataOwner, train_with
+from leakbench.attacks.view import Encoding, HonestEncoder
+from leakbench.synth.networks.architectures import build
+from leakbench.synth.networks.training import Recipe, train
 
 RECIPE = Recipe(steps=3, batch_size=20)
 

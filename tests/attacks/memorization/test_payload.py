@@ -3,8 +3,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 
-from attacks.memorization import payload
-from synth.networks import build
+from leakbench.attacks.memorization import payload
+from leakbench.synth.networks.architectures import build
 
 BYTES = st.lists(st.integers(0, 255), min_size=12, max_size=12)
 law = settings(max_examples=50, deadline=None)

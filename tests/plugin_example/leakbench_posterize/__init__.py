@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import torch
 
-from synth.defense import Synthesizer
-from synth.registry import defenses
-from synth.types import Images, Release
+from leakbench.synth.defense import Release, Synthesizer
+from leakbench.synth.images import Images
+from leakbench.synth.registry import defenses
 
 
 @defenses.register("posterize")

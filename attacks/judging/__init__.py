@@ -1,0 +1,1 @@
+"""The only code that compares a guess with the truth."""

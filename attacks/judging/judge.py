@@ -1,0 +1,202 @@
+"""The judge: the only code that compares a guess with the truth.
+
+Every figure comes as attack, control, baseline and the excess of the first over the second. Two questions are kept
+apart: did the attack work (against what the victims trained on), and did privacy leak (against the private images).
+"""
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from leakbench.attacks.guess import Canaries, Reconstructions, Scores
+from leakbench.attacks.judging.candidates import (
+    MEASURES,
+    Floats,
+    class_means,
+    of_class,
+    other_victims,
+    similarities,
+    without,
+)
+from leakbench.attacks.judging.class_likeness import class_likeness
+from leakbench.attacks.judging.likeness import bit_errors, label_accuracy, likeness, means, measurement
+from leakbench.attacks.judging.linkage import linkage
+from leakbench.attacks.judging.scores import canaries, scores
+from leakbench.attacks.judging.truth import Truth, Verdict, comparable, in_order, paired, sources
+from leakbench.metrics.image import VARIANTS
+from leakbench.metrics.measurement import Better, Measurement
+from leakbench.metrics.neighbours import nearest
+from leakbench.metrics.rates import Interval, exchange, mean_over_images
+from leakbench.metrics.utility import accuracy, accuracy_cost
+from leakbench.synth.images import concatenate
+from leakbench.synth.networks.training import predict
+
+
+def judge_images(guess: Reconstructions, truth: Truth) -> Verdict:
+    """Grade reconstructions of clients' training images.
+
+    Args:
+        guess: with `clients`, and as many images of a client as it has.
+        truth: what only the judge knows.
+
+    Returns:
+        ``trained.*``: against the image the victim trained on, with other released images of its class as control;
+        ``source.*``: against its private source, with holdout images of its class as control (see :func:`sources`);
+        the baseline of both is the class's mean auxiliary image; see :func:`likeness`. ``private.*``: see
+        :func:`private_leak`. ``labels.accuracy``: share of a client's labels found, whatever their order.
+
+    Raises:
+        ValueError: more or fewer images of a client than it has.
+    """
+    guess, truth = comparable(guess, truth)
+    guess, position = in_order(guess, truth)
+    assert guess.clients is not None
+    victims, members, holdout = truth.released.take(position), truth.split.members, truth.split.holdout
+    wrong = truth.released.take(other_victims(truth.released, position, seed=truth.seed))
+    strangers = holdout.take(of_class(holdout, victims.labels, seed=truth.seed, purpose="stranger"))
+    trained, absent = likeness("trained", guess, victims, wrong, without(truth.released, position), truth)
+    source, missing = likeness("source", guess, members.take(sources(position, truth)), strangers, holdout, truth)
+    labelled, _ = paired(guess, truth)
+    figures = [
+        *trained,
+        label_accuracy(guess, victims),
+        *source,
+        *private_leak(labelled, truth),
+    ]
+    return Verdict(tuple(figures), absent | missing)
+
+
+def judge_memorization(
+    guess: Reconstructions, truth: Truth, *, model: nn.Module, honest: nn.Module, bits: bool
+) -> Verdict:
+    """Grade training images read from a model, and what hiding them cost it.
+
+    Args:
+        guess: of the training images, as for :func:`judge_images`.
+        truth: what only the judge knows.
+        model: that was handed out.
+        honest: the same training and washing, by the same seeds, without the attacker.
+        bits: whether bits were hidden, rather than values or labels.
+
+    Returns:
+        What :func:`judge_images` returns; ``trained.bit-errors``, where bits were hidden; ``model.accuracy`` and
+        ``honest.accuracy`` in % on real test images, and ``model.cost``, their difference in points. Its interval is
+        paired over the test images and knows nothing of how much two trainings differ anyway: that takes seeds.
+    """
+    images = judge_images(guess, truth)
+    seen, known = comparable(guess, truth)
+    labelled, position = paired(seen, known)
+    errors = (bit_errors(labelled, known.released.take(position)),) if bits else ()
+    test = truth.split.test
+    logits, reference = (predict(network, test.pixels, device=truth.device) for network in (model, honest))
+    figures = (
+        _points("model.accuracy", accuracy(logits, test.labels), len(test), "%", "higher"),
+        _points("honest.accuracy", accuracy(reference, test.labels), len(test), "%", "higher"),
+        _points("model.cost", accuracy_cost(logits, reference, test.labels), len(test), "points", "lower"),
+    )
+    absent = {} if bits else {"trained.bit-errors": "the encoding stores values or labels, not bits"}
+    return Verdict((*images.measurements, *errors, *figures), images.absent | absent)
+
+
+def _points(name: str, interval: Interval, n: int, unit: str, better: Better) -> Measurement:
+    value, low, high = (None if part is None else 100 * part for part in interval)
+    assert value is not None
+    variant = "on real test images" + (
+        ", one pair of trainings, paired over images" if unit == "points" else ", Wilson"
+    )
+    return Measurement(name=name, value=value, low=low, high=high, n=n, unit=unit, better=better, variant=variant)
+
+
+def judge_class(guess: Reconstructions, control: Reconstructions, truth: Truth) -> Verdict:
+    """Grade images that claim to show classes.
+
+    Args:
+        guess: of the attack.
+        control: of the same attack where there was nothing to learn.
+        truth: what only the judge knows.
+
+    Returns:
+        ``class.oracle``: share that the oracle takes for the class; ``trained.class``: share whose nearest released
+        image is of the class; baseline of both: one over the number of classes. Intervals are over the attacked
+        classes, since images of one generator are not independent. The excess is over the larger of control and
+        baseline, taken as a number: a generator that has learned nothing shows some class or other, and whether that
+        is an attacked one says little, but varies much. ``class.frechet`` and so on: see
+        `class_likeness.class_likeness`. ``private.*``: do *members* leak, see :func:`private_leak`.
+    """
+    figures: list[Measurement] = []
+    uninformed = 1 / len(truth.released.classes)
+    for name, rate in (("class.oracle", _oracle_rate), ("trained.class", _released_rate)):
+        hit, miss = (_per_class(g, rate(g, truth)) for g in (guess, control))
+        note = "over attacked classes; control: nothing to learn from; baseline: 1 / classes"
+        figures += means(name, hit, miss, np.full(len(hit), uninformed), "", note, truth.seed)[:3]
+        excess = mean_over_images(hit - max(miss.mean(), uninformed), seed=truth.seed % 2**32)
+        figures.append(measurement(f"{name}.excess", excess, len(hit), variant=f"{note}; over the larger of the two"))
+    alike, absent = class_likeness(guess, control, truth)
+    return Verdict((*figures, *alike, *private_leak(guess, truth)), absent)
+
+
+def judge_members(guess: Scores | Canaries, truth: Truth) -> Verdict:
+    """Grade membership scores and links, or scores of canaries.
+
+    Args:
+        guess: a score for each candidate, or for each canary.
+        truth: what only the judge knows, `candidates` among it.
+
+    Returns:
+        ``members.*``: see `scores.scores` and `scores.canaries`; ``linkage.*``, where the
+        guess has links: see `linkage.linkage`; and the ROC curve.
+
+    Raises:
+        ValueError: not one score for each candidate.
+    """
+    if isinstance(guess, Canaries):
+        return canaries(guess, truth)
+    verdict = scores(guess, truth)
+    if guess.links is None:
+        return verdict
+    linked, missing = linkage(guess.links, truth)
+    return replace(verdict, measurements=(*verdict.measurements, *linked), absent=verdict.absent | missing)
+
+
+def private_leak(guess: Reconstructions, truth: Truth) -> list[Measurement]:
+    """Are the guesses nearer to members than to as many holdout images of the same class?
+
+    Returns:
+        ``private.<metric>.attack``: mean similarity to the most similar member; ``.control``: to the most similar
+        holdout image; ``.baseline``: of the class's mean auxiliary image to its most similar member; ``.excess``:
+        attack - control, with an interval by exchanging who is called a member (`rates.exchange`).
+    """
+    members, holdout = truth.split.members, truth.split.holdout
+    pool = concatenate(members, holdout)
+    is_member = (torch.arange(len(pool)) < len(members)).numpy()
+    trivial = class_means(truth.split.auxiliary)[guess.labels]
+    figures: list[Measurement] = []
+    for name, (_, unit) in MEASURES.items():
+        scores, allowed = similarities(guess.pixels, guess.labels, pool, name)
+        best = np.where(allowed & is_member, scores, -np.inf).max(1)
+        other = np.where(allowed & ~is_member, scores, -np.inf).max(1)
+        plain, _ = similarities(trivial, guess.labels, pool, name)
+        base = np.where(allowed & is_member, plain, -np.inf).max(1)
+        figures += means(f"private.{name}", best, other, base, unit, VARIANTS[name], truth.seed)[:3]
+        excess = exchange(scores, is_member, allowed=allowed, seed=truth.seed % 2**32)
+        note = f"{VARIANTS[name]}; nearest of the class, label exchange"
+        figures.append(measurement(f"private.{name}.excess", excess, len(guess.pixels), unit=unit, variant=note))
+    return figures
+
+
+def _oracle_rate(guess: Reconstructions, truth: Truth) -> Tensor:
+    pixels = (guess.pixels * 255).round().to(torch.uint8)
+    assert truth.oracle is not None
+    return predict(truth.oracle, pixels, device=truth.device).argmax(1) == guess.labels
+
+
+def _released_rate(guess: Reconstructions, truth: Truth) -> Tensor:
+    pixels = (guess.pixels * 255).round().to(torch.uint8)
+    return truth.released.labels[nearest(pixels, truth.released.pixels).position] == guess.labels
+
+
+def _per_class(guess: Reconstructions, hit: Tensor) -> Floats:
+    rates = [hit[guess.labels == label].double().mean() for label in guess.labels.unique()]
+    return torch.stack(rates).numpy()

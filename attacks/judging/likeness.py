@@ -1,0 +1,168 @@
+"""Figures of likeness: each as attack, control, baseline and the excess of the first over the second."""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from leakbench.attacks.guess import Reconstructions
+from leakbench.attacks.judging.candidates import MEASURES, Floats, assign, chance, class_means, told_apart
+from leakbench.attacks.judging.truth import Truth
+from leakbench.metrics import lpips
+from leakbench.metrics.image import VARIANTS
+from leakbench.metrics.measurement import Measurement
+from leakbench.metrics.rates import Interval, clopper_pearson, mean_over_images, wilson
+from leakbench.synth.images import Images
+
+
+def measurement(
+    name: str, interval: Interval, n: int, *, unit: str = "", variant: str = "", level: float = 0.95
+) -> Measurement:
+    """A leakage figure: lower is better for the data owner."""
+    return Measurement(
+        name=name,
+        value=interval.value,
+        low=interval.low,
+        high=interval.high,
+        n=n,
+        unit=unit,
+        better="lower",
+        variant=variant,
+        level=level,
+    )
+
+
+def likeness(
+    name: str, guess: Reconstructions, right: Images, wrong: Images, others: Images, truth: Truth
+) -> tuple[list[Measurement], dict[str, str]]:
+    """How like the right images the guesses are.
+
+    Args:
+        name: of the comparison.
+        guess: in the clients' order.
+        right: the images that the guesses may show.
+        wrong: the control: images of the same classes, paired with the guesses by the same rule.
+        others: images to tell the right ones apart from.
+        truth: what only the judge knows.
+
+    Returns:
+        For SSIM, PSNR, mean absolute pixel error and LPIPS (absent, with the reason, where its weights are not here)
+        ``<name>.<metric>.{attack,control,baseline,excess}`` and, of the most alike image, ``.best`` and
+        ``.best-control``. ``<name>.identification.*``: how often the right image is nearer in pixel distance than
+        others of its class; its control is the chance (`candidates.chance`), its intervals are Clopper
+        and Pearson's: Wilson's would call one hit of 16 against a chance of 1 % a leak. Intervals are over clients,
+        since what is found of one image of a client depends on the others: a client counts as one trial.
+    """
+    clients = guess.clients
+    assert clients is not None
+    trivial = class_means(truth.split.auxiliary)[right.labels]
+    paired = guess.pixels[assign(guess.pixels, right.float(), clients)]
+    astray = guess.pixels[assign(guess.pixels, wrong.float(), clients)]
+    comparisons = ((paired, right.float()), (astray, wrong.float()), (trivial, right.float()))
+    figures: list[Measurement] = []
+    for kind, (metric, unit) in MEASURES.items():
+        scores = [metric(a, b).double().numpy() for a, b in comparisons]
+        figures += _compared(f"{name}.{kind}", scores, clients, unit, VARIANTS[kind], truth.seed)
+    errors = [255 * (a - b).abs().mean((1, 2, 3)).double().numpy() for a, b in comparisons]
+    note = "mean absolute pixel error"
+    figures += _compared(f"{name}.mae", errors, clients, "of 255", note, truth.seed, alike=np.min)
+    absent = {}
+    if (reason := lpips.unavailable()) is not None:
+        absent[f"{name}.lpips"] = reason
+    else:
+        scores = [lpips.lpips_distance(a, b).double().numpy() for a, b in comparisons]
+        figures += _compared(f"{name}.lpips", scores, clients, "", lpips.variant(), truth.seed, alike=np.min)
+    hits = told_apart(paired, right, others, seed=truth.seed)
+    plain = told_apart(trivial, right, others, seed=truth.seed)
+    expected = chance(guess.pixels, clients, right.labels, others, seed=truth.seed)
+    found, trite = (by_client(np.array(each, dtype=np.float64), clients) for each in (hits, plain))
+    return figures + _identification(f"{name}.identification", found, trite, expected), absent
+
+
+def by_client(values: Floats, clients: Tensor) -> Floats:
+    """The mean of each client's values."""
+    return np.array([values[(clients == client).numpy()].mean() for client in clients.unique()])
+
+
+def _rate(values: Floats) -> Interval:
+    """A mean of clients' rates with the exact interval of as many trials: no narrower than if all were hit or miss."""
+    total, trials = float(values.sum()), len(values)
+    fewest, most = math.floor(total + 1e-9), math.ceil(total - 1e-9)
+    return Interval(total / trials, clopper_pearson(fewest, trials).low, clopper_pearson(most, trials).high)
+
+
+def _identification(name: str, hits: Floats, plain: Floats, expected: float) -> list[Measurement]:
+    note = "nearest in pixel distance among others of the class; control: chance; Clopper-Pearson over clients"
+    rate = _rate(hits)
+    assert rate.low is not None
+    assert rate.high is not None
+    intervals = {
+        "attack": rate,
+        "control": Interval(expected, expected, expected),
+        "baseline": _rate(plain),
+        "excess": Interval(rate.value - expected, rate.low - expected, rate.high - expected),
+    }
+    return [measurement(f"{name}.{part}", interval, len(hits), variant=note) for part, interval in intervals.items()]
+
+
+def means(
+    name: str, attack: Floats, control: Floats, baseline: Floats, unit: str, variant: str, seed: int
+) -> list[Measurement]:
+    """The four parts of a figure, as means over what is independent: clients, or images."""
+    parts = {"attack": attack, "control": control, "baseline": baseline, "excess": attack - control}
+    return [
+        measurement(
+            f"{name}.{part}", mean_over_images(values, seed=seed % 2**32), len(values), unit=unit, variant=variant
+        )
+        for part, values in parts.items()
+    ]
+
+
+def _compared(
+    name: str,
+    scores: list[Floats],
+    clients: Tensor,
+    unit: str,
+    variant: str,
+    seed: int,
+    alike: Callable[[Floats], Floats] = np.max,
+) -> list[Measurement]:
+    """Means over clients of attack, control and baseline, and the single most alike image of the first two."""
+    best = {"best": scores[0], "best-control": scores[1]}
+    worst_case = [
+        measurement(f"{name}.{part}", Interval(float(alike(v)), None, None), len(v), unit=unit, variant=variant)
+        for part, v in best.items()
+    ]
+    attack, control, baseline = (by_client(values, clients) for values in scores)
+    return means(name, attack, control, baseline, unit, variant, seed) + worst_case
+
+
+def label_accuracy(guess: Reconstructions, victims: Images) -> Measurement:
+    """Share of the clients' labels that were found, repetitions counted, whatever their order."""
+    assert guess.clients is not None
+    classes = len(victims.classes)
+    counts = [
+        torch.bincount(guess.clients * classes + labels, minlength=classes * (int(guess.clients.max()) + 1))
+        for labels in (guess.labels, victims.labels)
+    ]
+    right = int(torch.minimum(*counts).sum())
+    return measurement("labels.accuracy", wilson(right, len(victims)), len(victims), variant="Wilson")
+
+
+def bit_errors(guess: Reconstructions, victims: Images) -> Measurement:
+    """Share of the bits of the victims' pixels, eight each, that paired guesses have wrong; 0.5 is a coin's."""
+    read = (guess.pixels * 255).round().to(torch.uint8)
+    wrong = torch.bitwise_xor(read, victims.pixels).flatten(1).numpy()
+    rates = np.unpackbits(wrong, axis=1).mean(1)
+    interval = mean_over_images(rates)
+    return Measurement(
+        name="trained.bit-errors",
+        value=interval.value,
+        low=None if interval.low is None else max(0.0, interval.low),
+        high=None if interval.high is None else min(1.0, interval.high),
+        n=len(rates),
+        better="higher",
+        variant="of the 8 bits of each value",
+    )

@@ -1,0 +1,110 @@
+"""Who stands behind a released image: how often the right candidate comes first."""
+
+import math
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from leakbench.attacks.guess import Links
+from leakbench.attacks.judging.likeness import measurement
+from leakbench.attacks.judging.truth import Truth, sources
+from leakbench.metrics.measurement import Measurement
+from leakbench.metrics.rates import Interval, clopper_pearson, mean_over_images
+
+TOP = (1, 10)
+CROWDS = (10, 100, 1000)
+"""Candidates of one class among whom a source is looked for, for the curve."""
+
+
+def linkage(links: Links, truth: Truth) -> tuple[list[Measurement], dict[str, str]]:
+    """Grade links between released images and candidates.
+
+    Returns:
+        ``linkage.top-1.*`` and ``linkage.top-10.*``: how often a private image behind the released one is among the
+        first candidates of its class. Control: how often it would be by chance; baseline: the candidates nearest in
+        pixels come first. The excess is over the control, its interval of Clopper and Pearson. Where a whole class
+        stands behind an image, or nobody behind any, a member of the class drawn at random stands in; where somebody
+        stands behind others, images without a source are left out.
+        ``linkage.top-1-of-N``: the same among N candidates, a source and N - 1 others of the class at random. Absent
+        where a class has fewer.
+    """
+    assert truth.candidates is not None
+    if truth.source_index is not None and truth.source_index.ndim == 2:
+        somebody = (truth.source_index[links.released] >= 0).all(1)
+        links = Links(links.released[somebody], links.scores[somebody])
+    if not len(links.released):
+        return [], dict.fromkeys((f"linkage.top-{top}" for top in TOP), "nobody stands behind the images looked at")
+    pool = truth.split.candidates(truth.candidates)
+    labels = truth.released.labels[links.released]
+    allowed = (pool.labels == labels[:, None]).numpy()
+    behind = _is_source(links.released, truth)
+    ranked = _ranks(links.scores.double().numpy(), behind, allowed)
+    plain = _ranks(_pixel_links(links.released, truth, pool.pixels), behind, allowed)
+    sizes = list(zip(behind.sum(1).tolist(), allowed.sum(1).tolist(), strict=True))
+    figures: list[Measurement] = []
+    for top in TOP:
+        chance = float(np.mean([1 - _missed(few, crowd, top) for few, crowd in sizes]))
+        found = clopper_pearson(int((ranked < top).sum()), len(ranked))
+        strict = clopper_pearson(int((ranked < top).sum()), len(ranked), level=truth.deciding)
+        parts = {
+            "attack": found,
+            "control": Interval(chance, chance, chance),
+            "baseline": clopper_pearson(int((plain < top).sum()), len(plain)),
+        }
+        note = "Clopper-Pearson over released images; control: chance among the class; baseline: nearest in pixels"
+        figures += [measurement(f"linkage.top-{top}.{p}", i, len(ranked), variant=note) for p, i in parts.items()]
+        excess = Interval(*(end - chance for end in strict))  # type: ignore[operator]
+        figures.append(
+            measurement(f"linkage.top-{top}.excess", excess, len(ranked), variant=note, level=truth.deciding)
+        )
+    curve, absent = _curve(ranked, behind, allowed)
+    return figures + curve, absent
+
+
+def _is_source(linked: Tensor, truth: Truth) -> NDArray[np.bool_]:
+    """(R, N) which candidates stand behind which linked image."""
+    assert truth.candidates is not None
+    index = truth.source_index
+    behind = index[linked] if index is not None and index.ndim == 2 else sources(linked, truth)[:, None]
+    where = torch.empty_like(truth.candidates)
+    where[truth.candidates] = torch.arange(len(where))
+    marks = torch.zeros(len(linked), len(where), dtype=torch.bool)
+    return marks.scatter_(1, where[behind.long()], True).numpy()
+
+
+def _ranks(links: NDArray[np.float64], behind: NDArray[np.bool_], allowed: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """How many others of the class come before the first of the sources; ties count against the attack."""
+    best = np.where(behind, links, -np.inf).max(1)
+    return np.asarray(((links >= best[:, None]) & allowed & ~behind).sum(1))
+
+
+def _pixel_links(linked: Tensor, truth: Truth, pixels: Tensor) -> NDArray[np.float64]:
+    """Negative squared distances, up to a constant of each released image that no rank depends on."""
+    crowd = pixels.flatten(1).float()
+    seen = truth.released.pixels[linked].flatten(1).float()
+    return (2 * seen @ crowd.T - crowd.square().sum(1)).double().numpy()
+
+
+def _missed(few: int, crowd: int, top: int) -> float:
+    """The chance that none of `few` marked ones is among `top` drawn from `crowd`."""
+    if top + few > crowd:
+        return 0.0
+    return math.comb(crowd - few, top) / math.comb(crowd, top)
+
+
+def _curve(
+    ranked: NDArray[np.intp], behind: NDArray[np.bool_], allowed: NDArray[np.bool_]
+) -> tuple[list[Measurement], dict[str, str]]:
+    """How often a source comes first in smaller crowds, in expectation over who the others are."""
+    others = (allowed & ~behind).sum(1)
+    figures, absent = [], {}
+    for crowd in CROWDS:
+        name = f"linkage.top-1-of-{crowd}"
+        if others.min() < crowd - 1:
+            absent[name] = f"a class has {others.min() + 1} candidates, too few for {crowd}"
+            continue
+        rates = np.array([_missed(int(r), int(o), crowd - 1) for r, o in zip(ranked, others, strict=True)])
+        figures.append(measurement(name, mean_over_images(rates), len(rates), variant="in expectation over the others"))
+    return figures, absent

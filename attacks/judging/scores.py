@@ -1,0 +1,185 @@
+"""How well membership scores tell members from others."""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from leakbench.attacks.guess import Canaries, Scores
+from leakbench.attacks.judging.candidates import Floats
+from leakbench.attacks.judging.likeness import measurement
+from leakbench.attacks.judging.truth import Truth, Verdict
+from leakbench.metrics.epsilon import adding_or_removing, from_many_runs, from_pairs
+from leakbench.metrics.measurement import Measurement
+from leakbench.metrics.membership import at_chosen_threshold, auc, auc_excess, members_first, roc, tpr_at_fpr
+from leakbench.metrics.neighbours import nearest
+from leakbench.metrics.rates import Interval
+
+LOW_FPR = {"tpr-at-1": 0.01, "tpr-at-0.1": 0.001}
+"""False positive rates at which the true one is reported, where there are candidates enough to resolve them."""
+
+
+class Game(NamedTuple):
+    """The attack's scores, those of somebody who knows nothing of the release, who is a member, and what decides."""
+
+    scores: Floats
+    typical: Floats
+    is_member: NDArray[np.bool_]
+    level: float
+
+
+def scores(guess: Scores, truth: Truth) -> Verdict:
+    """Grade membership scores.
+
+    Returns:
+        The baseline of each figure but the bounds is the distance to the nearest auxiliary image, which knows nothing
+        of the release. ``members.auc.*``: area under the ROC curve; control: chance; an excess below 0 gives members
+        away as well as one above. ``members.tpr-at-1.*`` and ``members.tpr-at-0.1.*``: true positive rate where 1 % and
+        0.1 % of these non-members are taken for members; the control is that rate itself, with its exact interval, the
+        excess at least what lies between the two intervals. Absent where the candidates are too few to resolve it.
+        ``members.first.*``: members that score higher than every non-member; control: what chance explains.
+        ``members.balanced-accuracy.*``: with the threshold chosen on the other half. ``members.epsilon``: no epsilon
+        below it allows these scores, at 95 % confidence, for replacing one image by another
+        (`epsilon.from_pairs`); ``.excess``: at the level that decides; ``members.epsilon-add-remove``:
+        for adding or removing one (`epsilon.adding_or_removing`). And the ROC curve.
+    """
+    game = _game(guess, truth)
+    rates, absent = _rates(game)
+    rng = np.random.default_rng(truth.seed % 2**32)
+    # Each member is paired with a non-member: who of the two went in was the toss of a coin.
+    inside, outside = (rng.permutation(game.scores[who]) for who in (game.is_member, ~game.is_member))
+    pairs = min(len(inside), len(outside))
+    bounds = _from_one_run(inside[:pairs], outside[:pairs], truth)
+    figures = (*_area(game), *rates, *_first(game), *_balanced(game, truth.seed), *bounds)
+    return Verdict(figures, absent, tuple(roc(game.scores, game.is_member)))
+
+
+def canaries(guess: Canaries, truth: Truth) -> Verdict:
+    """Grade scores of canaries.
+
+    Returns:
+        ``members.auc.*``: those that went in against those that did not. From one run the bounds of :func:`scores`;
+        from many runs ``members.epsilon-add-remove`` and its ``.excess`` as ``members.epsilon.excess``, by
+        `epsilon.from_many_runs`. And the ROC curve.
+    """
+    game = _coins(guess, truth)
+    inside, outside = (part.double().numpy() for part in (guess.inside, guess.outside))
+    absent = {f"members.{name}": "asked of members, not of canaries" for name in (*LOW_FPR, "first")}
+    if guess.reruns == 1:
+        bounds = _from_one_run(inside, outside, truth)
+    else:
+        bound, sure = (
+            from_many_runs(inside, outside, delta=truth.delta, level=level, seed=truth.seed % 2**32)
+            for level in (0.95, truth.deciding)
+        )
+        note = f"lower bound, delta {truth.delta:g}; {guess.reruns} runs, arXiv 2101.04535"
+        bounds = [
+            _bound("members.epsilon-add-remove", bound, guess.reruns, note),
+            _bound("members.epsilon.excess", sure, guess.reruns, note, level=truth.deciding),
+        ]
+        absent["members.epsilon"] = "the runs differ in one image that was added, not replaced"
+    return Verdict((*_area(game), *bounds), absent, tuple(roc(game.scores, game.is_member)))
+
+
+def _coins(guess: Canaries, truth: Truth) -> Game:
+    scores = torch.cat([guess.inside, guess.outside]).double().numpy()
+    return Game(scores, np.zeros(len(scores)), np.arange(len(scores)) < len(guess.inside), truth.deciding)
+
+
+def _game(guess: Scores, truth: Truth) -> Game:
+    assert truth.candidates is not None
+    if len(guess.values) != len(truth.candidates):
+        raise ValueError(f"a guess needs {len(truth.candidates)} scores, one a candidate, got {len(guess.values)}")
+    pool = truth.split.candidates(truth.candidates)
+    typical = -nearest(pool.pixels, truth.split.auxiliary.pixels).squared_distance.double().numpy()
+    is_member = (truth.candidates < len(truth.split.members)).numpy()
+    return Game(guess.values.double().numpy(), typical, is_member, truth.deciding)
+
+
+def _area(game: Game) -> list[Measurement]:
+    parts = (auc(game.scores, game.is_member), Interval(0.5, 0.5, 0.5), auc(game.typical, game.is_member))
+    excess = auc_excess(game.scores, game.is_member, level=game.level)
+    return _parts("members.auc", parts, excess, len(game.scores), "DeLong; excess: Mann and Whitney", level=game.level)
+
+
+def _rates(game: Game) -> tuple[list[Measurement], dict[str, str]]:
+    figures: list[Measurement] = []
+    absent = {}
+    others = int((~game.is_member).sum())
+    for name, rate in LOW_FPR.items():
+        found, plain = (tpr_at_fpr(scores, game.is_member, rate) for scores in (game.scores, game.typical))
+        strict = tpr_at_fpr(game.scores, game.is_member, rate, level=game.level)
+        if found is None or plain is None or strict is None:
+            absent[f"members.{name}"] = f"{others} non-members resolve no false positive rate below {1 / others:.2g}"
+            continue
+        excess = _between(strict.true, strict.false)
+        parts = (found.true, found.false, plain.true)
+        note = f"Clopper-Pearson; excess: between the intervals; the smallest rate resolved is {1 / others:.2g}"
+        figures += _parts(f"members.{name}", parts, excess, len(game.scores), note, level=game.level)
+    return figures, absent
+
+
+def _first(game: Game) -> list[Measurement]:
+    found, plain = (members_first(scores, game.is_member, level=game.level) for scores in (game.scores, game.typical))
+    assert found.low is not None
+    explained = found.value - found.low
+    parts = tuple(Interval(value, None, None) for value in (found.value, explained, plain.value))
+    note = "members before every non-member; control: what chance explains; exact"
+    return _parts(
+        "members.first", parts, Interval(found.low, found.low, found.value), len(game.scores), note, level=game.level
+    )
+
+
+def _balanced(game: Game, seed: int) -> list[Measurement]:
+    if min(game.is_member.sum(), (~game.is_member).sum()) < 4:
+        return []
+
+    def balanced(values: Floats) -> Interval:
+        true, negative = at_chosen_threshold(values, game.is_member, seed=seed % 2**32)
+        return Interval(*((a + b) / 2 for a, b in zip(true, negative, strict=True)))  # type: ignore[operator]
+
+    found, half = balanced(game.scores), Interval(0.5, 0.5, 0.5)
+    note = "threshold chosen on the other half; between Clopper-Pearson intervals"
+    excess = Interval(*(end - 0.5 for end in found))  # type: ignore[operator]
+    parts = (found, half, balanced(game.typical))
+    return _parts("members.balanced-accuracy", parts, excess, len(game.scores) // 2, note, level=0.95)
+
+
+def _from_one_run(inside: Floats, outside: Floats, truth: Truth) -> list[Measurement]:
+    """Bounds from pairs of which one was in."""
+    pairs = len(inside)
+
+    def replacing(delta: float, level: float = 0.95) -> float:
+        return from_pairs(inside, outside, delta=delta, level=level, seed=truth.seed % 2**32) if pairs >= 4 else 0.0
+
+    note = f"lower bound, delta {truth.delta:g}; one run, arXiv 2305.08846"
+    sure = replacing(truth.delta, truth.deciding)
+    return [
+        _bound("members.epsilon", replacing(truth.delta), pairs, f"{note}; replacing one image"),
+        _bound("members.epsilon.excess", sure, pairs, note, level=truth.deciding),
+        _bound("members.epsilon-add-remove", adding_or_removing(replacing, truth.delta), pairs, note),
+    ]
+
+
+def _bound(name: str, bound: float, n: int, note: str, *, level: float = 0.95) -> Measurement:
+    return measurement(name, Interval(bound, bound, None), n, variant=note, level=level)
+
+
+def _between(hit: Interval, alarm: Interval) -> Interval:
+    assert hit.low is not None
+    assert hit.high is not None
+    assert alarm.low is not None
+    assert alarm.high is not None
+    return Interval(hit.value - alarm.value, hit.low - alarm.high, hit.high - alarm.low)
+
+
+def _parts(
+    name: str, parts: tuple[Interval, ...], excess: Interval, n: int, variant: str, *, level: float
+) -> list[Measurement]:
+    """Attack, control, baseline and excess; the first three at 95 %."""
+    figures = [
+        measurement(f"{name}.{part}", interval, n, variant=variant)
+        for part, interval in zip(("attack", "control", "baseline"), parts, strict=True)
+    ]
+    return [*figures, measurement(f"{name}.excess", excess, n, variant=variant, level=level)]

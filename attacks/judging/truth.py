@@ -1,0 +1,110 @@
+"""What only the judge knows, and what it hands down."""
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from leakbench.attacks.guess import Reconstructions
+from leakbench.attacks.judging.candidates import assign, of_class
+from leakbench.metrics.measurement import Measurement
+from leakbench.synth.images import Images, Split
+
+
+@dataclass(frozen=True, kw_only=True)
+class Truth:
+    """What only the judge knows.
+
+    Args:
+        released: the release as the victims trained on it.
+        victims: (V,) positions in the release of the attacked images, in the attack's order, client after client.
+        source_index: (N,) the member behind each released image, where there is exactly one, or (N, k) where several
+            stand behind each.
+        split: members, holdout and auxiliary.
+        seed: of resampling.
+        device: where the oracle runs.
+        batch: images of a client.
+        candidates: (N,) positions in the members with the holdout behind them, in the order in which candidates were
+            shown; None where none were.
+        delta: of the bounds on epsilon: the one that the defense claims, if it claims one.
+        alarms: probability of a false alarm by any of the six figures that decide whether members leak.
+        oracle: a classifier trained on holdout images, which no attack sees; for attacks on a class alone.
+    """
+
+    released: Images
+    victims: Tensor
+    source_index: Tensor | None
+    split: Split
+    seed: int
+    device: torch.device
+    batch: int = 1
+    candidates: Tensor | None = None
+    delta: float = 1e-5
+    alarms: float = 0.05
+    oracle: nn.Module | None = None
+
+    @property
+    def deciding(self) -> float:
+        """Level of each of the excesses that together decide: any one of six may say so."""
+        return 1 - self.alarms / 6
+
+
+def comparable(guess: Reconstructions, truth: Truth) -> tuple[Reconstructions, Truth]:
+    """A guess of gray images beside a truth in gray, both with as many equal channels as the images have."""
+    channels = truth.released.pixels.shape[1]
+    if guess.pixels.shape[1] == channels:
+        return guess, truth
+    parts = {name: _in_gray(getattr(truth.split, name), channels) for name in ("members", "holdout", "auxiliary")}
+    gray = replace(truth, released=_in_gray(truth.released, channels), split=replace(truth.split, **parts))
+    return replace(guess, pixels=guess.pixels.expand(-1, channels, -1, -1)), gray
+
+
+def _in_gray(images: Images, channels: int) -> Images:
+    gray = images.gray()
+    return replace(gray, pixels=gray.pixels.repeat(1, channels, 1, 1))
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The judge's figures, those that could not be had, with the reason, and the ROC curve of scores."""
+
+    measurements: tuple[Measurement, ...]
+    absent: dict[str, str]
+    roc: tuple[tuple[float, float], ...] = ()
+
+
+def sources(position: Tensor, truth: Truth) -> Tensor:
+    """The member behind each attacked image: its source where there is exactly one, else one of its class at random.
+
+    Standing in at random makes `disjoint` a control for figures that need a source.
+    """
+    if truth.source_index is not None and truth.source_index.ndim == 1:
+        return truth.source_index[position]
+    labels = truth.released.labels[position]
+    return of_class(truth.split.members, labels, seed=truth.seed, purpose="stand-in")
+
+
+def in_order(guess: Reconstructions, truth: Truth) -> tuple[Reconstructions, Tensor]:
+    """The guess in the clients' order, and for each row the position in the release of one of its client's images."""
+    assert guess.clients is not None
+    order = guess.clients.argsort(stable=True)
+    clients = guess.clients[order]
+    found, counts = clients.unique(return_counts=True)
+    if found.tolist() != list(range(len(found))):
+        raise ValueError(f"a guess must claim images of clients 0, 1, 2, … and skip none, got clients {found.tolist()}")
+    if (counts != truth.batch).any():
+        raise ValueError(f"a guess must claim {truth.batch} images of a client, got {sorted(set(counts.tolist()))}")
+    slots = (found[:, None] * truth.batch + torch.arange(truth.batch)).flatten()
+    return replace(guess, pixels=guess.pixels[order], labels=guess.labels[order], clients=clients), truth.victims[slots]
+
+
+def paired(guess: Reconstructions, truth: Truth) -> tuple[Reconstructions, Tensor]:
+    """The guess row by row beside the victims that it stands for, with their true labels, and their positions.
+
+    By the true labels, because a wrongly inferred label must not hide a right image.
+    """
+    guess, position = in_order(guess, truth)
+    assert guess.clients is not None
+    victims = truth.released.take(position)
+    order = assign(guess.pixels, victims.float(), guess.clients)
+    return replace(guess, pixels=guess.pixels[order], labels=victims.labels), position

@@ -1,0 +1,42 @@
+"""Membership from nothing but a release: GAN-Leaks, full black box (Chen et al., arXiv 1909.03935, section 5.2)."""
+
+from dataclasses import dataclass
+
+import torch
+
+from leakbench.attacks.attack import Attack, attacks
+from leakbench.attacks.guess import Scores
+from leakbench.attacks.view import Access, View
+from leakbench.metrics.neighbours import nearest
+
+COPY = 1e-12
+"""Stands for the squared distance 0 of an exact copy: no other distance is so small, or so large as its inverse."""
+
+
+@attacks.register("gan-leaks")
+@dataclass(frozen=True, kw_only=True)
+class GanLeaks(Attack):
+    """Whoever lies nearer to a released image than to other people's images may have been a member.
+
+    The attacker holds the published images, images of other people, and candidates, and has no model, no labels and no
+    idea how the release was made: it works on any folder. A candidate's score is its Euclidean distance to the nearest
+    auxiliary image over that to the nearest released image, in logarithms: the first says how hard the candidate is
+    to approximate at all (the paper's calibration, section 5.6). Success is telling members from non-members.
+
+    Differs from the paper: distances are compared on a log scale, so that an exact copy scores highest however hard it
+    is to approximate; the reference is the auxiliary images themselves, not what a generator makes of them; there is no
+    LPIPS term.
+    """
+
+    family = "membership"
+    needs = frozenset({Access.RELEASE, Access.AUXILIARY, Access.CANDIDATES})
+    goal = "members"
+
+    def run(self, view: View, *, seed: int, device: torch.device) -> Scores:
+        """Score every candidate."""
+        candidates = view.candidates().pixels
+        to_release, to_others = (
+            nearest(candidates, images.pixels).squared_distance.double().clamp_min(COPY)
+            for images in (view.release().images, view.auxiliary())
+        )
+        return Scores(to_others.log() - to_release.log())

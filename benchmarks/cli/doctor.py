@@ -1,0 +1,46 @@
+"""What there is and what is missing: `leakbench list` and `leakbench doctor`."""
+
+from typing import Any
+
+import torch
+
+from leakbench.attacks.attack import attacks as attack_registry
+from leakbench.benchmarks.storage.environment import environment
+from leakbench.metrics import lpips
+from leakbench.metrics.image import VARIANTS
+from leakbench.synth.networks.architectures import NETWORKS
+from leakbench.synth.networks.compilation import can_compile
+from leakbench.synth.networks.training import has_bf16
+from leakbench.synth.registry import Registry
+from leakbench.synth.registry import defenses as defense_registry
+
+
+def _first_lines(registry: Registry[Any]) -> dict[str, str]:
+    return {name: (registry[name].__doc__ or "").strip().split("\n")[0] for name in registry.names()}
+
+
+def catalogue(datasets: dict[str, str], suites: list[str]) -> dict[str, dict[str, str]]:
+    """Everything that can be named on the command line, with a line each, by kind."""
+    return {
+        "datasets": datasets,
+        "defenses": _first_lines(defense_registry),
+        "attacks": _first_lines(attack_registry),
+        "metrics": VARIANTS | {"lpips": lpips.unavailable() or lpips.variant()},
+        "networks": dict.fromkeys(sorted(NETWORKS), ""),
+        "suites": {name: f"leakbench run {name}" for name in suites},
+    }
+
+
+def examine() -> list[str]:
+    """Lines on versions, hardware, and what cannot be measured here, with the remedy."""
+    cuda = torch.cuda.is_available()
+    lines = [f"{name}: {value}" for name, value in environment("cuda" if cuda else "cpu").items()]
+    lines.append(f"CUDA: {'yes' if cuda else 'no; everything runs on the CPU'}")
+    lines.append(
+        f"bf16: {'yes' if has_bf16(torch.device('cuda' if cuda else 'cpu')) else 'no; training runs in float32'}"
+    )
+    if not cuda:
+        remedy = "no; on Linux, g++ and python3-dev make large releases faster, see docs/speed.md"
+        lines.append(f"compiling: {'yes' if can_compile(torch.device('cpu')) else remedy}")
+    lines.append(f"LPIPS: {lpips.unavailable() or 'ready, ' + lpips.variant()}")
+    return lines

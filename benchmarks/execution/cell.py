@@ -1,0 +1,253 @@
+"""The work on one cell, wherever it is done: a function of the workplace and the cell."""
+
+import errno
+import tempfile
+import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import cast
+
+import torch
+from safetensors import SafetensorError
+
+from leakbench.attacks.attack import attacks
+from leakbench.benchmarks.stages.context import Bench
+from leakbench.benchmarks.stages.publish import SIMULATED, claim_of, offered, publishes
+from leakbench.benchmarks.stages.stages import STAGES
+from leakbench.benchmarks.storage.environment import environment, is_ours, peak_memory, result_key
+from leakbench.benchmarks.storage.run_folder import RunFolder
+from leakbench.benchmarks.storage.store import Store
+from leakbench.benchmarks.suite.model import Suite, parse
+from leakbench.metrics import lpips
+from leakbench.reports.records import Cell, Guarantee, Record
+from leakbench.synth.data.image_files import DataProblems
+from leakbench.synth.defense import PrivateTrainer, Synthesizer
+from leakbench.synth.images import Split
+from leakbench.synth.networks.compilation import can_compile
+from leakbench.synth.networks.pretrained import PublishedWeights
+from leakbench.synth.registry import defenses
+
+COMPUTING = ("synth", "metrics", "attacks", "benchmarks")
+"""The packages whose code figures come from."""
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+"""No space is left: every cell after this one would fail alike."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workplace:
+    """What a process needs in order to work on the cells of a run; it can be sent to another one.
+
+    Args:
+        suite: the grid.
+        splits: the parts of the dataset, by seed.
+        out: the run folder.
+        cache: of the store.
+        device: ``cpu``, or a CUDA device.
+        threads: of torch, on a CPU; the last bits of figures depend on them.
+        patience: seconds that a cell may take in which a plug-in's code runs.
+        plugins: files and modules to import.
+        weights: the teacher's, where somebody published them.
+        public: where public images came from; nothing for a part of the dataset.
+    """
+
+    suite: Suite
+    splits: tuple[Split, ...]
+    out: Path
+    cache: Path
+    device: str
+    threads: int
+    plugins: tuple[str, ...] = ()
+    patience: float = 6 * 3600.0
+    weights: PublishedWeights | None = None
+    public: str = ""
+
+    @property
+    def image_bytes(self) -> int:
+        """Of one seed's images."""
+        return sum(part.pixels.numel() for part in vars(self.splits[0]).values())
+
+    @property
+    def folder(self) -> RunFolder:
+        """The run folder."""
+        return RunFolder(self.out, public_given=bool(self.public))
+
+    def bench(self, progress: Callable[[int, int], None] = lambda done, total: None) -> Bench:
+        """What the stages share in this process."""
+        return Bench(
+            self.suite,
+            self.splits.__getitem__,
+            self.folder,
+            Store(self.cache),
+            torch.device(self.device),
+            progress,
+            self.weights,
+            self.public,
+        )
+
+
+@contextmanager
+def torch_threads(count: int) -> Iterator[None]:
+    """Compute with so many threads, and with as many as before afterwards."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def run_cell(bench: Bench, cell: Cell) -> Record:
+    """Compute one cell, whose release is there, or take it from the store; whatever goes wrong becomes its record.
+
+    Raises:
+        OSError: the disk is full.
+    """
+    if reason := _beside_the_point(cell):
+        return replace(failed(cell, reason), status="not_applicable")
+    try:
+        key = cell_key(bench, cell)
+    except (DataProblems, SafetensorError, ValueError) as error:
+        where = bench.folder.release_folder(cell.defense, cell.seed)
+        return failed(cell, f"{where} is damaged; delete it, and the same command makes it again: {error}")
+    if key is None:
+        return measure(bench, cell)
+    measured: list[Record] = []
+
+    def packed() -> bytes | None:
+        measured.append(measure(bench, cell))
+        return bench.folder.pack(cell, measured[0]) if measured[0].status == "ok" else None
+
+    found = bench.store.once(key, packed)
+    if measured:
+        return measured[0]
+    assert found is not None
+    kept = bench.folder.unpack(found)
+    assert kept is not None
+    return replace(kept, cell=cell)
+
+
+def without_release(folder: RunFolder, cell: Cell) -> Record | None:
+    """The record of a cell that reads a release which was not made; None where it can be computed."""
+    if not reads_release(cell) or folder.has_release(cell.defense, cell.seed):
+        return None
+    return failed(cell, "the release that this cell reads was not made; see its own record")
+
+
+def _beside_the_point(cell: Cell) -> str:
+    """Why a cell has nothing to say of a defense that publishes no images; empty where it has."""
+    defense = parse(cell.defense, defenses) if cell.defense else None
+    if defense is None or isinstance(defense, Synthesizer):
+        return ""
+    why = f"this defense releases no images, {publishes(defense)}"
+    if cell.task in ("release", "visual"):
+        return why
+    if cell.task == "utility":
+        return "" if isinstance(defense, PrivateTrainer) else f"{why}; no student learns from those here"
+    missing = parse(cell.method, attacks).needs - offered(defense)
+    named = ", ".join(sorted(access.name for access in missing))
+    return f"{why}; the attack needs {named}" if missing else ""
+
+
+def cell_key(bench: Bench, cell: Cell) -> str | None:
+    """What a cell's result is stored under; None for plug-ins, whose code may change unnoticed."""
+    if is_foreign(cell):
+        return None
+    reads = [bench.release_digest(cell.defense, cell.seed)] if reads_release(cell) else []
+    weights = [lpips.unavailable() or lpips.variant()]  # they may come later
+    weights += [bench.weights.digest] if bench.weights else []
+    compiled = [can_compile(bench.device)] if cell.task in ("release", "attack") else []  # which may rerun the defense
+    depends = (bench.data_digest(cell.seed), bench.public, weights, *reads, *compiled)
+    return result_key(cell.task, COMPUTING, bench.device, cell.id, *depends)
+
+
+def is_foreign(cell: Cell) -> bool:
+    """Whether a plug-in's code may run in a cell."""
+    return not all(map(is_ours, methods(cell)))
+
+
+def methods(cell: Cell) -> list[type]:
+    """The defense and the attack of a cell, as far as it has them."""
+    found: list[type] = [type(parse(cell.defense, defenses))] if cell.defense else []
+    return found + ([type(parse(cell.method, attacks))] if cell.task == "attack" else [])
+
+
+def endless(cell: Cell, patience: float) -> Record:
+    """The record of a plug-in's cell that was stopped."""
+    return failed(cell, f"it did not end within {patience:g} s (--plugin-timeout)")
+
+
+def reads_release(cell: Cell) -> bool:
+    """Whether a cell reads a release from the run folder."""
+    reads = cell.task not in ("oracle", "teacher", "release")
+    return reads and isinstance(parse(cell.defense, defenses), Synthesizer)
+
+
+def stored(workplace: Workplace, cells: Sequence[Cell]) -> int:
+    """How many of a run's cells would be taken from the store."""
+    with tempfile.TemporaryDirectory() as folder, torch_threads(workplace.threads):
+        bench, count = replace(workplace, out=Path(folder)).bench(), 0
+        for cell in cells:
+            there = not reads_release(cell) or bench.folder.has_release(cell.defense, cell.seed)
+            key = cell_key(bench, cell) if there else None
+            found = None if key is None else bench.store.fetch(key)
+            count += found is not None
+            if found is not None and cell.task == "release":
+                bench.folder.unpack(found)
+        return count
+
+
+def measure(bench: Bench, cell: Cell) -> Record:
+    """Compute one cell.
+
+    Raises:
+        OSError: the disk is full.
+    """
+    if bench.device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+    record, start = _blank(cell), time.perf_counter()
+    try:
+        outcome = STAGES[cell.task](bench, cell)
+        record = replace(
+            record,
+            measurements=outcome.measurements,
+            absent=outcome.absent,
+            conditions=record.conditions | outcome.conditions | _public(bench, cell),
+            roc=outcome.roc,
+        )
+    except (Exception, SystemExit) as error:  # whatever a cell does wrong is its result, and costs no other cell
+        if isinstance(error, OSError) and error.errno in FULL:
+            raise
+        record = failed(cell, f"{type(error).__name__}: {error}\n{traceback.format_exc()}")
+    return replace(
+        record,
+        seconds=round(time.perf_counter() - start, 3),
+        peak_memory=peak_memory(bench.device),
+        environment=environment(bench.device.type) | {"threads": str(torch.get_num_threads())},
+    )
+
+
+def _public(bench: Bench, cell: Cell) -> dict[str, str]:
+    """Where the public images came from that a cell's defense reads, if it does."""
+    reads = bool(cell.defense) and parse(cell.defense, defenses).reads_public
+    return {"public": bench.public or SIMULATED} if reads else {}
+
+
+def failed(cell: Cell, reason: str) -> Record:
+    """The record of a cell that nobody could finish."""
+    return replace(_blank(cell), status="failed", reason=reason)
+
+
+def _blank(cell: Cell) -> Record:
+    """A record without figures."""
+    claim = claim_of(cell) if cell.defense else None
+    attack = parse(cell.method, attacks) if cell.task == "attack" else None
+    return Record(
+        cell=cell,
+        status="ok",
+        conditions={"family": attack.family, "goal": attack.goal} if attack else {},
+        claim=cast(Guarantee, asdict(claim)) if claim else Guarantee(),
+    )

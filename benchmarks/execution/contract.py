@@ -1,0 +1,214 @@
+"""What every defense must do, as a check: `leakbench check`, and the test over everything registered."""
+
+import json
+import random
+from collections.abc import Callable
+from dataclasses import asdict, is_dataclass
+
+import numpy as np
+import torch
+from pebble import ProcessExpired
+from torch import Tensor
+
+from leakbench.benchmarks.execution import plugins
+from leakbench.benchmarks.execution.contained import alone, children_end, took_too_long
+from leakbench.synth import guard
+from leakbench.synth.defense import Claim, Defense, GradientFilter, PrivateTrainer, Release, Resources, Synthesizer
+from leakbench.synth.images import Images
+from leakbench.synth.networks.architectures import build
+from leakbench.synth.registry import defenses
+from leakbench.synth.seeds import generator
+
+CPU = torch.device("cpu")
+CLAIMS = ("release_claim", "student_claim", "gradients_claim")
+"""What each role may claim."""
+COUNT = 40
+"""Images that a defense is tried on."""
+LIMIT = 300.0
+"""Seconds that a defense may take for all of it: a few releases of 40 small images."""
+
+
+class Broken(Exception):
+    """The one thing to change, as a sentence."""
+
+
+def check_apart(plugin: str, name: str, limit: float = LIMIT) -> str:
+    """Try a defense of a plug-in in a process of its own, which it cannot take the caller's down with.
+
+    Args:
+        plugin: the file or module.
+        name: of the defense, as it is registered there.
+        limit: seconds that it may take.
+
+    Returns:
+        The first thing that is wrong, as a sentence, or nothing.
+    """
+    with children_end():
+        answer = alone(_check_named, plugin, name, seconds=limit)
+        if took_too_long(answer.exception()):
+            return f"took more than {limit:g} seconds for releases of {COUNT} small images"
+        try:
+            return answer.result()
+        except ProcessExpired as error:
+            return f"must raise an exception where it cannot go on; it ended its process (status {error.exitcode})"
+
+
+def _check_named(plugin: str, name: str) -> str:
+    plugins.load([plugin])
+    try:
+        return check(defenses[name])
+    except BaseException as error:  # noqa: BLE001 - what is no Exception would end the command
+        return f"must raise an Exception where it cannot go on, got {type(error).__name__}: {error}"
+
+
+def check(make: Callable[[], Defense]) -> str:
+    """Try a defense on small data of two classes, in color and in gray.
+
+    Args:
+        make: builds it; called several times.
+
+    Returns:
+        The first thing that is wrong, as a sentence, or nothing.
+    """
+    try:
+        defense = _built(make)
+        if isinstance(defense, Synthesizer):
+            for channels in (3,) if defense.teacher_based else (3, 1):
+                _check_release(make, channels)
+        if isinstance(defense, PrivateTrainer):
+            _check_train(defense)
+        if isinstance(defense, GradientFilter):
+            _check_share(defense)
+    except Broken as problem:
+        return str(problem)
+    except Exception as error:  # noqa: BLE001 - the wrong types of somebody else's code come to light anywhere
+        return f"what it returns cannot be worked with: {type(error).__name__}: {error}"
+    return ""
+
+
+def _built(make: Callable[[], Defense]) -> Defense:
+    try:
+        defense = make()
+    except (Exception, SystemExit) as error:
+        raise Broken(f"cannot be built with its defaults: {type(error).__name__}: {error}") from error
+    if not is_dataclass(defense) or not type(defense).__dataclass_params__.frozen:  # type: ignore[attr-defined]
+        raise Broken("must be a frozen dataclass: put @dataclass(frozen=True, kw_only=True) above it")
+    for name in CLAIMS:
+        claim = getattr(defense, name, Claim())
+        if not isinstance(claim, Claim):
+            raise Broken(f"its {name} must be a synth.defense.Claim, got {type(claim).__name__}")
+    try:
+        same = json.loads(json.dumps(asdict(defense))) == asdict(defense)
+    except TypeError:
+        same = False
+    if not same:
+        raise Broken("its parameters must survive JSON: use numbers, strings and booleans")
+    return defense
+
+
+def small(channels: int, purpose: str, count: int = COUNT) -> Images:
+    """Random pictures of two classes, 32 pixels a side."""
+    pixels = torch.randint(0, 256, (count, channels, 32, 32), generator=generator(purpose), dtype=torch.uint8)
+    return Images(pixels, torch.arange(count) % 2, ("a", "b"))
+
+
+def _check_release(make: Callable[[], Defense], channels: int) -> None:
+    members, public = small(channels, "members"), small(channels, "public")
+    defense = make()
+    assert isinstance(defense, Synthesizer)
+    teacher = build("resnet20", classes=2, side=32, seed=0).eval() if defense.teacher_based else None
+    weights = [p.clone() for p in teacher.state_dict().values()] if teacher else []
+    before, states = (members.pixels.clone(), public.pixels.clone()), _global_states()
+
+    def release(which: Defense) -> Release:
+        assert isinstance(which, Synthesizer)
+        others = public if which.reads_public else None
+        return which.release(members, Resources(seed=1, device=CPU, teacher=teacher, public=others))
+
+    kind = "gray images" if channels == 1 else "images"
+    try:
+        first, again = release(defense), release(make())
+    except (Exception, SystemExit) as error:
+        raise Broken(f"release raises {type(error).__name__} on {kind}: {error}") from error
+    if not all(map(torch.equal, before, (members.pixels, public.pixels))):
+        raise Broken("release must not change the images that it gets: work on a copy")
+    if teacher is not None and not all(map(torch.equal, weights, teacher.state_dict().values())):
+        raise Broken("release must not change the teacher: work on a copy")
+    if not _same_states(states, _global_states()):
+        raise Broken("release must not touch global random generators: use synth.seeds.generator('name', seed)")
+    if states[3:] != _global_states()[3:]:
+        raise Broken("release must leave torch as it was: its gradient mode, its threads and its default dtype")
+    _check_published(defense, first, members)
+    if not torch.equal(first.images.pixels, again.images.pixels):
+        raise Broken("release must be deterministic in the seed: two calls with seed=1 differ")
+
+
+def _check_published(defense: Synthesizer, release: Release, members: Images) -> None:
+    if not isinstance(release, Release):
+        raise Broken(f"release must return a synth.defense.Release, got {type(release).__name__}")
+    shape, wanted = release.images.pixels.shape, members.pixels.shape
+    if not len(release.images):
+        raise Broken("release must return at least one image")
+    if shape[1:] != wanted[1:]:
+        raise Broken(f"released images must be as large as the members, {tuple(wanted[1:])}, got {tuple(shape[1:])}")
+    if release.images.classes != members.classes:
+        raise Broken("released images must name the members' classes, all of them and in their order")
+    if not defense.shows_members and len(guard.private_among(release.images, members, None)):
+        raise Broken("released images are members, byte for byte or turned: say shows_members = True, or do not")
+    soft = release.soft_labels
+    if (soft is not None) != defense.publishes_soft_labels:
+        raise Broken("publishes_soft_labels must say whether release returns soft_labels")
+    if soft is not None:
+        _check_soft(soft, len(release.images), len(members.classes))
+    if release.source_index is not None:
+        _check_source(release.source_index, len(release.images), len(members))
+
+
+def _check_soft(soft: Tensor, count: int, classes: int) -> None:
+    if soft.shape != (count, classes):
+        raise Broken(f"soft_labels must be one row per image and one column per class, got {tuple(soft.shape)}")
+    if not torch.isfinite(soft).all() or (soft < 0).any() or not torch.allclose(soft.sum(1), torch.ones(count)):
+        raise Broken("soft_labels must be probabilities: finite, not negative, each row with sum 1")
+
+
+def _check_source(source: Tensor, count: int, members: int) -> None:
+    if source.dtype != torch.int64 or len(source) != count or source.min() < -1 or source.max() >= members:
+        raise Broken("source_index must hold a position among the members for each released image, or -1 for nobody")
+
+
+def _check_train(defense: PrivateTrainer) -> None:
+    images, fresh = small(3, "members"), build("lenet", classes=2, side=32, seed=0)
+    before = images.pixels.clone()
+    try:
+        trained = defense.train(fresh, images, Resources(seed=1, device=CPU))
+        defense.prepared(build("lenet", classes=2, side=32, seed=0)).load_state_dict(trained.state_dict())
+        answers = trained.eval()(images.float())
+    except (Exception, SystemExit) as error:
+        raise Broken(f"train and prepared do not go together: {type(error).__name__}: {error}") from error
+    if not torch.equal(before, images.pixels):
+        raise Broken("train must not change the images that it gets: work on a copy")
+    if answers.shape != (COUNT, 2) or not torch.isfinite(answers).all():
+        raise Broken("train must return a network that gives every image one finite number for each class")
+
+
+def _check_share(defense: GradientFilter) -> None:
+    gradients = (torch.randn(2, 3, 4, generator=generator("share")), torch.randn(2, 5, generator=generator("share")))
+    try:
+        shared = defense.share(gradients, Resources(seed=0, device=CPU))
+    except Exception as error:
+        raise Broken(f"share raises {type(error).__name__}: {error}") from error
+    if [g.shape for g in shared] != [g.shape for g in gradients] or not all(torch.isfinite(g).all() for g in shared):
+        raise Broken("share must return as many finite gradients as it gets, of the same shapes")
+
+
+States = tuple[Tensor, object, object, bool, int, torch.dtype]
+"""Three random generators', and torch's settings."""
+
+
+def _global_states() -> States:
+    drawn = torch.random.get_rng_state(), random.getstate(), str(np.random.get_state())  # noqa: NPY002 - looked at only
+    return *drawn, torch.is_grad_enabled(), torch.get_num_threads(), torch.get_default_dtype()
+
+
+def _same_states(before: States, after: States) -> bool:
+    return torch.equal(before[0], after[0]) and before[1:3] == after[1:3]

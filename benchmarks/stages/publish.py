@@ -1,0 +1,134 @@
+"""What a synthesizer is given, the last guard behind it, and what is said of the release it made."""
+
+from dataclasses import asdict
+from typing import Any
+
+import torch
+from torch import nn
+
+from leakbench.attacks.attack import attacks
+from leakbench.attacks.view import Access
+from leakbench.benchmarks.suite.model import RequestProblems, parameters, parse
+from leakbench.reports.records import Cell
+from leakbench.synth import guard
+from leakbench.synth.defense import (
+    NO_CLAIM,
+    Claim,
+    Defense,
+    GradientFilter,
+    PrivateTrainer,
+    Release,
+    Resources,
+    Synthesizer,
+)
+from leakbench.synth.images import Images
+from leakbench.synth.randomness import Randomness
+from leakbench.synth.registry import defenses
+
+SIMULATED = "a part of the dataset (simulation)"
+"""What stands in for public images where none are given."""
+
+VOID_SEED = "everything random follows from a known seed: whoever knows the command can make the release again"
+VOID_PUBLIC = "what was read as public is a part of the dataset, which the guarantee leaves out"
+
+
+def equipped(
+    defense: Synthesizer,
+    *,
+    seed: int,
+    device: torch.device,
+    teacher: nn.Module | None,
+    public: Images,
+    randomness: Randomness | None = None,
+) -> Resources:
+    """What a synthesizer says that it reads, and nothing else."""
+    return Resources(
+        seed=seed,
+        device=device,
+        teacher=teacher if defense.teacher_based else None,
+        public=public if defense.reads_public else None,
+        randomness=randomness,
+    )
+
+
+def synthesised(defense: Synthesizer, members: Images, resources: Resources) -> Release:
+    """The release of a synthesizer, once the guard has seen that it shows nobody whom it does not mean to show.
+
+    Raises:
+        PrivateImagesReleased: it shows members, and does not declare it.
+    """
+    release = defense.release(members, resources)
+    if not defense.shows_members:
+        guard.check(release.images, members, resources.public if defense.reads_public else None)
+    return release
+
+
+def about(spec: str, defense: Synthesizer, *, public: str, known_seed: bool) -> dict[str, Any]:
+    """What release.json says of how a release was made.
+
+    Args:
+        spec: of the defense.
+        defense: the same, built.
+        public: where public images came from; nothing for a part of the dataset.
+        known_seed: whether its randomness can be drawn again.
+    """
+    void = [VOID_SEED] * known_seed + [VOID_PUBLIC] * (defense.reads_public and not public)
+    claim = asdict(defense.release_claim)
+    if defense.release_claim.kind == "differential-privacy" and void:
+        claim |= {"kind": "void", "why": "; ".join(void)}
+    said = {"defense": spec, "parameters": parameters(defense), "claim": claim}
+    said |= {"seed": "known" if known_seed else "of the operating system, not kept"}
+    if defense.reads_public:
+        said |= {"public": public or SIMULATED}
+    return said | ({"not for publication": "it shows private images"} if defense.shows_members else {})
+
+
+def may_be_published(defense: Defense, *, public_given: bool) -> bool:
+    """Whether what a defense releases belongs among what may be published: it shows nobody's private image on purpose.
+
+    Args:
+        defense: any.
+        public_given: whether public images are other people's, not a part of the dataset.
+    """
+    if not isinstance(defense, Synthesizer) or defense.shows_members:
+        return False
+    return public_given or not defense.reads_public
+
+
+def claim_of(cell: Cell) -> Claim:
+    """The claim that covers what a cell looks at: the release and all that is made from it, a student, or gradients."""
+    defense = parse(cell.defense, defenses)
+    needs = parse(cell.method, attacks).needs if cell.task == "attack" else frozenset()
+    if isinstance(defense, PrivateTrainer) and (cell.task == "utility" or Access.MODEL in needs):
+        return defense.student_claim
+    if isinstance(defense, Synthesizer):
+        return defense.release_claim
+    return defense.gradients_claim if isinstance(defense, GradientFilter) and Access.GRADIENTS in needs else NO_CLAIM
+
+
+def synthesizer(spec: str) -> Synthesizer:
+    """The synthesizer that a spec names.
+
+    Raises:
+        RequestProblems: it names none.
+    """
+    defense = parse(spec, defenses)
+    if not isinstance(defense, Synthesizer):
+        raise RequestProblems([f"{spec!r} releases no images; {publishes(defense)}: `leakbench run` attacks these"])
+    return defense
+
+
+def offered(defense: Defense) -> frozenset[Access]:
+    """What attackers can get hold of, by the roles of a defense: without a release, there is none to look at."""
+    if isinstance(defense, Synthesizer):
+        return frozenset(Access)
+    trained = [Access.MODEL] if isinstance(defense, PrivateTrainer) else []
+    shared = [Access.GRADIENTS] if isinstance(defense, GradientFilter) else []
+    return frozenset([Access.AUXILIARY, Access.CANDIDATES, *trained, *shared])
+
+
+def publishes(defense: Defense) -> str:
+    """What a defense without a release publishes instead, in words."""
+    trains, filters = isinstance(defense, PrivateTrainer), isinstance(defense, GradientFilter)
+    what = ["networks that it trains on the members"] * trains + ["gradients that it has filtered"] * filters
+    return f"it publishes {' and '.join(what)}"

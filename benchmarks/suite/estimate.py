@@ -1,0 +1,177 @@
+"""What a suite will cost on this machine: steps counted, a few of them timed."""
+
+import time
+from collections.abc import Iterator
+from functools import cache
+
+import torch
+
+from leakbench.attacks.attack import Attack, attacks
+from leakbench.attacks.victims.owner import DataOwner
+from leakbench.attacks.view import Access
+from leakbench.benchmarks.suite.graph import Plan
+from leakbench.benchmarks.suite.model import Suite, parse, scenario_of
+from leakbench.reports.records import Cell
+from leakbench.synth.images import Images
+from leakbench.synth.networks.architectures import build
+from leakbench.synth.networks.training import Recipe, train
+from leakbench.synth.registry import defenses
+from leakbench.synth.seeds import generator
+
+SIDES = {"imagenet": 224}
+PROBE = 16
+
+
+def estimate(suite: Suite, grid: Plan, device: str) -> Iterator[tuple[Cell, float]]:
+    """Each cell with its estimated seconds.
+
+    A training step of every network is timed on random images of the suite's size; a cell costs the image passes
+    that it makes. A gradient-matching step counts as four passes (it differentiates twice); what has no network in
+    it (saving, comparing) counts by images. It is an estimate: within a factor of two.
+
+    Args:
+        suite: the grid's suite.
+        grid: the cells.
+        device: ``cpu`` or ``cuda``.
+    """
+    seconds = cache(lambda network: _seconds_per_image(suite, network, torch.device(device)))
+    trained: set[tuple[object, ...]] = set()
+    for cell in grid.cells:
+        yield cell, _seconds(suite, cell, seconds, trained)
+
+
+def side_of(suite: Suite) -> int:
+    """Pixels a side of a suite's images, as far as that can be said without opening the dataset."""
+    return suite.image_size or SIDES.get(suite.dataset, 32)
+
+
+def disk_of(suite: Suite) -> int:
+    """Bytes of a run folder, at most: a PNG of a photograph takes about as much as its pixels."""
+    images = 0
+    for spec in suite.defenses:
+        count = getattr(parse(spec, defenses), "images", "members")
+        images += count if isinstance(count, int) else suite.sizes.members
+    galleries = 10**6 * len(suite.attacks) * len(suite.defenses)
+    return suite.seeds * (images * 3 * side_of(suite) ** 2 + galleries)
+
+
+def _seconds_per_image(suite: Suite, network: str, device: torch.device) -> float:
+    """Seconds that one image takes in one training step: the fastest of a few, whatever else the machine does."""
+    side = side_of(suite)
+    rng = generator("estimate")
+    pixels = torch.randint(0, 256, (PROBE, 3, side, side), generator=rng, dtype=torch.uint8)
+    images = Images(pixels, torch.arange(PROBE) % 10, tuple(map(str, range(10))))
+    model = build(network, classes=10, side=side, seed=0)
+
+    def step() -> float:
+        start = time.perf_counter()
+        train(model, images, Recipe(steps=1, batch_size=PROBE), seed=0, device=device)
+        return time.perf_counter() - start
+
+    return min(step() for _ in range(5)) / PROBE
+
+
+def _seconds(suite: Suite, cell: Cell, seconds, trained: set[tuple[object, ...]]) -> float:  # type: ignore[no-untyped-def]
+    def cost(network: str, recipe: Recipe) -> float:
+        return float(seconds(network)) * recipe.steps * recipe.batch_size
+
+    teacher = cost(suite.teacher.network, suite.teacher.recipe)
+    if cell.task == "teacher" and suite.teacher.weights:
+        return 1.0
+    if cell.task in ("oracle", "teacher"):
+        return teacher
+    if cell.task == "release":
+        defense = parse(cell.defense, defenses)
+        if not defense.teacher_based:
+            return suite.sizes.members * 1e-3
+        images = getattr(defense, "images", suite.sizes.members)
+        count = suite.sizes.members if images == "members" else int(images)
+        return count * getattr(defense, "steps", 0) * float(seconds(suite.teacher.network))
+    if cell.task == "utility":
+        return cost(cell.method.split(":")[0], suite.student.recipe)
+    if cell.task == "visual":
+        return suite.sizes.members * 2e-3 + (suite.sizes.members / 1e4) ** 2 * 10
+    attack = parse(cell.method, attacks)
+    if attack.family == "memorization":
+        owner = suite.memorization[scenario_of(cell.method)]
+        return _memorization_seconds(owner, attack, cost, trained, (cell.defense, cell.seed))
+    return _attack_seconds(suite, cell, seconds, cost, trained)
+
+
+def _attack_seconds(suite: Suite, cell: Cell, seconds, cost, trained) -> float:  # type: ignore[no-untyped-def]
+    attack = parse(cell.method, attacks)
+    if attack.family == "membership":
+        return _membership_seconds(suite, cell, attack, seconds, trained) + _shadow_seconds(
+            suite, cell, attack, cost, trained
+        )
+    if attack.family == "gradient":
+        clients = suite.gradient[scenario_of(cell.method)]
+        steps = getattr(attack, "iterations", 1) * getattr(attack, "restarts", 1) * clients.local_steps
+        trained = 0.0 if clients.state == "untrained" else cost(clients.network, clients.recipe)
+        return float(4 * steps * clients.victims * seconds(clients.network) + trained)
+    if Access.MODEL in attack.needs:
+        return float(_inversion_passes(attack, trained) * seconds(suite.student.networks[0]))
+    rules = suite.federation
+    steps = rules.rounds * (rules.clients * rules.local_steps + getattr(attack, "generator_steps", 0))
+    return float(2 * 3 * steps * rules.batch_size * seconds(rules.network))
+
+
+def _inversion_passes(attack: Attack, trained: set[tuple[object, ...]]) -> float:
+    """Images that pass through networks: the prior's, once, and those of the search and of its control."""
+    key = ("prior", getattr(attack, "prior_steps", 0))
+    prior = 0.0 if key in trained else 1.5 * 32 * key[1]
+    trained.add(key)
+    return float(prior + 2 * 10 * getattr(attack, "samples", 0) * getattr(attack, "iterations", 0) / 2)
+
+
+def _membership_seconds(suite: Suite, cell: Cell, attack: Attack, seconds, trained) -> float:  # type: ignore[no-untyped-def]
+    """Comparing everybody; where the defense is run again, its teacher, once a seed or a release, and its steps."""
+    compared = (suite.sizes.members / 1e4) ** 2 * 10
+    if Access.RERUN not in attack.needs:
+        return compared
+    published = Access.TEACHER in attack.needs
+    network = suite.teacher.network if published else getattr(attack, "network", suite.teacher.network)
+    recipe = suite.teacher.recipe
+    if Access.MODEL in attack.needs:
+        runs = getattr(attack, "shadows", getattr(attack, "reruns", 1))
+        return float(compared + runs * _release_passes(suite, cell) * seconds(suite.teacher.network))
+    steps = recipe.steps if published else getattr(attack, "teacher_steps", recipe.steps)
+    key = ("teacher of linkage", cell.seed, cell.defense if published else "")
+    passes = 0 if key in trained else steps * recipe.batch_size
+    trained.add(key)
+    rerun = getattr(attack, "shadows", 0) * getattr(parse(cell.defense, defenses), "steps", 0)
+    return float(compared + (passes + rerun) * seconds(network))
+
+
+def _release_passes(suite: Suite, cell: Cell) -> float:
+    """Images that pass through the teacher's network for a release, its training included."""
+    defense = parse(cell.defense, defenses)
+    if not defense.teacher_based:
+        return 0.0
+    images = getattr(defense, "images", suite.sizes.members)
+    count = suite.sizes.members if images == "members" else int(images)
+    return suite.teacher.recipe.steps * suite.teacher.recipe.batch_size + count * getattr(defense, "steps", 0)
+
+
+def _shadow_seconds(suite: Suite, cell: Cell, attack: Attack, cost, trained) -> float:  # type: ignore[no-untyped-def]
+    """Students of the attacker's: once a seed, or of every release where the defense is run again."""
+    if Access.MODEL not in attack.needs:
+        return 0.0
+    runs = getattr(attack, "shadows", getattr(attack, "reruns", 0))
+    rerun = Access.RERUN in attack.needs
+    key = ("shadows", cell.seed, runs, (cell.defense, cell.method) if rerun else "")
+    if key in trained:
+        return 0.0
+    trained.add(key)
+    return float((runs or rerun) * cost(suite.student.networks[0], suite.student.recipe))
+
+
+def _memorization_seconds(owner: DataOwner, attack: Attack, cost, trained, where) -> float:  # type: ignore[no-untyped-def]
+    """The attacked training and the same without an attacker, each once on a release, and the washing of both."""
+    total = 2 * cost(owner.network, owner.fine_tuning) if owner.fine_tuning else 0.0
+    extra = getattr(attack, "per_step", 0) / owner.recipe.batch_size
+    for code, passes in ((attack, 1 + extra), (None, 1)):
+        key = (*where, owner.network, str(owner.recipe), code)
+        total += 0.0 if key in trained else passes * cost(owner.network, owner.recipe)
+        trained.add(key)
+    return float(total)

@@ -1,0 +1,86 @@
+"""The stage graph of a suite: its cells, and which of them must be finished before which."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from graphlib import TopologicalSorter
+
+from leakbench.attacks.attack import attacks
+from leakbench.attacks.view import Access
+from leakbench.benchmarks.suite.model import Suite, parse
+from leakbench.reports.records import Cell, Record
+from leakbench.synth.registry import defenses
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The grid of a suite.
+
+    Args:
+        cells: in the order of tables, which is also that in which they run where only one runs at a time.
+        needs: of a cell, by id: the cells that make what it reads.
+    """
+
+    cells: tuple[Cell, ...]
+    needs: dict[str, tuple[Cell, ...]]
+
+    @cached_property
+    def position(self) -> dict[str, int]:
+        """Of each cell, by id, in the order of tables."""
+        return {cell.id: index for index, cell in enumerate(self.cells)}
+
+    def left(self, records: dict[str, Record]) -> list[Cell]:
+        """The cells that are not done; failed ones are tried again."""
+        return [cell for cell in self.cells if cell.id not in records or records[cell.id].status == "failed"]
+
+    def order(self, left: list[Cell]) -> TopologicalSorter[Cell]:
+        """What is left, for the taking: a cell is ready when those of its needs that were left are done."""
+        there = {cell.id for cell in left}
+        graph = {cell: [need for need in self.needs[cell.id] if need.id in there] for cell in left}
+        order = TopologicalSorter(graph)
+        order.prepare()
+        return order
+
+    @property
+    def depth(self) -> int:
+        """Cells on the longest way through the graph: no number of machines takes fewer one after another."""
+        depths: dict[str, int] = {}
+        for cell in TopologicalSorter({c: self.needs[c.id] for c in self.cells}).static_order():
+            depths[cell.id] = 1 + max((depths[need.id] for need in self.needs[cell.id]), default=0)
+        return max(depths.values(), default=0)
+
+
+def plan(suite: Suite) -> Plan:
+    """All cells of a suite: per seed the networks of the data owner, and per defense its release and what reads it."""
+    identity = f"{suite.name}-{suite.hash}"
+
+    def cell(defense: str, task: str, method: str, seed: int) -> Cell:
+        return Cell(suite=identity, dataset=suite.dataset, defense=defense, task=task, method=method, seed=seed)
+
+    def cells() -> Iterator[tuple[Cell, tuple[Cell, ...]]]:
+        taught = any(parse(spec, defenses).teacher_based for spec in suite.defenses)
+        graded = {spec for spec in suite.attacks if parse(spec, attacks).goal == "class"}
+        for seed in range(suite.seeds):
+            oracle = cell("", "oracle", suite.teacher.network, seed)
+            teacher = cell("", "teacher", suite.teacher.network, seed)
+            if graded:
+                yield oracle, ()
+            if taught:
+                yield teacher, ()
+            for spec in suite.defenses:
+                defense = parse(spec, defenses)
+                release = cell(spec, "release", "", seed)
+                yield release, (teacher,) if defense.teacher_based else ()
+                yield cell(spec, "visual", "", seed), (release,)
+                labels = ["hard"] + ["soft"] * bool(defense.publishes_soft_labels)
+                students = [cell(spec, "utility", f"{n}:{k}", seed) for n in suite.student.networks for k in labels]
+                yield from ((student, (release,)) for student in students)
+                for attack in suite.attacks:
+                    needs = parse(attack, attacks).needs
+                    victim = students[:1] if Access.MODEL in needs else []
+                    published = [teacher] if Access.TEACHER in needs and defense.teacher_based else []
+                    grader = [oracle] if attack in graded else []
+                    yield cell(spec, "attack", attack, seed), (release, *grader, *victim, *published)
+
+    found = list(cells())
+    return Plan(tuple(own for own, _ in found), {own.id: needs for own, needs in found})

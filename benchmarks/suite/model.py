@@ -1,0 +1,281 @@
+"""Suites: named grids, read from TOML and checked before anything runs."""
+
+import hashlib
+import json
+import math
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, fields, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from torch import nn
+
+from leakbench.attacks.attack import Attack
+from leakbench.attacks.attack import attacks as attack_registry
+from leakbench.attacks.victims.clients import GradientClients
+from leakbench.attacks.victims.federation import Federation
+from leakbench.attacks.victims.owner import DataOwner
+from leakbench.attacks.view import Access
+from leakbench.synth.data.datasets import DATASETS, Sizes
+from leakbench.synth.defense import Defense
+from leakbench.synth.networks.architectures import NETWORKS, build
+from leakbench.synth.networks.training import Recipe
+from leakbench.synth.registry import Registry
+from leakbench.synth.registry import defenses as defense_registry
+
+T = TypeVar("T")
+
+FOLDER = Path(__file__).parent
+"""Where the suites lie, one TOML file each."""
+
+
+class RequestProblems(ValueError):
+    """Everything that is wrong with a request, as one sentence each."""
+
+    def __init__(self, problems: list[str]) -> None:
+        self.problems = problems
+        super().__init__("\n".join(problems))
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Training(_Strict):
+    """A network and how it is trained."""
+
+    network: str
+    recipe: Recipe
+
+
+class Teacher(Training):
+    """The network that defenses read: trained on the members by the recipe, or with weights that somebody published.
+
+    Args:
+        network: name of the architecture.
+        recipe: of its training, and of the oracle's.
+        weights: ``torchvision``, or a .safetensors file; none by default.
+    """
+
+    weights: str | None = None
+
+
+class Students(_Strict):
+    """The networks that a release is tested with, and how they are trained."""
+
+    networks: tuple[str, ...] = ()
+    recipe: Recipe
+
+
+class Suite(_Strict):
+    """A named grid.
+
+    Args:
+        name: what it is called.
+        dataset: one of the datasets.
+        image_size: side to resize and crop folders' images to.
+        seeds: repetitions, each with its own split.
+        defenses: specs ``NAME[:key=value,…]``.
+        attacks: specs, likewise, of gradient and memorization attacks with ``@SCENARIO`` behind.
+        sizes: images of each part.
+        teacher: the network that defenses read; the oracle is trained by its recipe, on the holdout.
+        classes: of the dataset, that are kept; all by default.
+        student: see :class:`Students`.
+        memorization: the scenarios of memorization attacks, by name; ``ATTACK@NAME`` asks for one, ``ATTACK`` for
+            ``default``.
+        gradient: those of gradient attacks, likewise.
+        federation: the federation that GAN attacks join.
+    """
+
+    name: str
+    dataset: str
+    image_size: int | None = Field(default=None, ge=11)
+    seeds: int = Field(default=1, ge=1)
+    defenses: tuple[str, ...] = Field(min_length=1)
+    attacks: tuple[str, ...]
+    sizes: Sizes
+    teacher: Teacher
+    classes: tuple[str, ...] = ()
+    student: Students
+    memorization: dict[str, DataOwner] = {}
+    gradient: dict[str, GradientClients] = {}
+    federation: Federation
+
+    def scenarios(self, family: str) -> Mapping[str, GradientClients | DataOwner]:
+        """The scenarios of a family of attacks; none where it has only one."""
+        if family == "gradient":
+            return self.gradient
+        return self.memorization if family == "memorization" else {}
+
+    def washing(self, spec: str) -> dict[str, str]:
+        """Whether what a memorization attack's model is handed out as was washed, and a name for the rest of it."""
+        owner = self.memorization.get(scenario_of(spec))
+        if owner is None or family_of(spec) != "memorization":
+            return {}
+        plain = replace(owner, fine_tuning=None, pruning=0.0, rounding="none")
+        rest = hashlib.sha256(json.dumps(asdict(plain), sort_keys=True).encode()).hexdigest()[:12]
+        return {"washed": "yes" if owner.washes else "no", "but for the washing": rest}
+
+    @property
+    def hash(self) -> str:
+        """Hash of everything that bears on a cell's result; adding a defense, an attack or a seed keeps it."""
+        bearing = self.model_dump(mode="json", exclude={"name", "defenses", "attacks", "seeds"})
+        bearing["teacher"]["weights"] = self.teacher.weights is not None  # the content counts, not where it lies
+        return hashlib.sha256(json.dumps(bearing, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def available() -> list[str]:
+    """The names of the suites that come with leakbench."""
+    return sorted(file.stem for file in FOLDER.glob("*.toml"))
+
+
+def load_suite(name: str, **overrides: Any) -> Suite:
+    """Read a suite and check all of it.
+
+    Args:
+        name: of a built-in suite.
+        overrides: fields that the command line replaces, and `teacher_weights`; None leaves a field as it is.
+
+    Raises:
+        RequestProblems: everything that is wrong.
+    """
+    if name not in available():
+        raise RequestProblems([f"there is no suite {name!r}; there are: {', '.join(available())}"])
+    text = (FOLDER / f"{name}.toml").read_text(encoding="utf-8")
+    weights = overrides.pop("teacher_weights", None)
+    raw = tomllib.loads(text) | {key: value for key, value in overrides.items() if value is not None}
+    if weights:
+        raw["teacher"] |= {"weights": weights}
+    try:
+        suite = Suite.model_validate(raw)
+    except ValidationError as error:
+        raise RequestProblems([_sentence(f"suite {name}", problem) for problem in error.errors()]) from error
+    problems = _unknown_names(suite)
+    problems += _bad_specs(suite.defenses, defense_registry) + _bad_specs(suite.attacks, attack_registry)
+    problems += _unknown_scenarios(suite) + _without_student(suite)
+    if problems:
+        raise RequestProblems(problems)
+    return suite
+
+
+def scenario_of(spec: str) -> str:
+    """The scenario that an attack's spec asks for."""
+    return spec.partition("@")[2] or "default"
+
+
+def attack_named(spec: str) -> type[Attack] | None:
+    """The class of the attack that a spec names, or None where there is none of this name."""
+    name = spec.partition("@")[0].partition(":")[0]
+    return attack_registry.get(name)
+
+
+def family_of(spec: str) -> str:
+    """The family of the attack that a spec names, or nothing where there is none of this name."""
+    attack = attack_named(spec)
+    return attack.family if attack else ""
+
+
+def _unknown_scenarios(suite: Suite) -> list[str]:
+    problems = []
+    for spec in suite.attacks:
+        family, wanted = family_of(spec), scenario_of(spec)
+        if family not in ("gradient", "memorization"):
+            if family and "@" in spec:
+                problems.append(f"{spec!r}: {family} attacks have no scenarios; leave what follows @ out")
+        elif wanted not in suite.scenarios(family):
+            known = ", ".join(suite.scenarios(family)) or "none; take another suite"
+            problems.append(f"{spec!r}: suite {suite.name} has no {family} scenario {wanted!r}; those it has: {known}")
+    return problems
+
+
+def _without_student(suite: Suite) -> list[str]:
+    if suite.student.networks:
+        return []
+    needy = [spec for spec in suite.attacks if Access.MODEL in getattr(attack_named(spec), "needs", ())]
+    return [f"{spec!r} attacks a student, but suite {suite.name} trains none; take another suite" for spec in needy]
+
+
+def _unknown_names(suite: Suite) -> list[str]:
+    problems = []
+    if suite.dataset not in DATASETS:
+        problems.append(f"there is no dataset {suite.dataset!r}; there are: {', '.join(DATASETS)}")
+    for name, scenario in suite.gradient.items():
+        problems += _without_batch_norm(name, scenario)
+    victims = {scenario.network for scenario in suite.gradient.values()}
+    victims |= {owner.network for owner in suite.memorization.values()}
+    named = victims | {suite.teacher.network, suite.federation.network, *suite.student.networks}
+    for network in sorted(named - set(NETWORKS)):
+        problems.append(f"there is no network {network!r}; there are: {', '.join(sorted(NETWORKS))}")
+    return problems
+
+
+def _without_batch_norm(name: str, scenario: GradientClients) -> list[str]:
+    if scenario.mode == "eval" or scenario.network not in NETWORKS:
+        return []
+    layers = build(scenario.network, classes=2, side=32, seed=0).modules()
+    if any(isinstance(layer, nn.BatchNorm2d) for layer in layers):
+        return []
+    return [f"gradient scenario {name}: {scenario.network} has no batch norm, so it has no train mode; use eval"]
+
+
+def _bad_specs(specs: tuple[str, ...], registry: Registry[T]) -> list[str]:
+    problems = [f"{spec!r} is asked for twice" for spec in sorted(set(specs)) if specs.count(spec) > 1]
+    for spec in specs:
+        try:
+            parse(spec, registry)
+        except RequestProblems as error:
+            problems += error.problems
+    return problems
+
+
+def _sentence(owner: str, problem: Any) -> str:
+    where = ".".join(str(part) for part in problem["loc"] if part not in ("int", "literal['class']"))
+    message = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "value_error":  # our own sentences name the parameter and the value already
+        return f"{owner}: {message}"
+    return f"{owner}: {where}: {message}, got {problem['input']!r}"
+
+
+def parse(spec: str, registry: Registry[T]) -> T:
+    """Build a defense or an attack from ``NAME[:key=value,…]``; an attack's ``@SCENARIO`` is for others to read.
+
+    Raises:
+        RequestProblems: no such name, no such parameter, or a value of the wrong kind.
+    """
+    body, at, _ = spec.partition("@")
+    if at and registry.kind != "attack":
+        raise RequestProblems([f"{spec!r}: only attacks have scenarios; leave out what follows {body}"])
+    name, _, rest = body.partition(":")
+    if name not in registry:
+        raise RequestProblems([f"there is no {registry.kind} {name!r}; there are: {', '.join(registry.names())}"])
+    cls = registry[name]
+    known = [field.name for field in fields(cls)]  # type: ignore[arg-type]
+    values: dict[str, str] = {}
+    problems = []
+    for item in filter(None, rest.split(",")):
+        key, equals, value = item.partition("=")
+        if not equals or key not in known:
+            choices = ", ".join(known) or "none"
+            problems.append(f"{spec!r}: {key!r} is not a parameter of {name}; its parameters: {choices}")
+        elif key in values:
+            problems.append(f"{spec!r}: {key} is given twice")
+        values[key] = value
+    if problems:
+        raise RequestProblems(problems)
+    try:
+        built = TypeAdapter(cls).validate_python(values)
+    except ValidationError as error:
+        raise RequestProblems([_sentence(repr(spec), problem) for problem in error.errors()]) from error
+    except (Exception, SystemExit) as error:  # a plug-in's own code runs there
+        raise RequestProblems([f"{spec!r}: cannot be built: {type(error).__name__}: {error}"]) from error
+    odd = [key for key, value in vars(built).items() if isinstance(value, float) and not math.isfinite(value)]
+    if odd:
+        raise RequestProblems([f"{spec!r}: {key} must be a finite number" for key in odd])
+    return built
+
+
+def parameters(item: Defense | Attack) -> dict[str, Any]:
+    """The hyper-parameters of a defense or an attack, JSON-ready."""
+    return asdict(item)

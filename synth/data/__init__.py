@@ -1,0 +1,1 @@
+"""Datasets, and how files become images."""

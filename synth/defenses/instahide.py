@@ -1,0 +1,67 @@
+"""Mixtures with random signs (InstaHide, arXiv 2010.02772), published."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import one_hot
+
+from leakbench.synth.defense import Release, Resources, Synthesizer
+from leakbench.synth.images import Images
+from leakbench.synth.registry import defenses
+from leakbench.synth.seeds import generator
+
+
+@defenses.register("instahide")
+@dataclass(frozen=True, kw_only=True)
+class InstaHide(Synthesizer):
+    """Two members and some public images are mixed, and every pixel's sign is flipped at random; no guarantee.
+
+    Images are centred at 0 before (section 3), and their signs published with them: the absolute values give the
+    mixture away (arXiv 2011.05315).
+
+    Args:
+        mixed: images in a mixture (k), two of them members, the others public (cross-dataset InstaHide).
+        largest: upper bound of a weight (c1).
+
+    Raises:
+        ValueError: fewer than two images in a mixture, or a bound that no weights meet.
+    """
+
+    mixed: int = 4
+    largest: float = 0.65
+    publishes_soft_labels = True
+    reads_public = True
+
+    def __post_init__(self) -> None:
+        if self.mixed < 2:
+            raise ValueError(f"instahide.mixed must be >= 2, got {self.mixed}")
+        if not 1 / self.mixed < self.largest <= 1:
+            raise ValueError(f"instahide.largest must be in (1/{self.mixed}, 1], got {self.largest}")
+
+    def release(self, members: Images, resources: Resources) -> Release:
+        """A mixture for every member; the source of each is the member of the two that weighs more."""
+        rng, count, public = generator("instahide", resources.seed), len(members), resources.public
+        weights = self._weights(count, rng)
+        own, other = weights[:, :2].max(1).values, weights[:, :2].min(1).values
+        partner = torch.randperm(count, generator=rng)
+        centred = members.float() * 2 - 1
+        mixture = own.view(-1, 1, 1, 1) * centred + other.view(-1, 1, 1, 1) * centred[partner]
+        for share in weights[:, 2:].unbind(1):
+            drawn = public.take(torch.randint(len(public), (count,), generator=rng))
+            mixture += share.view(-1, 1, 1, 1) * (drawn.float() * 2 - 1)
+        mixture *= torch.randint(0, 2, mixture.shape, generator=rng) * 2 - 1
+        pixels = ((mixture + 1) / 2 * 255).round().to(torch.uint8)
+        labels = one_hot(members.labels, len(members.classes)).float()
+        soft = own[:, None] * labels + other[:, None] * labels[partner]
+        images = Images(pixels, members.labels, members.classes)
+        return Release(images, soft_labels=soft / soft.sum(1, keepdim=True), source_index=torch.arange(count))
+
+    def _weights(self, count: int, rng: torch.Generator) -> Tensor:
+        """(N, k) uniform over the simplex where none is above the bound, by rejection."""
+        kept = torch.empty(0, self.mixed)
+        while len(kept) < count:
+            drawn = -torch.rand(count, self.mixed, generator=rng).log()
+            drawn /= drawn.sum(1, keepdim=True)
+            kept = torch.cat([kept, drawn[drawn.amax(1) <= self.largest]])
+        return kept[:count]

@@ -1,0 +1,205 @@
+"""Inversion: noise optimised until a network's batch-norm statistics of it are the wanted ones."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from leakbench.synth.defense import Synthesizer
+from leakbench.synth.networks.architectures import MEAN, STD
+from leakbench.synth.networks.compilation import forward
+from leakbench.synth.networks.statistics import Moments, normalisations, recorded_moments
+from leakbench.synth.networks.training import autocast
+
+Statistics = Sequence[tuple[Tensor, Tensor]]
+"""Per batch-norm layer the mean and the biased variance of its input, (G, channels) each, of G groups of images."""
+
+
+def group_statistics(moments: Moments, weights: Tensor) -> Statistics:
+    """Means and biased variances of every layer for all groups at once.
+
+    Args:
+        moments: per-image moments of N images.
+        weights: (G, N) row-normalised group matrix.
+
+    Returns:
+        Per layer (mean, variance), each (G, channels).
+    """
+    statistics = []
+    for mean, square in moments:
+        group_mean = weights @ mean
+        statistics.append((group_mean, (weights @ square - group_mean.square()).clamp_min(0)))
+    return statistics
+
+
+def matching_loss(found: Statistics, wanted: Statistics) -> Tensor:
+    """Sum over layers of the un-squared L2 norms of mean and variance differences, averaged over groups."""
+    terms = [
+        torch.linalg.vector_norm(a - b, dim=1).mean()
+        for layer, target in zip(found, wanted, strict=True)
+        for a, b in zip(layer, target, strict=True)
+    ]
+    return torch.stack(terms).sum()
+
+
+def total_variation(x: Tensor) -> Tensor:
+    """Sum of the un-averaged L2 norms of the four shifts, diagonals included (DeepInversion, arXiv 1912.08795)."""
+    shifts = (
+        x[:, :, :, :-1] - x[:, :, :, 1:],
+        x[:, :, :-1] - x[:, :, 1:],
+        x[:, :, :-1, :-1] - x[:, :, 1:, 1:],
+        x[:, :, :-1, 1:] - x[:, :, 1:, :-1],
+    )
+    return torch.stack([torch.linalg.vector_norm(shift) for shift in shifts]).sum()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inversion(Synthesizer):
+    """A defense that inverts a teacher's statistics: how noise is optimised.
+
+    Args:
+        steps: Adam steps for each batch.
+        learning_rate: Adam's, cosine to 0, in normalised units (a quarter of the pixel range).
+        batch_size: images optimised together.
+        noise_scale: standard deviation of the initial noise in normalised units.
+        bn_weight: of the matching loss.
+        class_weight: of the cross-entropy of the network's output.
+        tv_weight: of the total variation; 0 leaves it out.
+        l2_weight: of the batch's L2 norm in normalised units; 0 leaves it out.
+        jitter: pixels of random roll before each pass.
+        flip: random horizontal flips before each pass.
+        soft_labels: publish the network's probabilities beside the hard labels.
+    """
+
+    steps: int = 150
+    learning_rate: float = 0.1
+    batch_size: int = 250
+    noise_scale: float = 1.0
+    bn_weight: float = 1.0
+    class_weight: float = 1.0
+    tv_weight: float = 0.0
+    l2_weight: float = 0.0
+    jitter: int = 0
+    flip: bool = False
+    soft_labels: bool = True
+    teacher_based = True
+
+    @property
+    def publishes_soft_labels(self) -> bool:  # type: ignore[override]
+        """Whether the release carries the network's probabilities."""
+        return self.soft_labels
+
+    def check(self, name: str) -> None:
+        """Raise a ValueError that names the defense's parameter if one is out of range."""
+        for parameter in ("steps", "batch_size"):
+            if getattr(self, parameter) < 1:
+                raise ValueError(f"{name}.{parameter} must be >= 1, got {getattr(self, parameter)}")
+        if not self.learning_rate > 0:
+            raise ValueError(f"{name}.learning_rate must be > 0, got {self.learning_rate}")
+
+    def invert(
+        self,
+        network: nn.Module,
+        targets: Statistics,
+        weights: Tensor,
+        labels: Tensor,
+        shape: tuple[int, ...],
+        rng: torch.Generator,
+        *,
+        start: Tensor | None = None,
+        also: Callable[[Tensor, Tensor], Tensor] | None = None,
+    ) -> Tensor:
+        """Images whose groups have these statistics and labels.
+
+        Args:
+            network: with batch-norm layers, in evaluation mode, its parameters frozen.
+            targets: of G groups.
+            weights: (G, N) row-normalised: which images make up a group.
+            labels: (N,) of the images.
+            shape: (C, H, W) of an image.
+            rng: of the noise and of what is done to the images before each pass; its device computes.
+            start: uint8 (N, C, H, W) to start from; noise by default.
+            also: a further term of the loss, from the normalised images that the network saw and its logits.
+
+        Returns:
+            uint8 (N, C, H, W) on the CPU.
+
+        Raises:
+            FloatingPointError: an image is not finite.
+        """
+        device, wanted = rng.device, labels.to(rng.device)
+        if start is None:
+            begin = torch.randn((len(wanted), *shape), generator=rng, device=device) * self.noise_scale
+        else:
+            begin = (start.to(device).float() / 255 - MEAN) / STD
+        x = begin.to(memory_format=torch.channels_last).requires_grad_()
+        optimizer = torch.optim.Adam([x], lr=self.learning_rate)
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, self.steps)
+        answer = forward(device, self.steps * len(wanted))
+        with recorded_moments(network) as moments:
+            for _ in range(self.steps):
+                moments.clear()
+                seen = self._shifted(x, rng)
+                # Channels last again: rolling gives them up, and each layout would be compiled by itself.
+                with autocast(device):
+                    logits = answer(network, (seen * STD + MEAN).contiguous(memory_format=torch.channels_last))
+                loss = self.bn_weight * matching_loss(group_statistics(moments, weights), targets)
+                loss = loss + self.class_weight * cross_entropy(logits.float(), wanted) + self._prior(x, seen)
+                if also is not None:
+                    loss = loss + also(seen, logits)
+                (x.grad,) = torch.autograd.grad(loss, x)
+                optimizer.step()
+                schedule.step()
+                with torch.no_grad():
+                    x.clamp_(-MEAN / STD, (1 - MEAN) / STD)
+        if not torch.isfinite(x).all():
+            raise FloatingPointError("the inversion diverged: an image is not finite; lower learning_rate")
+        return ((x.detach() * STD + MEAN) * 255).round().to(torch.uint8).contiguous().cpu()
+
+    def _prior(self, x: Tensor, seen: Tensor) -> Tensor:
+        """What is asked of the images whatever the network says."""
+        loss = x.new_zeros(())
+        if self.tv_weight:
+            loss = loss + self.tv_weight * total_variation(seen)
+        if self.l2_weight:
+            loss = loss + self.l2_weight * torch.linalg.vector_norm(x)
+        return loss
+
+    def _shifted(self, x: Tensor, rng: torch.Generator) -> Tensor:
+        """The batch as the teacher sees it at this step: rolled and flipped at random, if asked for."""
+        if self.jitter:
+            roll = torch.randint(-self.jitter, self.jitter + 1, (2,), generator=rng, device=rng.device).tolist()
+            x = x.roll(roll, (2, 3))
+        if self.flip and torch.rand((), generator=rng, device=rng.device) < 0.5:
+            x = x.flip(3)
+        return x
+
+
+@contextmanager
+def frozen(network: nn.Module) -> Iterator[nn.Module]:
+    """The network in evaluation mode, its parameters without gradients; they get their flags back."""
+    flags = [parameter.requires_grad for parameter in network.parameters()]
+    network.eval().requires_grad_(False)
+    try:
+        yield network
+    finally:
+        for parameter, flag in zip(network.parameters(), flags, strict=True):
+            parameter.requires_grad_(flag)
+
+
+def by_layer(statistics: Tensor, network: nn.Module) -> Statistics:
+    """Per normalisation layer the (mean, variance) of every row, from all layers' side by side."""
+    sizes = [len(layer.weight) for layer in normalisations(network)]
+    means, variances = statistics.chunk(2, 1)
+    return list(zip(means.split(sizes, 1), variances.split(sizes, 1), strict=True))
+
+
+def group_matrix(sizes: Tensor, device: torch.device) -> Tensor:
+    """(G, N) row-normalised matrix of consecutive groups of these sizes."""
+    rows = torch.arange(len(sizes)).repeat_interleave(sizes)
+    matrix = torch.zeros(len(sizes), len(rows))
+    matrix[rows, torch.arange(len(rows))] = 1.0 / sizes[rows]
+    return matrix.to(device)

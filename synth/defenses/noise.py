@@ -1,0 +1,35 @@
+"""Additive Gaussian noise in pixel space, as people do it: without any guarantee."""
+
+from dataclasses import dataclass
+
+import torch
+
+from leakbench.synth.defense import Release, Resources, Synthesizer
+from leakbench.synth.images import Images
+from leakbench.synth.registry import defenses
+from leakbench.synth.seeds import generator
+
+
+@defenses.register("noise")
+@dataclass(frozen=True, kw_only=True)
+class Noise(Synthesizer):
+    """Every pixel plus N(0, sigma^2), clipped and rounded to uint8.
+
+    Args:
+        sigma: standard deviation as a share of the pixel range, > 0.
+
+    Raises:
+        ValueError: sigma is not positive.
+    """
+
+    sigma: float = 0.2
+
+    def __post_init__(self) -> None:
+        if not self.sigma > 0:
+            raise ValueError(f"noise.sigma must be > 0, got {self.sigma}")
+
+    def release(self, members: Images, resources: Resources) -> Release:
+        """The noisy members, each paired with its source."""
+        noise = torch.randn(members.pixels.shape, generator=generator("noise", resources.seed)) * self.sigma
+        pixels = ((members.float() + noise).clamp(0, 1) * 255).round().to(torch.uint8)
+        return Release(Images(pixels, members.labels, members.classes), source_index=torch.arange(len(members)))

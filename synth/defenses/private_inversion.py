@@ -1,0 +1,116 @@
+"""What defenses share that invert noisy statistics of the members on a teacher trained by DP-SGD."""
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from leakbench.synth.defense import Claim, Release, Resources
+from leakbench.synth.defenses.differential_privacy import PrivateTraining, noise_for_rest, promised
+from leakbench.synth.defenses.inversion import Inversion, by_layer, frozen, group_matrix
+from leakbench.synth.images import Images, classes_in_turn
+from leakbench.synth.networks.architectures import build
+from leakbench.synth.networks.training import predict
+from leakbench.synth.seeds import derive_seed, generator
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrivateInversion(Inversion):
+    """A private teacher, one noisy look at the members' statistics, and inversion.
+
+    Args:
+        epsilon: of everything that the release tells of the members.
+        delta: likewise.
+        teacher_share: of epsilon, that goes into the teacher's training.
+        network: of the teacher; batch norm becomes group norm, whose inputs have statistics too.
+        teacher_steps: noisy steps of its training.
+        teacher_batch: images of a step, expected.
+        teacher_rate: its learning rate.
+        images: how many to release.
+        start: what is optimised: ``noise``, or ``public`` images.
+    """
+
+    epsilon: float = 8.0
+    delta: float = 1e-5
+    teacher_share: float = 0.7
+    network: str = "convnet3"
+    teacher_steps: int = 400
+    teacher_batch: int = 500
+    teacher_rate: float = 0.5
+    images: int = 1000
+    start: Literal["noise", "public"] = "noise"
+    teacher_based = False  # it trains one of its own
+    reads_public = True
+
+    def __post_init__(self) -> None:
+        self.check("private inversion")
+        self.training()  # checks its parameters
+        if not 0 < self.teacher_share < 1:
+            raise ValueError(f"teacher_share must be between 0 and 1, got {self.teacher_share}")
+        if self.images < 1:
+            raise ValueError(f"images must be >= 1, got {self.images}")
+
+    @property
+    def release_claim(self) -> Claim:
+        """The (epsilon, delta) of the teacher and the one look together."""
+        mechanism = "DP-SGD of the teacher and one Gaussian mechanism, composed by Opacus's PRV accountant"
+        return promised(self.epsilon, self.delta, mechanism)
+
+    def training(self) -> PrivateTraining:
+        """How the teacher is trained."""
+        return PrivateTraining(
+            epsilon=self.epsilon * self.teacher_share,
+            delta=self.delta,
+            steps=self.teacher_steps,
+            batch_size=self.teacher_batch,
+            learning_rate=self.teacher_rate,
+        )
+
+    def statistics(
+        self, network: nn.Module, members: Images, labels: Tensor, noise: float, resources: Resources
+    ) -> Tensor:
+        """(N, 2 channels) means and variances for released images of these labels, from one noisy look at the members.
+
+        Args:
+            network: the private teacher.
+            members: the private images.
+            labels: (N,) of the released images.
+            noise: multiplier of the one Gaussian mechanism, of what one image changes.
+            resources: public images, to scale and to project by, and the randomness of the noise.
+        """
+        raise NotImplementedError
+
+    def release(self, members: Images, resources: Resources) -> Release:
+        """Train a teacher, look at the members' statistics once, invert."""
+        training, gray, device, seed = self.training(), _is_gray(members), resources.device, resources.seed
+        if gray:  # networks see three channels
+            members, resources = _colored(members), resources.with_public(_colored(resources.public))
+        public = resources.public
+        fresh = build(self.network, classes=len(members.classes), side=members.side, seed=derive_seed("private", seed))
+        network = training.train(fresh, members, resources)
+        noise = noise_for_rest((training.spend(len(members)),), self.epsilon, self.delta)
+        # Which classes there are is no secret; how many images each has is.
+        labels = torch.arange(self.images) % len(members.classes)
+        pixels = []
+        with frozen(network):
+            wanted = self.statistics(network, members, labels, noise, resources)
+            order = classes_in_turn(public.labels, generator("starts", seed))[torch.arange(self.images) % len(public)]
+            search = generator("inversion", seed, device=device)
+            for part in torch.arange(self.images).split(self.batch_size):
+                targets = by_layer(wanted[part].float().to(device), network)
+                each = group_matrix(torch.ones(len(part), dtype=torch.long), device)
+                begin = public.pixels[order[part]] if self.start == "public" else None
+                shape = members.pixels.shape[1:]
+                pixels.append(self.invert(network, targets, each, labels[part], shape, search, start=begin))
+            images = Images(torch.cat(pixels), labels, members.classes)
+            soft = predict(network, images.pixels, device=device).softmax(1) if self.soft_labels else None
+        return Release(images.gray() if gray else images, soft_labels=soft)
+
+
+def _is_gray(images: Images) -> bool:
+    return images.pixels.shape[1] == 1
+
+
+def _colored(images: Images) -> Images:
+    return replace(images, pixels=images.pixels.repeat(1, 3, 1, 1))

@@ -1,0 +1,33 @@
+"""A few real images: what any synthetic release must beat."""
+
+from dataclasses import dataclass
+
+from leakbench.synth.defense import Release, Resources, Synthesizer
+from leakbench.synth.images import Images, classes_in_turn
+from leakbench.synth.registry import defenses
+from leakbench.synth.seeds import generator
+
+
+@defenses.register("subset")
+@dataclass(frozen=True, kw_only=True)
+class Subset(Synthesizer):
+    """Some of the members as they are, the classes in turn: gives away whom it shows, and nobody else.
+
+    Args:
+        images: how many; all, if there are fewer.
+
+    Raises:
+        ValueError: fewer than one.
+    """
+
+    images: int = 1000
+    shows_members = True
+
+    def __post_init__(self) -> None:
+        if self.images < 1:
+            raise ValueError(f"subset.images must be >= 1, got {self.images}")
+
+    def release(self, members: Images, resources: Resources) -> Release:
+        """The members that were drawn."""
+        chosen = classes_in_turn(members.labels, generator("subset", resources.seed))[: self.images]
+        return Release(members.take(chosen), source_index=chosen)

@@ -1,0 +1,53 @@
+"""Images that know nothing of the members, with a teacher's opinion of them: what utility is in the labels alone."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from leakbench.synth.defense import Release, Resources, Synthesizer
+from leakbench.synth.images import Images
+from leakbench.synth.networks.training import predict
+from leakbench.synth.registry import defenses
+from leakbench.synth.seeds import generator
+
+
+@dataclass(frozen=True, kw_only=True)
+class _TeacherLabels(Synthesizer):
+    teacher_based = True
+    publishes_soft_labels = True
+
+    def labelled(self, pixels: Tensor, members: Images, resources: Resources) -> Release:
+        """These images with the teacher's probabilities, and its first choice as hard label."""
+        soft = predict(resources.teacher.to(resources.device), pixels, device=resources.device).softmax(1)
+        return Release(Images(pixels, soft.argmax(1), members.classes), soft_labels=soft)
+
+
+@defenses.register("noise-images")
+@dataclass(frozen=True, kw_only=True)
+class NoiseImages(_TeacherLabels):
+    """White noise with the teacher's soft labels, as many images as there are members.
+
+    What a student learns from it, every teacher-based defense gets for nothing.
+    """
+
+    def release(self, members: Images, resources: Resources) -> Release:
+        """Every channel of every pixel drawn uniformly."""
+        shape, rng = members.pixels.shape, generator("noise-images", resources.seed)
+        pixels = torch.randint(0, 256, shape, generator=rng, dtype=torch.uint8)
+        return self.labelled(pixels, members, resources)
+
+
+@defenses.register("public-images")
+@dataclass(frozen=True, kw_only=True)
+class PublicImages(_TeacherLabels):
+    """Other people's images with the teacher's soft labels, as many as there are members, or all.
+
+    The step from it to a teacher-based defense is what the defense's images add.
+    """
+
+    reads_public = True
+
+    def release(self, members: Images, resources: Resources) -> Release:
+        """The public images; their own labels are not looked at."""
+        return self.labelled(resources.public.pixels[: len(members)].clone(), members, resources)

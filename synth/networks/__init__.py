@@ -1,0 +1,1 @@
+"""Networks: how they are built, trained, compiled and taken from others, and what their batch-norm layers see."""

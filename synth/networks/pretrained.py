@@ -1,0 +1,164 @@
+"""Teachers whose weights somebody published: torchvision's, trained on ImageNet, or those of a file."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from pickle import UnpicklingError
+from urllib.error import URLError
+
+import torch
+import torchvision
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torchvision.transforms import v2 as transforms
+
+from leakbench.synth.data.image_files import DataProblems
+from leakbench.synth.networks.architectures import SMALL, build
+
+TORCHVISION = "torchvision"
+"""Stands for torchvision's own weights where a file may be named."""
+PROBLEM = "teacher weights"
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""Of ImageNet's channels: what torchvision's networks want images in [0, 1] centred and scaled by."""
+
+
+@dataclass(frozen=True)
+class PublishedWeights:
+    """Weights, and which of their outputs are the classes of a dataset.
+
+    Args:
+        network: name of the architecture.
+        file: of the weights.
+        outputs: of each class.
+        digest: SHA-256 of the file.
+    """
+
+    network: str
+    file: Path
+    outputs: tuple[int, ...]
+    digest: str
+
+    def load(self, side: int) -> nn.Module:
+        """The network in evaluation mode, from images (N, 3, side, side) in [0, 1] to logits of the classes.
+
+        Raises:
+            DataProblems: the file does not hold weights of this network.
+        """
+        state = _read(self.file)
+        size = _outputs(state)
+        whole = build(self.network, classes=size, side=side, seed=0)
+        assert isinstance(whole, nn.Sequential)
+        try:
+            whole[1].load_state_dict(state)
+        except RuntimeError as error:
+            reason = str(error).splitlines()[1].strip()
+            raise DataProblems([f"{self.file}: does not hold the weights of {self.network} ({reason})"]) from error
+        _restrict(whole[1], list(self.outputs))
+        return nn.Sequential(transforms.Normalize(MEAN, STD), whole[1]).eval()
+
+
+def published_weights(
+    network: str, weights: str, *, classes: tuple[str, ...], everything: tuple[str, ...], side: int
+) -> PublishedWeights:
+    """Find weights, and their outputs of the classes of a dataset.
+
+    Class folders that are named as torchvision names ImageNet's classes are found by their names. Where none is, and
+    the dataset is, or is a part of, one with as many classes as the weights know, the position there counts: the order
+    of ImageNet's own folders, sorted.
+
+    Args:
+        network: name of the architecture.
+        weights: ``torchvision``, downloaded on demand, or a .safetensors file with torchvision's names of parameters.
+        classes: of the dataset, in order.
+        everything: the classes of the dataset that these were chosen from.
+        side: pixels of the images.
+
+    Raises:
+        DataProblems: there are no such weights, or they do not fit.
+    """
+    if side <= SMALL:
+        raise DataProblems([f"{PROBLEM}: are for images of more than {SMALL} pixels a side; these have {side}"])
+    file = _torchvision_file(network) if weights == TORCHVISION else Path(weights)
+    if not file.is_file() or (weights != TORCHVISION and file.suffix != ".safetensors"):
+        raise DataProblems([f"{PROBLEM} {file}: is no .safetensors file; give one, or {TORCHVISION!r}"])
+    outputs = _positions(network, _outputs(_read(file)), classes, everything)
+    found = PublishedWeights(network, file.resolve(), outputs, hashlib.sha256(file.read_bytes()).hexdigest())
+    found.load(side)
+    return found
+
+
+def _positions(network: str, size: int, classes: tuple[str, ...], everything: tuple[str, ...]) -> tuple[int, ...]:
+    names = _categories(network) if size == 1000 else []
+    found = [_outputs_named(name, names) for name in classes]
+    if not any(found) and size in (len(everything), len(classes)):
+        return tuple(map((everything if size == len(everything) else classes).index, classes))
+    unknown = [name for name, outputs in zip(classes, found, strict=True) if len(outputs) != 1]
+    if unknown:
+        problem = (
+            f"{PROBLEM}: know {size} classes, and {', '.join(map(repr, unknown[:5]))} cannot be found among them; "
+            f"name class folders as torchvision names them, or give all {size} of them and choose with --classes"
+        )
+        raise DataProblems([problem])
+    return tuple(outputs[0] for outputs in found)
+
+
+def _outputs_named(name: str, names: list[str]) -> list[int]:
+    """Outputs of this name as it is written; else of those that differ in case and signs alone."""
+    exactly = [i for i, known in enumerate(names) if known == name]
+    return exactly or [i for i, known in enumerate(names) if _plain(known) == _plain(name)]
+
+
+def _plain(name: str) -> str:
+    return "".join(c for c in name.lower() if c.isalnum())
+
+
+def _enum(network: str) -> torchvision.models.WeightsEnum:
+    return torchvision.models.get_model_weights(network.replace("-", "_")).DEFAULT
+
+
+def _categories(network: str) -> list[str]:
+    names: list[str] = _enum(network).meta["categories"]
+    return names
+
+
+def _torchvision_file(network: str) -> Path:
+    """Where torchvision keeps a network's weights; fetched where they are not there."""
+    try:
+        weights = _enum(network)
+    except ValueError as error:
+        raise DataProblems([f"{PROBLEM}: torchvision has none of {network}; give a file"]) from error
+    file = Path(torch.hub.get_dir()) / "checkpoints" / Path(weights.url).name
+    if not file.is_file():
+        try:
+            weights.get_state_dict(progress=False, check_hash=True)
+        except (URLError, OSError, RuntimeError) as error:
+            where = f"hub/checkpoints/{file.name} under TORCH_HOME"
+            problem = f"{PROBLEM}: {network}'s could not be downloaded ({error}); put them into {where}"
+            raise DataProblems([problem]) from error
+    return file
+
+
+def _read(file: Path) -> dict[str, Tensor]:
+    """Tensors by name; torchvision's own files are read without running any code of theirs."""
+    try:
+        if file.suffix == ".safetensors":
+            return dict(load_file(file))
+        state: dict[str, Tensor] = torch.load(file, map_location="cpu", weights_only=True)
+        return state
+    except (SafetensorError, UnpicklingError, RuntimeError, OSError, ValueError, LookupError, EOFError) as error:
+        raise DataProblems([f"{file}: is damaged ({type(error).__name__}); fetch it again"]) from error
+
+
+def _outputs(state: dict[str, Tensor]) -> int:
+    """How many classes weights know: rows of the last matrix."""
+    matrices = [tensor for name, tensor in state.items() if name.endswith("weight") and tensor.ndim == 2]
+    return len(matrices[-1]) if matrices else 0
+
+
+def _restrict(network: nn.Module, outputs: list[int]) -> None:
+    """Leave of the last layer nothing but these outputs."""
+    last = [layer for layer in network.modules() if isinstance(layer, nn.Linear)][-1]
+    last.weight = nn.Parameter(last.weight.detach()[outputs].clone())
+    last.bias = nn.Parameter(last.bias.detach()[outputs].clone())
+    last.out_features = len(outputs)
