@@ -8,6 +8,8 @@ from rich.console import Console
 from rich.text import Text
 
 from leakbench.benchmarks.execution import plugins
+from leakbench.benchmarks.suite.model import Suite
+from leakbench.synth.data.datasets import Pool, open_pool
 
 out_console = Console(highlight=False, markup=False)
 error_console = Console(stderr=True, highlight=False, markup=False)
@@ -33,3 +35,8 @@ def load_plugins(names: list[str] | None) -> dict[str, str]:
     for complaint in plugins.installed():
         error_console.print(Text(complaint), soft_wrap=True)
     return {name: plugin.digest for name, plugin in plugins.load(names or []).items()}
+
+
+def open_suite(suite: Suite, data: Path | None) -> Pool:
+    """The dataset of a suite."""
+    return open_pool(suite.dataset, data, suite.image_size)

@@ -83,18 +83,6 @@ def about(spec: str, defense: Synthesizer, *, public: str, known_seed: bool) -> 
     return said | ({"not for publication": "it shows private images"} if defense.shows_members else {})
 
 
-def may_be_published(defense: Defense, *, public_given: bool) -> bool:
-    """Whether what a defense releases belongs among what may be published: it shows nobody's private image on purpose.
-
-    Args:
-        defense: any.
-        public_given: whether public images are other people's, not a part of the dataset.
-    """
-    if not isinstance(defense, Synthesizer) or defense.shows_members:
-        return False
-    return public_given or not defense.reads_public
-
-
 def claim_of(cell: Cell) -> Claim:
     """The claim that covers what a cell looks at: the release and all that is made from it, a student, or gradients."""
     defense = parse(cell.defense, defenses)

@@ -17,11 +17,10 @@ from filelock import FileLock, Timeout
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from leakbench.benchmarks.stages.publish import may_be_published
 from leakbench.benchmarks.storage.store import write_whole
 from leakbench.benchmarks.suite.model import RequestProblems, parse
 from leakbench.reports.records import Cell, Record, append_record, read_records
-from leakbench.synth.defense import Release
+from leakbench.synth.defense import Defense, Release, Synthesizer
 from leakbench.synth.registry import defenses
 from leakbench.synth.release_files import DESCRIPTION, load_release, save_release
 
@@ -29,6 +28,18 @@ RECORD = "record.json"
 
 PUBLISHABLE, PRIVATE = "releases", "not-for-publication"
 """Folders of releases: those that may be published, and those that show private images on purpose."""
+
+
+def may_be_published(defense: Defense, *, public_given: bool) -> bool:
+    """Whether what a defense releases belongs among what may be published: it shows nobody's private image on purpose.
+
+    Args:
+        defense: any.
+        public_given: whether public images are other people's, not a part of the dataset.
+    """
+    if not isinstance(defense, Synthesizer) or defense.shows_members:
+        return False
+    return public_given or not defense.reads_public
 
 
 def slug(spec: str) -> str:
@@ -45,7 +56,7 @@ class RunFolder:
     Args:
         root: the folder; made if missing.
         public_given: whether public images are other people's, not a part of the dataset: see
-            `publish.may_be_published`.
+            `may_be_published`.
     """
 
     def __init__(self, root: Path, *, public_given: bool = False) -> None:

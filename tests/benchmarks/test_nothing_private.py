@@ -25,7 +25,7 @@ from leakbench.synth.defense import Synthesizer
 from leakbench.synth.registry import defenses
 from leakbench.synth.seeds import derive_seed
 from tests.benchmarks.conftest import TINY, call, run_tiny
-from tests.synth.test_defenses import SMALL
+from tests.synth.defenses.test_defenses import SMALL
 
 PLUGIN = """
 from dataclasses import dataclass

@@ -207,7 +207,7 @@ def workers(process, count):
 @pytest.mark.slow
 def test_termination_takes_the_workers_along(suites, tmp_path):
     """A run that is killed leaves no process behind."""
-    from tests.benchmarks.test_faults import begin
+    from tests.benchmarks.execution.test_faults import begin
 
     process = begin(tmp_path, "--processes", "2")
     children = workers(process, 2)
@@ -221,7 +221,7 @@ def test_termination_takes_the_workers_along(suites, tmp_path):
 @pytest.mark.parametrize("seconds", [0, 1, 3])
 def test_ctrl_c_at_any_time_is_one_sentence(suites, tmp_path, seconds):
     """Also while processes start, which a terminal interrupts with the first one."""
-    from tests.benchmarks.test_faults import begin
+    from tests.benchmarks.execution.test_faults import begin
 
     process = begin(tmp_path, "--processes", "2")
     workers(process, 2)
@@ -241,7 +241,7 @@ class Interrupted:
         if name == "leakbench.benchmarks.cli.app":
             raise KeyboardInterrupt
 sys.meta_path.insert(0, Interrupted())
-from leakbench.benchmarks.__main__ import main
+from leakbench.__main__ import main
 main()
 """
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}

@@ -14,8 +14,8 @@ from leakbench.synth.images import Images, classes_in_turn
 from leakbench.synth.networks.statistics import image_moments, means_and_variances
 from leakbench.synth.registry import defenses
 from leakbench.synth.seeds import generator
-from tests.synth.test_defenses import make
-from tests.synth.test_defenses import teacher as teacher
+from tests.synth.defenses.test_defenses import make
+from tests.synth.defenses.test_defenses import teacher as teacher
 
 
 def released(name, members, public, cpu, teacher=None, **parameters):

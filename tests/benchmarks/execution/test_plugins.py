@@ -13,7 +13,7 @@ from leakbench.reports.records import read_records
 from leakbench.synth.registry import defenses
 from tests.benchmarks.conftest import call, run_tiny
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+ROOT = Path(__file__).resolve().parents[3]
 EXAMPLE = ROOT / "tests" / "plugin_example" / "leakbench_posterize" / "__init__.py"
 
 HEAD = """
@@ -264,6 +264,6 @@ def test_an_installed_distribution_is_found(tmp_path):
     ]
     subprocess.run(install, check=True)
     paths = os.environ | {"PYTHONPATH": f"{target}:{ROOT}"}
-    command = [sys.executable, "-m", "leakbench.benchmarks.cli.app", "list", "defenses"]
+    command = [sys.executable, "-m", "leakbench", "list", "defenses"]
     found = subprocess.run(command, env=paths, cwd=tmp_path, capture_output=True, check=True)
     assert b"posterize" in found.stdout

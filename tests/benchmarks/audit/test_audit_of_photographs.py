@@ -15,7 +15,7 @@ from leakbench.synth.defense import Resources
 from leakbench.synth.defenses.bn_matching import BNMatching
 from leakbench.synth.networks.architectures import build
 from leakbench.synth.networks.training import Recipe, train
-from tests.benchmarks.test_copies import CHANGES
+from tests.benchmarks.audit.test_copies import CHANGES
 
 pytestmark = [
     pytest.mark.slow,

@@ -6,7 +6,7 @@ import pytest
 
 from leakbench.benchmarks.execution import contract
 from leakbench.synth.registry import defenses
-from tests.synth.test_defenses import make
+from tests.synth.defenses.test_defenses import make
 
 NAMES = sorted(defenses)
 

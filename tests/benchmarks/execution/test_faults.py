@@ -9,7 +9,9 @@ import sys
 import time
 
 import pytest
+import torch
 
+from leakbench.synth.data.datasets import open_pool
 from tests.benchmarks.conftest import TINY
 
 MAIN = """
@@ -89,7 +91,7 @@ def test_a_cluster_of_two_nodes_loses_one(shared, tmp_path, monkeypatch):
     assert process.wait() == 0, process.stderr.read()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "of-the-node"))
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, sys.path)))
-    from leakbench.benchmarks.cli import app as cli
+    from leakbench.benchmarks.cli.progress import JsonLog
     from leakbench.benchmarks.execution import ray_executor, runner
     from leakbench.benchmarks.suite import model as suite
 
@@ -102,15 +104,15 @@ def test_a_cluster_of_two_nodes_loses_one(shared, tmp_path, monkeypatch):
         chosen = suite.load_suite("tiny", defenses=list(DEFENSES), attacks=list(ATTACKS))
         workplace = runner.equip(
             chosen,
-            cli._open(chosen, None),
+            open_pool("digits", None, None),
             out=tmp_path / "run",
             cache=tmp_path / "cache",
-            device=cli.pick_device("cpu"),
+            device=torch.device("cpu"),
             threads=1,
         )
         nodes = set()
 
-        class Watcher(cli.JsonLog):
+        class Watcher(JsonLog):
             def finished(self, record):
                 nodes.add(record.cell.id)
                 if len(nodes) == 8:

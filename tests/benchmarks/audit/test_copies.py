@@ -5,7 +5,7 @@ import torch
 from torchvision.transforms.v2.functional import pad
 
 from leakbench.benchmarks.audit.copies import find_copies
-from tests.benchmarks.test_audit import jpeg, pictures
+from tests.benchmarks.audit.test_audit import jpeg, pictures
 
 CHANGES = {
     "exactly": lambda x: x,

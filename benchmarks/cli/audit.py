@@ -1,0 +1,53 @@
+"""The command `audit`."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from leakbench.benchmarks.audit.folders import open_folders
+from leakbench.benchmarks.audit.verdict import LEAKS, UNKNOWN, Limits, write
+from leakbench.benchmarks.audit.verdict import audit as judge
+from leakbench.benchmarks.cli.durations import seconds
+from leakbench.benchmarks.cli.options import (
+    ImageSize,
+    out_console,
+)
+from leakbench.benchmarks.suite.model import RequestProblems
+
+STATUS = {LEAKS: 3, UNKNOWN: 4}
+"""What an audit leaves with: a gate must not open because nobody could tell."""
+
+
+def audit(
+    private: Annotated[Path, typer.Option(help="The private images, in class folders or not.")],
+    released: Annotated[Path, typer.Option(help="The images that are to be published, however they were made.")],
+    holdout: Annotated[Path | None, typer.Option(help="Images of the same kind that were not used.")] = None,
+    out: Annotated[Path, typer.Option(help="Where audit.json, riskiest.csv and riskiest.png go.")] = Path("runs/audit"),
+    image_size: ImageSize = None,
+    max_copies: Annotated[int, typer.Option(min=0, help="Private images that may have a copy.")] = 0,
+    tolerance: Annotated[
+        float, typer.Option(min=0, max=1, help="By which AUC and true positive rates may exceed chance.")
+    ] = 0.0,
+    budget: Annotated[str, typer.Option(help="Time for training students: 90s, 10m, 1h; 0 for none.")] = "5m",
+    as_json: Annotated[bool, typer.Option("--json", help="Print the verdict as JSON.")] = False,
+) -> None:
+    """Judge a folder of released images against the private ones; status 3 when it leaks, 4 when it cannot tell."""
+    limits = Limits(copies=max_copies, tolerance=tolerance, budget=seconds("--budget", budget, none=True))
+    for folder in filter(None, (private, released, holdout)):
+        if out.resolve().is_relative_to(folder.resolve()):
+            raise RequestProblems([f"--out {out}: lies in {folder}; it shows private images, so give another folder"])
+    out.mkdir(parents=True, exist_ok=True, mode=0o700)  # it shows private images
+    folders = open_folders(private, released, holdout, image_size)
+    found = judge(folders, limits)
+    if as_json:
+        typer.echo(json.dumps(asdict(found), indent=1))
+    else:
+        for line in (f"verdict: {found.verdict}", *found.reasons, f"{len(found.risky)} private images in {out}"):
+            out_console.print(Text(line), soft_wrap=True)
+    write(found, folders, out)
+    if found.verdict in STATUS:
+        raise typer.Exit(STATUS[found.verdict])
