@@ -27,16 +27,16 @@ class Learner(Protocol):
         """Learn from these images; everything random derives from the seed."""
         ...
 
-    def recall(self, learned: Tensors, images: Images, *, device: torch.device) -> Any:
+    def restore(self, learned: Tensors, images: Images, *, device: torch.device) -> Any:
         """What attacks work with, from the tensors that were learned from these images."""
         ...
 
 
-def joined(parts: Mapping[str, Tensors]) -> dict[str, Tensor]:
+def flatten_tensors(parts: Mapping[str, Tensors]) -> dict[str, Tensor]:
     """One mapping of tensors from several, each behind its own name."""
     return {f"{name}/{key}": tensor for name, tensors in parts.items() for key, tensor in tensors.items()}
 
 
-def part(tensors: Tensors, name: str) -> dict[str, Tensor]:
-    """One of the mappings that were joined."""
+def unflatten_tensors(tensors: Tensors, name: str) -> dict[str, Tensor]:
+    """One of the mappings that were flattened."""
     return {key.removeprefix(f"{name}/"): tensor for key, tensor in tensors.items() if key.startswith(f"{name}/")}

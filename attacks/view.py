@@ -226,7 +226,7 @@ class View:
         """AUXILIARY: the attacker's own images."""
         return copy.deepcopy(self._get(Access.AUXILIARY))  # type: ignore[no-any-return]
 
-    def learned(self, learner: Learner) -> Any:
+    def train_on_auxiliary(self, learner: Learner) -> Any:
         """AUXILIARY: what the learner makes of the attacker's own images; equal learners are run once a seed."""
         return copy.deepcopy(self._get(Access.AUXILIARY, learner))
 
@@ -234,7 +234,7 @@ class View:
         """CANDIDATES: members and holdout images, shuffled and unmarked."""
         return copy.deepcopy(self._get(Access.CANDIDATES))  # type: ignore[no-any-return]
 
-    def shadowed(self, learner: Learner) -> Any:
+    def train_on_candidates(self, learner: Learner) -> Any:
         """CANDIDATES: what the learner makes of all of them, in their order; equal learners are run once a seed."""
         return copy.deepcopy(self._get(Access.CANDIDATES, learner))
 

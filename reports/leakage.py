@@ -87,10 +87,10 @@ MEMBERSHIP_NOTES = (
 )
 MEMORIZATION_NOTES = (
     "Accuracy is that of the model as handed out, after whatever was done to it; without attacker: the same training "
-    "and washing by the same seeds and honest code; the cost is their difference. Two trainings differ by chance as "
+    "and sanitizing by the same seeds and honest code; the cost is their difference. Two trainings differ by chance as "
     "well, which the interval, paired over test images, does not see; with several seeds it is over them.",
-    "Attackers do not adapt to a washing unless their parameters say so. An attack's power is shown where nobody "
-    "washes the model. Errors of gray images are those of their luma. 'Bits wrong' is given where bits are stored.",
+    "Attackers do not adapt to a sanitizing unless their parameters say so. An attack's power is shown where nobody "
+    "sanitizes the model. Errors of gray images are those of their luma. 'Bits wrong' is given where bits are stored.",
 )
 
 
@@ -144,8 +144,8 @@ HIDDEN = (
     "noticed, ",
     "what it does",
     "the attacker is given",
-    "washed",
-    "but for the washing",
+    "sanitized",
+    "but for the sanitizing",
 )
 """Conditions that stand on the row, or in no table."""
 

@@ -176,22 +176,22 @@ class Results:
         """What the records of an attack say of it, the first one's word first."""
         return self._said.get(attack, {})
 
-    def unwashed(self, attack: str) -> str:
-        """The attack that shows this one's power: itself, or the same against a model that nobody has washed.
+    def without_sanitizing(self, attack: str) -> str:
+        """The attack that shows this one's power: itself, or the same against a model that nobody has sanitized.
 
         What is done to a model before it is handed out is under test like a defense; were the attack to succeed in
         spite of it, a countermeasure that works would look like an attack that does not.
         """
         said, body = self.said(attack), attack.partition("@")[0]
-        if said.get("washed") != "yes":
+        if said.get("sanitized") != "yes":
             return attack
-        plain = {"washed": "no", "but for the washing": said["but for the washing"]}
+        plain = {"sanitized": "no", "but for the sanitizing": said["but for the sanitizing"]}
         alike = (a for a in self.attacks if a.partition("@")[0] == body and plain.items() <= self.said(a).items())
         return next(alike, attack)
 
     def control(self, attack: str, question: Question) -> Control:
         """Did the attack succeed on `identity` and, where members are concerned, find nothing on `disjoint`?"""
-        power = self.found(self.named("identity"), self.unwashed(attack), question)
+        power = self.found(self.named("identity"), self.without_sanitizing(attack), question)
         silence = None
         problems = []
         if question in SILENT:

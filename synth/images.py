@@ -64,7 +64,7 @@ def concatenate(*parts: Images) -> Images:
     return Images(pixels, labels, parts[0].classes)
 
 
-def classes_in_turn(labels: Tensor, rng: torch.Generator) -> Tensor:
+def round_robin_by_class(labels: Tensor, rng: torch.Generator) -> Tensor:
     """(N,) all positions in random order, but the classes in turn for as long as each has images left."""
     order = torch.randperm(len(labels), generator=rng)
     shuffled = labels[order]

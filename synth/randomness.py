@@ -8,7 +8,7 @@ import torch
 from scipy.special import ndtri
 from torch import Tensor
 
-from leakbench.synth.seeds import generator
+from leakbench.synth.seeds import seeded_rng
 
 
 class Randomness(Protocol):
@@ -56,7 +56,7 @@ class SeededRandomness:
     known = True
 
     def __init__(self, *names: object) -> None:
-        self._rng = generator("randomness", *names)
+        self._rng = seeded_rng("randomness", *names)
 
     def normal(self, *shape: int) -> Tensor:
         """Standard normal numbers, float64."""

@@ -17,7 +17,7 @@ def derive_seed(*names: object) -> int:
     return int.from_bytes(digest[:8], "big") >> 1
 
 
-def generator(*names: object, device: torch.device | str = "cpu") -> torch.Generator:
+def seeded_rng(*names: object, device: torch.device | str = "cpu") -> torch.Generator:
     """A generator of its own for a named component; the global generator is never touched."""
     return torch.Generator(device=device).manual_seed(derive_seed(*names))
 

@@ -16,7 +16,7 @@ from leakbench.attacks.view import Access, View
 from leakbench.metrics.features import precision_recall
 from leakbench.synth.images import Images
 from leakbench.synth.networks.training import autocast, penultimate
-from leakbench.synth.seeds import generator
+from leakbench.synth.seeds import seeded_rng
 
 SHOWN = 500
 """Images of either kind by which the prior's precision and recall are told."""
@@ -71,8 +71,8 @@ class GanInversion(Attack):
         """Learn the prior, search, and draw the images."""
         student = view.model().network.to(device).eval().requires_grad_(False)
         own = view.auxiliary()
-        prior: Prior = view.learned(PriorTraining(steps=self.prior_steps, width=self.prior_width))
-        rng = generator("gan-inversion", seed, device=device)
+        prior: Prior = view.train_on_auxiliary(PriorTraining(steps=self.prior_steps, width=self.prior_width))
+        rng = seeded_rng("gan-inversion", seed, device=device)
         targets = torch.arange(len(own.classes), device=device).repeat_interleave(self.samples)
         latents, parameters = self._latents(len(own.classes), prior.generator.latent, rng)
         self._search(student, prior, targets, latents, parameters, rng)

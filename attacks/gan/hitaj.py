@@ -12,7 +12,7 @@ from leakbench.attacks.attack import Attack, attacks
 from leakbench.attacks.gan.generator import Generator
 from leakbench.attacks.guess import Reconstructions
 from leakbench.attacks.view import Access, Seat, View
-from leakbench.synth.seeds import generator, seeded
+from leakbench.synth.seeds import seeded, seeded_rng
 
 
 @attacks.register("hitaj")
@@ -84,7 +84,7 @@ class _Attacker:
 
     def __init__(self, settings: Hitaj, seat: Seat, seed: int, device: torch.device) -> None:
         self.settings, self.seat, self.device = settings, seat, device
-        self.rng = generator("hitaj", seed, device=device)
+        self.rng = seeded_rng("hitaj", seed, device=device)
         self.targets = torch.tensor(seat.others, device=device)
         with seeded(seed):
             self.generator = Generator(classes=len(seat.others), side=seat.own.side).to(device)

@@ -10,10 +10,10 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from leakbench.attacks.gan.augmentation import augment
 from leakbench.attacks.gan.generator import Generator
-from leakbench.attacks.learner import Tensors, joined, part
+from leakbench.attacks.learner import Tensors, flatten_tensors, unflatten_tensors
 from leakbench.synth.images import Images
 from leakbench.synth.networks.training import autocast, batches
-from leakbench.synth.seeds import generator, seeded
+from leakbench.synth.seeds import seeded, seeded_rng
 
 
 class Discriminator(nn.Module):
@@ -73,7 +73,7 @@ class PriorTraining:
 
     def train(self, images: Images, *, seed: int, device: torch.device) -> Prior:
         """Train on these images; their labels are not looked at."""
-        rng = generator("prior", seed, device=device)
+        rng = seeded_rng("prior", seed, device=device)
         made, judge = self._networks(images.side, seed, device)
         average = AveragedModel(made, multi_avg_fn=get_ema_multi_avg_fn(self.average), use_buffers=True)
         optimizers = [torch.optim.Adam(n.parameters(), lr=self.learning_rate, betas=(0.0, 0.9)) for n in (made, judge)]
@@ -93,13 +93,13 @@ class PriorTraining:
     def learn(self, images: Images, *, seed: int, device: torch.device) -> Tensors:
         """The weights of both networks, trained on these images."""
         prior = self.train(images, seed=seed, device=device)
-        return joined({name: getattr(prior, name).state_dict() for name in ("generator", "discriminator")})
+        return flatten_tensors({name: getattr(prior, name).state_dict() for name in ("generator", "discriminator")})
 
-    def recall(self, learned: Tensors, images: Images, *, device: torch.device) -> Prior:
+    def restore(self, learned: Tensors, images: Images, *, device: torch.device) -> Prior:
         """The prior of these weights."""
         prior = Prior(*self._networks(images.side, 0, device))
         for name in ("generator", "discriminator"):
-            getattr(prior, name).load_state_dict(part(learned, name))
+            getattr(prior, name).load_state_dict(unflatten_tensors(learned, name))
             getattr(prior, name).eval().requires_grad_(False)
         return prior
 

@@ -21,7 +21,7 @@ from leakbench.attacks.view import Access, SharedGradients, View
 from leakbench.metrics.chunks import in_chunks
 from leakbench.synth.networks.architectures import MEAN, STD
 from leakbench.synth.networks.training import has_bf16
-from leakbench.synth.seeds import derive_seed, generator
+from leakbench.synth.seeds import derive_seed, seeded_rng
 
 LOW, HIGH = -MEAN / STD, (1 - MEAN) / STD
 """The valid range of a pixel in the networks' normalised units, in which the search lives."""
@@ -96,7 +96,7 @@ class GradientMatching(Attack):
             raise FloatingPointError("what the clients shared is not finite")
         clients = len(shared.gradients[0])
         labels = infer_labels(shared) if shared.labels is None else shared.labels
-        rng = generator("gradient matching", seed, device=device)
+        rng = seeded_rng("gradient matching", seed, device=device)
         shape = (clients * self.restarts, shared.batch, *shared.image_shape)
         start = torch.randn(shape, generator=rng, device=device)
         logits = torch.randn((*shape[:2], shared.classes), generator=rng, device=device)
@@ -186,7 +186,7 @@ class _Search:
 
     def _noise(self, gradient: Tensor, unknown: int) -> Tensor:
         """Normal noise of each row's root mean square; the same for a search whoever else is in its chunk."""
-        rng = generator("langevin", derive_seed(self.seed, self.iteration, unknown), device=gradient.device)
+        rng = seeded_rng("langevin", derive_seed(self.seed, self.iteration, unknown), device=gradient.device)
         everybody = torch.randn((self.count, *gradient.shape[1:]), generator=rng, device=gradient.device)
         size = gradient.flatten(1).square().mean(1).sqrt().view(-1, *[1] * (gradient.ndim - 1))
         return size * everybody[self.searches]

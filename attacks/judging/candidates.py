@@ -9,7 +9,7 @@ from torch import Tensor
 from leakbench.metrics.image import psnr, ssim
 from leakbench.metrics.neighbours import nearest
 from leakbench.synth.images import Images
-from leakbench.synth.seeds import generator
+from leakbench.synth.seeds import seeded_rng
 
 Floats = NDArray[np.float64]
 MEASURES = {"ssim": (ssim, ""), "psnr": (psnr, "dB")}
@@ -47,7 +47,7 @@ def similarities(pixels: Tensor, labels: Tensor, pool: Images, name: str) -> tup
 
 def of_class(images: Images, labels: Tensor, *, seed: int, purpose: str) -> Tensor:
     """For each label the position of a random image of that class."""
-    rng = generator(purpose, seed)
+    rng = seeded_rng(purpose, seed)
     picks = []
     for label in labels:
         index = (images.labels == label).nonzero().squeeze(1)
@@ -68,7 +68,7 @@ def other_victims(released: Images, position: Tensor, *, seed: int) -> Tensor:
     Were it attacked beside the victim, a perfect reconstruction would be its own control. Where a class has no image
     left, one of any class stands in.
     """
-    rng = generator("other victims", seed)
+    rng = seeded_rng("other victims", seed)
     labels = released.labels
     free = torch.ones(len(labels), dtype=torch.bool)
     free[position] = False
@@ -104,7 +104,9 @@ def assign(pixels: Tensor, targets: Tensor, clients: Tensor) -> Tensor:
     return order
 
 
-def told_apart(pixels: Tensor, right: Images, others: Images, *, seed: int, own: Tensor | None = None) -> list[int]:
+def identification_hits(
+    pixels: Tensor, right: Images, others: Images, *, seed: int, own: Tensor | None = None
+) -> list[int]:
     """For each guess 1 if the right image is nearer than randomly drawn others of its class.
 
     Args:
@@ -114,7 +116,7 @@ def told_apart(pixels: Tensor, right: Images, others: Images, *, seed: int, own:
         seed: of the draw.
         own: (R,) the position of the right image in `others`, where it is one of them.
     """
-    rng = generator("identification", seed)
+    rng = seeded_rng("identification", seed)
     hits = []
     rounded = (pixels * 255).round().to(torch.uint8)
     for row, (guess, image, label) in enumerate(zip(rounded, right.pixels, right.labels, strict=True)):
@@ -149,5 +151,5 @@ def chance(pixels: Tensor, clients: Tensor, labels: Tensor, others: Images, *, s
         index = of_class(others, labels, seed=seed, purpose=f"chance {draw}")
         strangers = others.take(index)
         order = assign(pixels, strangers.float(), clients)
-        hits += told_apart(pixels[order], strangers, others, seed=seed + draw, own=index)
+        hits += identification_hits(pixels[order], strangers, others, seed=seed + draw, own=index)
     return sum(hits) / len(hits)

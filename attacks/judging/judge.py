@@ -77,7 +77,7 @@ def judge_memorization(
         guess: of the training images, as for :func:`judge_images`.
         truth: what only the judge knows.
         model: that was handed out.
-        honest: the same training and washing, by the same seeds, without the attacker.
+        honest: the same training and sanitizing, by the same seeds, without the attacker.
         bits: whether bits were hidden, rather than values or labels.
 
     Returns:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from leakbench.attacks.guess import Reconstructions
-from leakbench.attacks.judging.candidates import MEASURES, Floats, assign, chance, class_means, told_apart
+from leakbench.attacks.judging.candidates import MEASURES, Floats, assign, chance, class_means, identification_hits
 from leakbench.attacks.judging.truth import Truth
 from leakbench.metrics import lpips
 from leakbench.metrics.image import VARIANTS
@@ -74,8 +74,8 @@ def likeness(
     else:
         scores = [lpips.lpips_distance(a, b).double().numpy() for a, b in comparisons]
         figures += _compared(f"{name}.lpips", scores, clients, "", lpips.variant(), truth.seed, alike=np.min)
-    hits = told_apart(paired, right, others, seed=truth.seed)
-    plain = told_apart(trivial, right, others, seed=truth.seed)
+    hits = identification_hits(paired, right, others, seed=truth.seed)
+    plain = identification_hits(trivial, right, others, seed=truth.seed)
     expected = chance(guess.pixels, clients, right.labels, others, seed=truth.seed)
     found, trite = (by_client(np.array(each, dtype=np.float64), clients) for each in (hits, plain))
     return figures + _identification(f"{name}.identification", found, trite, expected), absent

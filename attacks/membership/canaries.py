@@ -14,7 +14,7 @@ from leakbench.attacks.membership.teacher import TeacherTraining
 from leakbench.attacks.view import Access, View
 from leakbench.metrics.neighbours import nearest
 from leakbench.synth.images import Images, concatenate
-from leakbench.synth.seeds import derive_seed, generator
+from leakbench.synth.seeds import derive_seed, seeded_rng
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +35,7 @@ class _Audit(Attack):
 
     def drawn(self, own: Images, count: int, seed: int) -> tuple[Images, Images, Images]:
         """Canaries, the attacker's images that go in beside them, and others that stand for public ones."""
-        rng = generator("canaries", seed)
+        rng = seeded_rng("canaries", seed)
         own = own.take(torch.randperm(len(own), generator=rng))
         spent = 0 if self.kind == "crafted" else count
         if spent >= len(own):
@@ -100,7 +100,7 @@ class CanariesOnce(_Audit):
         """Put one of each pair in, run the defense once, and score all."""
         canaries, others, public = self.drawn(view.auxiliary(), 2 * self.canaries, seed)
         pairs = torch.arange(2 * self.canaries).view(2, -1)
-        coin = torch.rand(self.canaries, generator=generator("coin", seed)) < 0.5
+        coin = torch.rand(self.canaries, generator=seeded_rng("coin", seed)) < 0.5
         inside, outside = torch.where(coin, pairs, pairs.flip(0))
         scores = self.scores(view, concatenate(others, canaries.take(inside)), public, canaries, seed, device)
         return Canaries(scores[inside], scores[outside], reruns=1, notes={"reruns": 1.0})
@@ -134,7 +134,7 @@ class CanaryReruns(_Audit):
         """Run the defense again and again, with the canary and without it."""
         canary, others, public = self.drawn(view.auxiliary(), 1, seed)
         crowd = {True: concatenate(others, canary), False: others}
-        went_in = torch.randperm(self.reruns, generator=generator("coin", seed)) % 2 == 1
+        went_in = torch.randperm(self.reruns, generator=seeded_rng("coin", seed)) % 2 == 1
         runs = enumerate(went_in.tolist())
         scores = torch.cat(
             [self.scores(view, crowd[was_in], public, canary, derive_seed(seed, run), device) for run, was_in in runs]

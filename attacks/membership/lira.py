@@ -63,7 +63,7 @@ class Lira(Attack):
     ) -> Shadows:
         """Students of halves of the candidates."""
         training = ShadowTraining(network=student.name, recipe=student.recipe, count=self.shadows)
-        return view.shadowed(training)  # type: ignore[no-any-return]
+        return view.train_on_candidates(training)  # type: ignore[no-any-return]
 
     def ratio(self, seen: Tensor, known: Tensor, inside: Tensor) -> Tensor:
         """(N,) log-likelihood ratios, the mean over queries.

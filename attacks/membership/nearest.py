@@ -64,7 +64,7 @@ class Nearest(Attack):
             return _in_pixels
         if self.space == "ssim":
             return _in_structure
-        network = view.learned(TeacherTraining(network="resnet20", recipe=Recipe(steps=self.steps)))
+        network = view.train_on_auxiliary(TeacherTraining(network="resnet20", recipe=Recipe(steps=self.steps)))
         return lambda x, y: _in_features(network, x, y, device)
 
 

@@ -11,7 +11,7 @@ from leakbench.attacks.guess import Scores
 from leakbench.attacks.membership.shadows import ShadowTraining, answers, check_count
 from leakbench.attacks.view import Access, View
 from leakbench.synth.images import Images
-from leakbench.synth.seeds import generator
+from leakbench.synth.seeds import seeded_rng
 
 
 @attacks.register("rmia")
@@ -58,8 +58,10 @@ class Rmia(Attack):
     def run(self, view: View, *, seed: int, device: torch.device) -> Scores:
         """Score every candidate."""
         student, candidates, own = view.model(), view.candidates(), view.auxiliary()
-        others = own.take(torch.randperm(len(own), generator=generator("rmia", seed))[: self.others])
-        shadows = view.shadowed(ShadowTraining(network=student.name, recipe=student.recipe, count=self.shadows))
+        others = own.take(torch.randperm(len(own), generator=seeded_rng("rmia", seed))[: self.others])
+        shadows = view.train_on_candidates(
+            ShadowTraining(network=student.name, recipe=student.recipe, count=self.shadows)
+        )
         flip = student.recipe.flip
         known = probability(shadows.answers, candidates)
         elsewhere = torch.stack(

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from leakbench.attacks.learner import Tensors, joined, part
+from leakbench.attacks.learner import Tensors, flatten_tensors, unflatten_tensors
 from leakbench.attacks.membership.teacher import TeacherTraining
 from leakbench.synth.images import Images
 from leakbench.synth.networks.training import Recipe, predict
-from leakbench.synth.seeds import derive_seed, generator
+from leakbench.synth.seeds import derive_seed, seeded_rng
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Shadows:
 
 def halves(count: int, images: int, seed: int) -> Tensor:
     """(count, images) which of them each shadow is trained on: a random half of the shadows for every image."""
-    draws = torch.rand(count, images, generator=generator("halves", seed))
+    draws = torch.rand(count, images, generator=seeded_rng("halves", seed))
     return draws.argsort(0).argsort(0) < count // 2
 
 
@@ -80,13 +80,13 @@ class ShadowTraining:
         """Weights, sets and answers of shadows that are trained on halves of these images themselves."""
         shadows = self.train(images, seed=seed, device=device)
         weights = {str(index): network.state_dict() for index, network in enumerate(shadows.networks)}
-        return joined(weights) | {"inside": shadows.inside, "answers": shadows.answers}
+        return flatten_tensors(weights) | {"inside": shadows.inside, "answers": shadows.answers}
 
-    def recall(self, learned: Tensors, images: Images, *, device: torch.device) -> Shadows:
+    def restore(self, learned: Tensors, images: Images, *, device: torch.device) -> Shadows:
         """The shadows of these weights."""
         training = TeacherTraining(network=self.network, recipe=self.recipe)
-        weights = [part(learned, str(index)) for index in range(self.count)]
-        networks = tuple(training.recall(own, images, device=device) for own in weights)
+        weights = [unflatten_tensors(learned, str(index)) for index in range(self.count)]
+        networks = tuple(training.restore(own, images, device=device) for own in weights)
         return Shadows(networks, learned["inside"], learned["answers"])
 
 

@@ -13,10 +13,10 @@ from leakbench.attacks.membership.channel import Channel, class_means
 from leakbench.attacks.membership.teacher import TeacherTraining
 from leakbench.attacks.view import Access, View
 from leakbench.synth.defense import Release
-from leakbench.synth.images import Images, classes_in_turn
+from leakbench.synth.images import Images, round_robin_by_class
 from leakbench.synth.networks.statistics import image_moments, means_and_variances
 from leakbench.synth.networks.training import Recipe
-from leakbench.synth.seeds import derive_seed, generator
+from leakbench.synth.seeds import derive_seed, seeded_rng
 
 Group = tuple[Tensor, int]
 """Positions of released images that share their private images, and their class."""
@@ -48,7 +48,7 @@ def whole_groups(labels: Tensor, count: int, size: int | None, rng: torch.Genera
 
     An incomplete group would say less of its images than the others do. At least one group a class, if it has as many.
     """
-    order = classes_in_turn(labels, rng)
+    order = round_robin_by_class(labels, rng)
     per_class = max(size or 1, count // len(labels.unique()) // (size or 1) * (size or 1))
     return torch.cat([order[labels[order] == label][:per_class] for label in labels.unique()])
 
@@ -102,7 +102,7 @@ class StatisticLinkage(Attack):
         groups = groups_of(release)
         labels = torch.tensor([label for _, label in groups])
         seen = _group_features(release.images, groups, teacher, device)
-        chosen = torch.randperm(len(groups), generator=generator("links", seed))[: self.links]
+        chosen = torch.randperm(len(groups), generator=seeded_rng("links", seed))[: self.links]
         values = torch.zeros(len(candidates), dtype=torch.float64)
         links = torch.zeros(len(chosen), len(candidates))
         for label in labels.unique().tolist():
@@ -122,14 +122,14 @@ class StatisticLinkage(Attack):
     def teacher(self, view: View, number: int = 0) -> nn.Module:
         """A network of the attacker's: the first looks at images, the next the defense reads."""
         training = TeacherTraining(network=self.network, recipe=Recipe(steps=self.teacher_steps), number=number)
-        return view.learned(training)  # type: ignore[no-any-return]
+        return view.train_on_auxiliary(training)  # type: ignore[no-any-return]
 
     def _shadow(
         self, view: View, teacher: nn.Module, *, seed: int, device: torch.device
     ) -> tuple[Tensor | None, Tensor | None]:
         """Features of private groups and of what the defense made of them; None where it does not say who."""
         own, published = view.auxiliary(), view.release()
-        chosen = whole_groups(own.labels, self.shadows, images_behind(published), generator("shadows", seed))
+        chosen = whole_groups(own.labels, self.shadows, images_behind(published), seeded_rng("shadows", seed))
         members, others = own.take(chosen), torch.ones(len(own), dtype=torch.bool).index_fill(0, chosen, False)
         public = own.take(others.nonzero().squeeze(1)) if others.any() else own
         made = view.rerun(members, teacher=self.teacher(view, 1), public=public, seed=derive_seed("shadow", seed))

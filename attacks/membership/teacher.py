@@ -36,7 +36,7 @@ class TeacherTraining:
         """Its weights, trained on these images."""
         return self.train(images, seed=seed, device=device).state_dict()
 
-    def recall(self, learned: Tensors, images: Images, *, device: torch.device) -> nn.Module:
+    def restore(self, learned: Tensors, images: Images, *, device: torch.device) -> nn.Module:
         """The network of these weights."""
         network = build(self.network, classes=len(images.classes), side=images.side, seed=0)
         network.load_state_dict(learned)

@@ -13,7 +13,7 @@ from leakbench.attacks.memorization.payload import from_labels, to_labels
 from leakbench.attacks.view import Access, Encoding, View
 from leakbench.synth.images import Images
 from leakbench.synth.networks.training import Extra
-from leakbench.synth.seeds import generator
+from leakbench.synth.seeds import seeded_rng
 
 PATCHES = 8
 """A synthetic input is a pattern of so many by so many patches of color."""
@@ -51,7 +51,7 @@ class SyntheticInputs:
         row, column = place // width % height / max(1, height - 1), place % width / max(1, width - 1)
         waves = [wave(math.pi * f * at) for f in OCTAVES for at in (row, column) for wave in (torch.sin, torch.cos)]
         features = torch.stack([row - 0.5, column - 0.5, *waves], 1)
-        rng = generator("capacity abuse")
+        rng = seeded_rng("capacity abuse")
         mix = torch.randn(features.shape[1], channels * PATCHES**2, generator=rng).to(index.device)
         own = torch.randn(2 * self.count * self.shape[0], channels * PATCHES**2, generator=rng).to(index.device)
         pattern = features @ mix / math.sqrt(features.shape[1]) + 0.7 * own[plane]

@@ -11,7 +11,7 @@ from leakbench.attacks.memorization.memorization import Shape, WhiteBoxMemorizat
 from leakbench.attacks.memorization.payload import carrier, tensor_of
 from leakbench.attacks.view import Encoding
 from leakbench.synth.images import Images
-from leakbench.synth.seeds import generator
+from leakbench.synth.seeds import seeded_rng
 
 PERIOD = 16
 """Every sixteenth weight carries a value of the header image, which the attacker knows."""
@@ -21,7 +21,7 @@ ENOUGH = 16
 
 def header(count: int) -> Tensor:
     """The first values of the header image: uniform noise of a fixed seed, 0..255."""
-    return torch.randint(0, 256, (count,), generator=generator("correlated-value header")).float()
+    return torch.randint(0, 256, (count,), generator=seeded_rng("correlated-value header")).float()
 
 
 def taken(values: int) -> int:

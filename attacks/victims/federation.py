@@ -14,7 +14,7 @@ from torch.nn.utils import parameters_to_vector, vector_to_parameters
 from leakbench.attacks.view import Participant
 from leakbench.synth.images import Images
 from leakbench.synth.networks.training import autocast, batches
-from leakbench.synth.seeds import generator
+from leakbench.synth.seeds import seeded_rng
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +77,7 @@ class HonestClient:
 
     def __init__(self, images: Images, rules: Federation, *, seed: int, device: torch.device) -> None:
         self.images, self.rules, self.device = images, rules, device
-        self.rng = generator("honest client", seed, device=device)
+        self.rng = seeded_rng("honest client", seed, device=device)
 
     def local_round(self, shared: nn.Module, round_index: int) -> nn.Module:
         """Train."""
@@ -146,7 +146,7 @@ def federate(
         watch: shown the shared model after every round.
     """
     shared = shared.to(device)
-    streams = [generator("client", seed, client, device=device) for client in range(len(parts) - 1)]
+    streams = [seeded_rng("client", seed, client, device=device) for client in range(len(parts) - 1)]
     held = [shared] * len(parts)
 
     def turn(client: int, round_index: int) -> nn.Module:

@@ -1,4 +1,4 @@
-"""The victim of memorization: a data owner who runs the attacker's training code, and may wash the model afterwards."""
+"""The victim of memorization: a data owner who runs the attacker's training code, and may sanitize the model after."""
 
 import copy
 from collections.abc import Callable
@@ -44,7 +44,7 @@ class DataOwner:
             raise ValueError(f"pruning must be in [0, 1), got {self.pruning}")
 
     @property
-    def washes(self) -> bool:
+    def sanitizes(self) -> bool:
         """Whether anything is done to the model."""
         return self.fine_tuning is not None or self.pruning > 0 or self.rounding != "none"
 
@@ -59,7 +59,7 @@ class DataOwner:
         ]
         return ", ".join(filter(None, parts))
 
-    def wash(self, network: nn.Module, images: Images, *, seed: int, device: torch.device) -> nn.Module:
+    def sanitize(self, network: nn.Module, images: Images, *, seed: int, device: torch.device) -> nn.Module:
         """The countermeasures, applied to a copy.
 
         Args:

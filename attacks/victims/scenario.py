@@ -31,7 +31,7 @@ from leakbench.synth.defense import Release
 from leakbench.synth.images import Images, Split
 from leakbench.synth.networks.architectures import build
 from leakbench.synth.networks.training import Recipe, predict
-from leakbench.synth.seeds import derive_seed, generator
+from leakbench.synth.seeds import derive_seed, seeded_rng
 
 Rerun = Callable[[Images, nn.Module | None, Images, int], Release]
 
@@ -54,8 +54,8 @@ class Scenario:
         trained: a network of this name trained on the release by this recipe and this training code, which sees the
             release in `order`; equal calls return equal networks.
         handed_out: told of every model that an attack has trained, as the data owner hands it out.
-        learned: what a learner makes of the auxiliary images.
-        shadowed: what it makes of the candidates.
+        train_on_auxiliary: what a learner makes of the auxiliary images.
+        train_on_candidates: what it makes of the candidates.
         candidate_order: positions in the members with the holdout behind them.
         offered: what there is for attackers, by the roles of the defense.
         rerun: runs the defense on other images; where it reads a teacher and is given none, one is trained as the data
@@ -74,8 +74,8 @@ class Scenario:
     owner: DataOwner
     share: Share
     trained: Callable[[str, Recipe, Encoder], nn.Module]
-    learned: Callable[[Learner], Any]
-    shadowed: Callable[[Learner], Any]
+    train_on_auxiliary: Callable[[Learner], Any]
+    train_on_candidates: Callable[[Learner], Any]
     candidate_order: Tensor
     seed: int
     device: torch.device
@@ -172,7 +172,7 @@ class Scenario:
         owner, trained, images, seed, device = self.owner, self.trained, self.release.images, self.seed, self.device
 
         def run(encoder: Encoder) -> nn.Module:
-            return owner.wash(trained(owner.network, owner.recipe, encoder), images, seed=seed, device=device)
+            return owner.sanitize(trained(owner.network, owner.recipe, encoder), images, seed=seed, device=device)
 
         return run
 
@@ -203,7 +203,7 @@ class Scenario:
         return answering
 
     def _auxiliary(self) -> Callable[..., Any]:
-        auxiliary, learned = self.split.auxiliary, self.learned
+        auxiliary, learned = self.split.auxiliary, self.train_on_auxiliary
         return lambda learner=None: auxiliary if learner is None else learned(learner)
 
     def _model(self, null: bool) -> Callable[[], StudentModel]:
@@ -216,7 +216,7 @@ class Scenario:
         return lambda: student
 
     def _candidates(self) -> Callable[..., Any]:
-        candidates, shadowed = self.split.candidates(self.candidate_order), self.shadowed
+        candidates, shadowed = self.split.candidates(self.candidate_order), self.train_on_candidates
         return lambda learner=None: candidates if learner is None else shadowed(learner)
 
     def _parts(self) -> list[Images]:
@@ -258,4 +258,4 @@ class Scenario:
 
 def attacked_order(release: Release, seed: int) -> Tensor:
     """The order of attacked images: positions in the release, drawn by seed; victim 0 comes first."""
-    return torch.randperm(len(release.images), generator=generator("victims", seed))
+    return torch.randperm(len(release.images), generator=seeded_rng("victims", seed))

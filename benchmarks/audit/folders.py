@@ -9,7 +9,7 @@ from torch import Tensor
 from leakbench.synth.data.image_files import DataProblems, Listing, list_images, read
 from leakbench.synth.guard import digest, turned
 from leakbench.synth.images import Images, Split
-from leakbench.synth.seeds import generator
+from leakbench.synth.seeds import seeded_rng
 
 FEWEST = 40
 """Holdout images: half of them are the attacker's, and the other half must resolve anything."""
@@ -45,7 +45,7 @@ class Folders:
     def parts(self, seed: int) -> Split:
         """Half of the holdout is the attacker's, the other half is who was not in."""
         assert self.holdout is not None
-        order = torch.randperm(len(self.holdout), generator=generator("holdout", seed))
+        order = torch.randperm(len(self.holdout), generator=seeded_rng("holdout", seed))
         own, others = (self.holdout.take(part) for part in order.tensor_split(2))
         return Split(members=self.private, holdout=others, auxiliary=own, public=own, test=others)
 

@@ -24,7 +24,7 @@ from leakbench.reports.verdicts import Results
 from leakbench.synth.defense import Release, Resources
 from leakbench.synth.defenses.leaky import Leaky
 from leakbench.synth.images import Images, Split
-from leakbench.synth.seeds import generator
+from leakbench.synth.seeds import seeded_rng
 
 CPU = torch.device("cpu")
 ATTACKS: dict[str, Attack] = {
@@ -148,7 +148,7 @@ def power(
             f"power: fewer than {fewest} hidden copies would not have been found, and there is room for {most}"
         ]
     counts = sorted({min(fewest << doubling, most) for doubling in range(DOUBLINGS)})
-    values = values[torch.randperm(len(values), generator=generator("nobody", seed))]
+    values = values[torch.randperm(len(values), generator=seeded_rng("nobody", seed))]
     any_found, lines = False, []
     for kind in HIDDEN:
         tried: list[int] = []
@@ -169,5 +169,5 @@ def power(
 
 
 def _hidden(members: Images, kind: Any, count: int, seed: int) -> Images:
-    chosen = members.take(torch.randperm(len(members), generator=generator("power", seed))[:count])
+    chosen = members.take(torch.randperm(len(members), generator=seeded_rng("power", seed))[:count])
     return Leaky(leaked=1.0, copies=kind).release(chosen, Resources(seed=seed, device=CPU, public=chosen)).images

@@ -69,7 +69,7 @@ def taught(folders: Folders, parts: Split, order: torch.Tensor, seed: int, budge
 
     @cache
     def learned(learner: Learner) -> object:
-        return learner.recall(learner.learn(candidates, seed=seed, device=CPU), candidates, device=CPU)
+        return learner.restore(learner.learn(candidates, seed=seed, device=CPU), candidates, device=CPU)
 
     def shadowed(learner: Learner | None = None) -> object:
         return candidates if learner is None else learned(learner)

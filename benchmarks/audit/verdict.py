@@ -19,7 +19,7 @@ from leakbench.benchmarks.audit.students import taught
 from leakbench.benchmarks.storage.store import write_whole
 from leakbench.metrics.neighbours import nearest
 from leakbench.synth.images import Split
-from leakbench.synth.seeds import generator
+from leakbench.synth.seeds import seeded_rng
 
 LEAKS, NOTHING, UNKNOWN = "leaks", "no leak found at this power", "cannot tell"
 SHOWN = 20
@@ -64,7 +64,7 @@ def audit(folders: Folders, limits: Limits | None = None, *, seed: int = 0) -> A
     if folders.holdout is None:
         return _without_holdout(folders, copies, limits)
     parts = folders.parts(seed)
-    order = torch.randperm(len(parts.members) + len(parts.holdout), generator=generator("audit", seed))
+    order = torch.randperm(len(parts.members) + len(parts.holdout), generator=seeded_rng("audit", seed))
     others = find_copies(folders.holdout.pixels, folders.released.pixels)
     copied, sentence = _copied(copies, others, _like_private(others, folders), folders, limits)
     reasons, figures, rows = [sentence], {}, {c.private: _row(folders, c.private, c.released, c.why) for c in copies}

@@ -4,7 +4,7 @@ from rich.console import Console
 from rich.table import Table as Grid
 from rich.text import Text
 
-from leakbench.benchmarks.execution.cell import Workplace, stored
+from leakbench.benchmarks.execution.cell import RunConfig, stored
 from leakbench.benchmarks.execution.executors import memory_of_a_process
 from leakbench.benchmarks.suite.capacity import capacities
 from leakbench.benchmarks.suite.estimate import disk_of, estimate, side_of
@@ -59,9 +59,7 @@ def show_summary(console: Console, results: Results) -> None:
             console.print(Text(line), soft_wrap=True)
 
 
-def show_store(console: Console, workplace: Workplace) -> None:
+def show_store(console: Console, config: RunConfig) -> None:
     """What of a run the store already has."""
-    cells = plan(workplace.suite).cells
-    console.print(
-        f"the cache {workplace.cache} has {stored(workplace, cells)} of the {len(cells)} cells", soft_wrap=True
-    )
+    cells = plan(config.suite).cells
+    console.print(f"the cache {config.cache} has {stored(config, cells)} of the {len(cells)} cells", soft_wrap=True)

@@ -22,9 +22,9 @@ from leakbench.benchmarks.cli.options import (
 )
 from leakbench.benchmarks.cli.progress import Live, json_lines
 from leakbench.benchmarks.execution import plugins
-from leakbench.benchmarks.execution.cell import Workplace
+from leakbench.benchmarks.execution.cell import RunConfig
 from leakbench.benchmarks.execution.executors import Executor
-from leakbench.benchmarks.execution.runner import Listener, equip, here
+from leakbench.benchmarks.execution.runner import Listener, local_executor, prepare_run
 from leakbench.benchmarks.execution.runner import run as run_suite
 from leakbench.benchmarks.storage.environment import pick_device
 from leakbench.benchmarks.storage.store import default_cache
@@ -42,10 +42,10 @@ class Executors(StrEnum):
     ray = "ray"
 
 
-def _on_ray(address: str | None) -> Callable[[Workplace, Listener], Executor]:
+def _on_ray(address: str | None) -> Callable[[RunConfig, Listener], Executor]:
     from leakbench.benchmarks.execution.ray_executor import OnRay  # ray takes seconds to import
 
-    return lambda workplace, listener: OnRay(workplace, address)
+    return lambda config, listener: OnRay(config, address)
 
 
 def run(
@@ -87,7 +87,7 @@ def run(
     ] = False,
 ) -> None:
     """Run a suite; the same command again resumes it."""
-    sources, patience = load_plugins(plugin), seconds("--plugin-timeout", plugin_timeout)
+    sources, limit = load_plugins(plugin), seconds("--plugin-timeout", plugin_timeout)
     chosen = load_suite(
         suite,
         dataset=dataset,
@@ -110,7 +110,7 @@ def run(
         if data is None and chosen.dataset != "digits":
             out_console.print("with --data DIR, what the cache already has is counted too")
             return
-    workplace = equip(
+    config = prepare_run(
         chosen,
         open_suite(chosen, data),
         out=folder,
@@ -118,19 +118,19 @@ def run(
         device=where,
         threads=threads,
         plugins=sources,
-        patience=patience,
+        plugin_timeout=limit,
         public=public,
     )
     if dry_run:
-        show_store(out_console, workplace)
+        show_store(out_console, config)
         return
     with json_lines() if json_logs else Live(out_console) as live:
         records = run_suite(
-            workplace,
+            config,
             live,
             data=data,
             plugins=sources | plugins.versions(),
-            start=_on_ray(address) if executor is Executors.ray else here(processes),
+            start=_on_ray(address) if executor is Executors.ray else local_executor(processes),
         )
     for file in write_reports(folder):
         if file.suffix in (".pdf", ".html"):

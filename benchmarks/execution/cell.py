@@ -1,4 +1,4 @@
-"""The work on one cell, wherever it is done: a function of the workplace and the cell."""
+"""The work on one cell, wherever it is done: a function of the config and the cell."""
 
 import errno
 import tempfile
@@ -14,10 +14,10 @@ import torch
 from safetensors import SafetensorError
 
 from leakbench.attacks.attack import attacks
-from leakbench.benchmarks.stages.context import Bench
+from leakbench.benchmarks.stages.context import RunContext
 from leakbench.benchmarks.stages.publish import SIMULATED, claim_of, offered, publishes
 from leakbench.benchmarks.stages.stages import STAGES
-from leakbench.benchmarks.storage.environment import environment, is_ours, peak_memory, result_key
+from leakbench.benchmarks.storage.environment import environment, is_plugin, peak_memory, result_key
 from leakbench.benchmarks.storage.run_folder import RunFolder
 from leakbench.benchmarks.storage.store import Store
 from leakbench.benchmarks.suite.model import Suite, parse
@@ -27,7 +27,7 @@ from leakbench.synth.data.image_files import DataProblems
 from leakbench.synth.defense import PrivateTrainer, Synthesizer
 from leakbench.synth.images import Split
 from leakbench.synth.networks.compilation import can_compile
-from leakbench.synth.networks.pretrained import PublishedWeights
+from leakbench.synth.networks.pretrained import PretrainedWeights
 from leakbench.synth.registry import defenses
 
 COMPUTING = ("synth", "metrics", "attacks", "benchmarks")
@@ -38,7 +38,7 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Workplace:
+class RunConfig:
     """What a process needs in order to work on the cells of a run; it can be sent to another one.
 
     Args:
@@ -48,7 +48,7 @@ class Workplace:
         cache: of the store.
         device: ``cpu``, or a CUDA device.
         threads: of torch, on a CPU; the last bits of figures depend on them.
-        patience: seconds that a cell may take in which a plug-in's code runs.
+        plugin_timeout: seconds that a cell may take in which a plug-in's code runs.
         plugins: files and modules to import.
         weights: the teacher's, where somebody published them.
         public: where public images came from; nothing for a part of the dataset.
@@ -61,8 +61,8 @@ class Workplace:
     device: str
     threads: int
     plugins: tuple[str, ...] = ()
-    patience: float = 6 * 3600.0
-    weights: PublishedWeights | None = None
+    plugin_timeout: float = 6 * 3600.0
+    weights: PretrainedWeights | None = None
     public: str = ""
 
     @property
@@ -75,9 +75,9 @@ class Workplace:
         """The run folder."""
         return RunFolder(self.out, public_given=bool(self.public))
 
-    def bench(self, progress: Callable[[int, int], None] = lambda done, total: None) -> Bench:
+    def context(self, progress: Callable[[int, int], None] = lambda done, total: None) -> RunContext:
         """What the stages share in this process."""
-        return Bench(
+        return RunContext(
             self.suite,
             self.splits.__getitem__,
             self.folder,
@@ -100,7 +100,7 @@ def torch_threads(count: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def run_cell(bench: Bench, cell: Cell) -> Record:
+def run_cell(context: RunContext, cell: Cell) -> Record:
     """Compute one cell, whose release is there, or take it from the store; whatever goes wrong becomes its record.
 
     Raises:
@@ -109,23 +109,23 @@ def run_cell(bench: Bench, cell: Cell) -> Record:
     if reason := _beside_the_point(cell):
         return replace(failed(cell, reason), status="not_applicable")
     try:
-        key = cell_key(bench, cell)
+        key = cell_key(context, cell)
     except (DataProblems, SafetensorError, ValueError) as error:
-        where = bench.folder.release_folder(cell.defense, cell.seed)
+        where = context.folder.release_folder(cell.defense, cell.seed)
         return failed(cell, f"{where} is damaged; delete it, and the same command makes it again: {error}")
     if key is None:
-        return measure(bench, cell)
+        return measure(context, cell)
     measured: list[Record] = []
 
     def packed() -> bytes | None:
-        measured.append(measure(bench, cell))
-        return bench.folder.pack(cell, measured[0]) if measured[0].status == "ok" else None
+        measured.append(measure(context, cell))
+        return context.folder.pack(cell, measured[0]) if measured[0].status == "ok" else None
 
-    found = bench.store.once(key, packed)
+    found = context.store.once(key, packed)
     if measured:
         return measured[0]
     assert found is not None
-    kept = bench.folder.unpack(found)
+    kept = context.folder.unpack(found)
     assert kept is not None
     return replace(kept, cell=cell)
 
@@ -152,21 +152,23 @@ def _beside_the_point(cell: Cell) -> str:
     return f"{why}; the attack needs {named}" if missing else ""
 
 
-def cell_key(bench: Bench, cell: Cell) -> str | None:
+def cell_key(context: RunContext, cell: Cell) -> str | None:
     """What a cell's result is stored under; None for plug-ins, whose code may change unnoticed."""
-    if is_foreign(cell):
+    if runs_plugin(cell):
         return None
-    reads = [bench.release_digest(cell.defense, cell.seed)] if reads_release(cell) else []
+    reads = [context.release_digest(cell.defense, cell.seed)] if reads_release(cell) else []
     weights = [lpips.unavailable() or lpips.variant()]  # they may come later
-    weights += [bench.weights.digest] if bench.weights else []
-    compiled = [can_compile(bench.device)] if cell.task in ("release", "attack") else []  # which may rerun the defense
-    depends = (bench.data_digest(cell.seed), bench.public, weights, *reads, *compiled)
-    return result_key(cell.task, COMPUTING, bench.device, cell.id, *depends)
+    weights += [context.weights.digest] if context.weights else []
+    compiled = (
+        [can_compile(context.device)] if cell.task in ("release", "attack") else []
+    )  # which may rerun the defense
+    depends = (context.data_digest(cell.seed), context.public, weights, *reads, *compiled)
+    return result_key(cell.task, COMPUTING, context.device, cell.id, *depends)
 
 
-def is_foreign(cell: Cell) -> bool:
+def runs_plugin(cell: Cell) -> bool:
     """Whether a plug-in's code may run in a cell."""
-    return not all(map(is_ours, methods(cell)))
+    return any(map(is_plugin, methods(cell)))
 
 
 def methods(cell: Cell) -> list[type]:
@@ -175,9 +177,9 @@ def methods(cell: Cell) -> list[type]:
     return found + ([type(parse(cell.method, attacks))] if cell.task == "attack" else [])
 
 
-def endless(cell: Cell, patience: float) -> Record:
+def timed_out(cell: Cell, plugin_timeout: float) -> Record:
     """The record of a plug-in's cell that was stopped."""
-    return failed(cell, f"it did not end within {patience:g} s (--plugin-timeout)")
+    return failed(cell, f"it did not end within {plugin_timeout:g} s (--plugin-timeout)")
 
 
 def reads_release(cell: Cell) -> bool:
@@ -186,36 +188,36 @@ def reads_release(cell: Cell) -> bool:
     return reads and isinstance(parse(cell.defense, defenses), Synthesizer)
 
 
-def stored(workplace: Workplace, cells: Sequence[Cell]) -> int:
+def stored(config: RunConfig, cells: Sequence[Cell]) -> int:
     """How many of a run's cells would be taken from the store."""
-    with tempfile.TemporaryDirectory() as folder, torch_threads(workplace.threads):
-        bench, count = replace(workplace, out=Path(folder)).bench(), 0
+    with tempfile.TemporaryDirectory() as folder, torch_threads(config.threads):
+        context, count = replace(config, out=Path(folder)).context(), 0
         for cell in cells:
-            there = not reads_release(cell) or bench.folder.has_release(cell.defense, cell.seed)
-            key = cell_key(bench, cell) if there else None
-            found = None if key is None else bench.store.fetch(key)
+            there = not reads_release(cell) or context.folder.has_release(cell.defense, cell.seed)
+            key = cell_key(context, cell) if there else None
+            found = None if key is None else context.store.fetch(key)
             count += found is not None
             if found is not None and cell.task == "release":
-                bench.folder.unpack(found)
+                context.folder.unpack(found)
         return count
 
 
-def measure(bench: Bench, cell: Cell) -> Record:
+def measure(context: RunContext, cell: Cell) -> Record:
     """Compute one cell.
 
     Raises:
         OSError: the disk is full.
     """
-    if bench.device.type == "cuda":
+    if context.device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()
     record, start = _blank(cell), time.perf_counter()
     try:
-        outcome = STAGES[cell.task](bench, cell)
+        outcome = STAGES[cell.task](context, cell)
         record = replace(
             record,
             measurements=outcome.measurements,
             absent=outcome.absent,
-            conditions=record.conditions | outcome.conditions | _public(bench, cell),
+            conditions=record.conditions | outcome.conditions | _public(context, cell),
             roc=outcome.roc,
         )
     except (Exception, SystemExit) as error:  # whatever a cell does wrong is its result, and costs no other cell
@@ -225,15 +227,15 @@ def measure(bench: Bench, cell: Cell) -> Record:
     return replace(
         record,
         seconds=round(time.perf_counter() - start, 3),
-        peak_memory=peak_memory(bench.device),
-        environment=environment(bench.device.type) | {"threads": str(torch.get_num_threads())},
+        peak_memory=peak_memory(context.device),
+        environment=environment(context.device.type) | {"threads": str(torch.get_num_threads())},
     )
 
 
-def _public(bench: Bench, cell: Cell) -> dict[str, str]:
+def _public(context: RunContext, cell: Cell) -> dict[str, str]:
     """Where the public images came from that a cell's defense reads, if it does."""
     reads = bool(cell.defense) and parse(cell.defense, defenses).reads_public
-    return {"public": bench.public or SIMULATED} if reads else {}
+    return {"public": context.public or SIMULATED} if reads else {}
 
 
 def failed(cell: Cell, reason: str) -> Record:

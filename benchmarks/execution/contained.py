@@ -25,7 +25,7 @@ GRACE = 60.0
 T = TypeVar("T")
 
 
-def alone(work: Callable[..., T], *given: object, seconds: float) -> "Future[T]":
+def run_in_subprocess(work: Callable[..., T], *given: object, seconds: float) -> "Future[T]":
     """Do some work in a process of its own, which is stopped after so many seconds.
 
     Args:

@@ -11,13 +11,13 @@ from pebble import ProcessExpired
 from torch import Tensor
 
 from leakbench.benchmarks.execution import plugins
-from leakbench.benchmarks.execution.contained import alone, children_end, took_too_long
+from leakbench.benchmarks.execution.contained import children_end, run_in_subprocess, took_too_long
 from leakbench.synth import guard
 from leakbench.synth.defense import Claim, Defense, GradientFilter, PrivateTrainer, Release, Resources, Synthesizer
 from leakbench.synth.images import Images
 from leakbench.synth.networks.architectures import build
 from leakbench.synth.registry import defenses
-from leakbench.synth.seeds import generator
+from leakbench.synth.seeds import seeded_rng
 
 CPU = torch.device("cpu")
 CLAIMS = ("release_claim", "student_claim", "gradients_claim")
@@ -28,7 +28,7 @@ LIMIT = 300.0
 """Seconds that a defense may take for all of it: a few releases of 40 small images."""
 
 
-class Broken(Exception):
+class ContractViolation(Exception):
     """The one thing to change, as a sentence."""
 
 
@@ -44,7 +44,7 @@ def check_apart(plugin: str, name: str, limit: float = LIMIT) -> str:
         The first thing that is wrong, as a sentence, or nothing.
     """
     with children_end():
-        answer = alone(_check_named, plugin, name, seconds=limit)
+        answer = run_in_subprocess(_check_named, plugin, name, seconds=limit)
         if took_too_long(answer.exception()):
             return f"took more than {limit:g} seconds for releases of {COUNT} small images"
         try:
@@ -79,7 +79,7 @@ def check(make: Callable[[], Defense]) -> str:
             _check_train(defense)
         if isinstance(defense, GradientFilter):
             _check_share(defense)
-    except Broken as problem:
+    except ContractViolation as problem:
         return str(problem)
     except Exception as error:  # noqa: BLE001 - the wrong types of somebody else's code come to light anywhere
         return f"what it returns cannot be worked with: {type(error).__name__}: {error}"
@@ -90,25 +90,25 @@ def _built(make: Callable[[], Defense]) -> Defense:
     try:
         defense = make()
     except (Exception, SystemExit) as error:
-        raise Broken(f"cannot be built with its defaults: {type(error).__name__}: {error}") from error
+        raise ContractViolation(f"cannot be built with its defaults: {type(error).__name__}: {error}") from error
     if not is_dataclass(defense) or not type(defense).__dataclass_params__.frozen:  # type: ignore[attr-defined]
-        raise Broken("must be a frozen dataclass: put @dataclass(frozen=True, kw_only=True) above it")
+        raise ContractViolation("must be a frozen dataclass: put @dataclass(frozen=True, kw_only=True) above it")
     for name in CLAIMS:
         claim = getattr(defense, name, Claim())
         if not isinstance(claim, Claim):
-            raise Broken(f"its {name} must be a synth.defense.Claim, got {type(claim).__name__}")
+            raise ContractViolation(f"its {name} must be a synth.defense.Claim, got {type(claim).__name__}")
     try:
         same = json.loads(json.dumps(asdict(defense))) == asdict(defense)
     except TypeError:
         same = False
     if not same:
-        raise Broken("its parameters must survive JSON: use numbers, strings and booleans")
+        raise ContractViolation("its parameters must survive JSON: use numbers, strings and booleans")
     return defense
 
 
 def small(channels: int, purpose: str, count: int = COUNT) -> Images:
     """Random pictures of two classes, 32 pixels a side."""
-    pixels = torch.randint(0, 256, (count, channels, 32, 32), generator=generator(purpose), dtype=torch.uint8)
+    pixels = torch.randint(0, 256, (count, channels, 32, 32), generator=seeded_rng(purpose), dtype=torch.uint8)
     return Images(pixels, torch.arange(count) % 2, ("a", "b"))
 
 
@@ -129,35 +129,43 @@ def _check_release(make: Callable[[], Defense], channels: int) -> None:
     try:
         first, again = release(defense), release(make())
     except (Exception, SystemExit) as error:
-        raise Broken(f"release raises {type(error).__name__} on {kind}: {error}") from error
+        raise ContractViolation(f"release raises {type(error).__name__} on {kind}: {error}") from error
     if not all(map(torch.equal, before, (members.pixels, public.pixels))):
-        raise Broken("release must not change the images that it gets: work on a copy")
+        raise ContractViolation("release must not change the images that it gets: work on a copy")
     if teacher is not None and not all(map(torch.equal, weights, teacher.state_dict().values())):
-        raise Broken("release must not change the teacher: work on a copy")
+        raise ContractViolation("release must not change the teacher: work on a copy")
     if not _same_states(states, _global_states()):
-        raise Broken("release must not touch global random generators: use synth.seeds.generator('name', seed)")
+        raise ContractViolation(
+            "release must not touch global random generators: use synth.seeds.seeded_rng('name', seed)"
+        )
     if states[3:] != _global_states()[3:]:
-        raise Broken("release must leave torch as it was: its gradient mode, its threads and its default dtype")
+        raise ContractViolation(
+            "release must leave torch as it was: its gradient mode, its threads and its default dtype"
+        )
     _check_published(defense, first, members)
     if not torch.equal(first.images.pixels, again.images.pixels):
-        raise Broken("release must be deterministic in the seed: two calls with seed=1 differ")
+        raise ContractViolation("release must be deterministic in the seed: two calls with seed=1 differ")
 
 
 def _check_published(defense: Synthesizer, release: Release, members: Images) -> None:
     if not isinstance(release, Release):
-        raise Broken(f"release must return a synth.defense.Release, got {type(release).__name__}")
+        raise ContractViolation(f"release must return a synth.defense.Release, got {type(release).__name__}")
     shape, wanted = release.images.pixels.shape, members.pixels.shape
     if not len(release.images):
-        raise Broken("release must return at least one image")
+        raise ContractViolation("release must return at least one image")
     if shape[1:] != wanted[1:]:
-        raise Broken(f"released images must be as large as the members, {tuple(wanted[1:])}, got {tuple(shape[1:])}")
+        raise ContractViolation(
+            f"released images must be as large as the members, {tuple(wanted[1:])}, got {tuple(shape[1:])}"
+        )
     if release.images.classes != members.classes:
-        raise Broken("released images must name the members' classes, all of them and in their order")
+        raise ContractViolation("released images must name the members' classes, all of them and in their order")
     if not defense.shows_members and len(guard.private_among(release.images, members, None)):
-        raise Broken("released images are members, byte for byte or turned: say shows_members = True, or do not")
+        raise ContractViolation(
+            "released images are members, byte for byte or turned: say shows_members = True, or do not"
+        )
     soft = release.soft_labels
     if (soft is not None) != defense.publishes_soft_labels:
-        raise Broken("publishes_soft_labels must say whether release returns soft_labels")
+        raise ContractViolation("publishes_soft_labels must say whether release returns soft_labels")
     if soft is not None:
         _check_soft(soft, len(release.images), len(members.classes))
     if release.source_index is not None:
@@ -166,14 +174,18 @@ def _check_published(defense: Synthesizer, release: Release, members: Images) ->
 
 def _check_soft(soft: Tensor, count: int, classes: int) -> None:
     if soft.shape != (count, classes):
-        raise Broken(f"soft_labels must be one row per image and one column per class, got {tuple(soft.shape)}")
+        raise ContractViolation(
+            f"soft_labels must be one row per image and one column per class, got {tuple(soft.shape)}"
+        )
     if not torch.isfinite(soft).all() or (soft < 0).any() or not torch.allclose(soft.sum(1), torch.ones(count)):
-        raise Broken("soft_labels must be probabilities: finite, not negative, each row with sum 1")
+        raise ContractViolation("soft_labels must be probabilities: finite, not negative, each row with sum 1")
 
 
 def _check_source(source: Tensor, count: int, members: int) -> None:
     if source.dtype != torch.int64 or len(source) != count or source.min() < -1 or source.max() >= members:
-        raise Broken("source_index must hold a position among the members for each released image, or -1 for nobody")
+        raise ContractViolation(
+            "source_index must hold a position among the members for each released image, or -1 for nobody"
+        )
 
 
 def _check_train(defense: PrivateTrainer) -> None:
@@ -184,21 +196,21 @@ def _check_train(defense: PrivateTrainer) -> None:
         defense.prepared(build("lenet", classes=2, side=32, seed=0)).load_state_dict(trained.state_dict())
         answers = trained.eval()(images.float())
     except (Exception, SystemExit) as error:
-        raise Broken(f"train and prepared do not go together: {type(error).__name__}: {error}") from error
+        raise ContractViolation(f"train and prepared do not go together: {type(error).__name__}: {error}") from error
     if not torch.equal(before, images.pixels):
-        raise Broken("train must not change the images that it gets: work on a copy")
+        raise ContractViolation("train must not change the images that it gets: work on a copy")
     if answers.shape != (COUNT, 2) or not torch.isfinite(answers).all():
-        raise Broken("train must return a network that gives every image one finite number for each class")
+        raise ContractViolation("train must return a network that gives every image one finite number for each class")
 
 
 def _check_share(defense: GradientFilter) -> None:
-    gradients = (torch.randn(2, 3, 4, generator=generator("share")), torch.randn(2, 5, generator=generator("share")))
+    gradients = (torch.randn(2, 3, 4, generator=seeded_rng("share")), torch.randn(2, 5, generator=seeded_rng("share")))
     try:
         shared = defense.share(gradients, Resources(seed=0, device=CPU))
     except Exception as error:
-        raise Broken(f"share raises {type(error).__name__}: {error}") from error
+        raise ContractViolation(f"share raises {type(error).__name__}: {error}") from error
     if [g.shape for g in shared] != [g.shape for g in gradients] or not all(torch.isfinite(g).all() for g in shared):
-        raise Broken("share must return as many finite gradients as it gets, of the same shapes")
+        raise ContractViolation("share must return as many finite gradients as it gets, of the same shapes")
 
 
 States = tuple[Tensor, object, object, bool, int, torch.dtype]

@@ -15,9 +15,23 @@ import torch
 from pebble import ProcessExpired, ProcessPool
 
 from leakbench.benchmarks.execution import plugins
-from leakbench.benchmarks.execution.cell import Workplace, endless, failed, is_foreign, methods, run_cell, torch_threads
-from leakbench.benchmarks.execution.contained import alone, children_end, die_with_parent, mute, took_too_long
-from leakbench.benchmarks.stages.context import Bench
+from leakbench.benchmarks.execution.cell import (
+    RunConfig,
+    failed,
+    methods,
+    run_cell,
+    runs_plugin,
+    timed_out,
+    torch_threads,
+)
+from leakbench.benchmarks.execution.contained import (
+    children_end,
+    die_with_parent,
+    mute,
+    run_in_subprocess,
+    took_too_long,
+)
+from leakbench.benchmarks.stages.context import RunContext
 from leakbench.benchmarks.storage.environment import keep_freed_memory
 from leakbench.benchmarks.suite.model import RequestProblems
 from leakbench.reports.records import Cell, Record
@@ -45,21 +59,21 @@ class InProcess:
     """One cell after another, in this process; plug-ins are never stopped here.
 
     Args:
-        workplace: what to work with.
+        config: what to work with.
         progress: called with (done, total) of whatever is under way.
     """
 
     slots = 1
 
-    def __init__(self, workplace: Workplace, progress: Callable[[int, int], None]) -> None:
-        self.threads = workplace.threads
-        self.bench = workplace.bench(progress)
+    def __init__(self, config: RunConfig, progress: Callable[[int, int], None]) -> None:
+        self.threads = config.threads
+        self.context = config.context(progress)
 
     def submit(self, cell: Cell, needs: Sequence[Cell]) -> "Future[Record]":
         """Compute a cell now."""
         found: Future[Record] = Future()
         with torch_threads(self.threads):
-            found.set_result(run_cell(self.bench, cell))
+            found.set_result(run_cell(self.context, cell))
         return found
 
     def close(self) -> None:
@@ -70,12 +84,12 @@ class Processes:
     """Several processes on this machine, each with its own torch threads, and its own GPU where there are any.
 
     Args:
-        workplace: what to work with; its tensors are shared, not copied.
+        config: what to work with; its tensors are shared, not copied.
         processes: how many.
     """
 
-    def __init__(self, workplace: Workplace, processes: int) -> None:
-        self.slots, self.workplace = processes, workplace
+    def __init__(self, config: RunConfig, processes: int) -> None:
+        self.slots, self.config = processes, config
         self.context = get_context("spawn")  # a forked process would inherit the locks of torch's threads
         self.started = self.context.Value("i", 0)
         self.pool = self._pool()
@@ -84,20 +98,20 @@ class Processes:
 
     def _pool(self) -> ProcessPool:
         """For cells of ours; they start when needed."""
-        given = (self.workplace, self.started)
+        given = (self.config, self.started)
         return ProcessPool(self.slots, context=self.context, initializer=begin_worker, initargs=given)
 
     def submit(self, cell: Cell, needs: Sequence[Cell]) -> "Future[Record]":
         """Hand a cell to the next free process; one of a plug-in has its own, as nobody knows what it leaves behind."""
         found: Future[Record] = Future()
-        foreign, patience = is_foreign(cell), self.workplace.patience
+        of_plugin, plugin_timeout = runs_plugin(cell), self.config.plugin_timeout
 
         def hand_over(done: "Future[Record]") -> None:
             error = None if done.cancelled() else done.exception()
             if done.cancelled():
                 found.set_exception(WorkerDied("the process that worked on it was stopped, because another one died"))
-            elif foreign and took_too_long(error):
-                found.set_result(endless(cell, patience))
+            elif of_plugin and took_too_long(error):
+                found.set_result(timed_out(cell, plugin_timeout))
             elif isinstance(error, ProcessExpired):
                 found.set_exception(WorkerDied(_death(error.exitcode)))
             elif isinstance(error, BrokenProcessPool):
@@ -110,25 +124,27 @@ class Processes:
                 found.set_result(done.result())
 
         with _uninterrupted():
-            begin = self._begin_apart if foreign else self._begin
+            begin = self._begin_apart if of_plugin else self._begin
             begin(cell).add_done_callback(hand_over)
         return found
 
     def _begin(self, cell: Cell) -> "Future[Record]":
         try:
-            scheduled: Future[Record] = self.pool.schedule(work_here, args=[cell])
+            scheduled: Future[Record] = self.pool.schedule(run_in_worker, args=[cell])
         except RuntimeError:  # a process died that nothing had been handed to; the pool cannot be used any more
             _stop(self.pool)
             self.pool = self._pool()
-            scheduled = self.pool.schedule(work_here, args=[cell])
+            scheduled = self.pool.schedule(run_in_worker, args=[cell])
         return scheduled
 
     def _begin_apart(self, cell: Cell) -> "Future[Record]":
         if self.ends is None:
             self.ends = ExitStack()
             self.ends.enter_context(children_end())
-        needed = plugins.behind(self.workplace.plugins, methods(cell))
-        return alone(work_apart, self.workplace, self.started, needed, cell, seconds=self.workplace.patience)
+        needed = plugins.behind(self.config.plugins, methods(cell))
+        return run_in_subprocess(
+            run_in_own_process, self.config, self.started, needed, cell, seconds=self.config.plugin_timeout
+        )
 
     def close(self) -> None:
         """Kill the processes, and what plug-ins have started."""
@@ -164,39 +180,39 @@ class PluginLost(RuntimeError):
     """A plug-in that was imported where the run began cannot be imported where its cell is computed."""
 
 
-worker: list[Bench] = []
+worker: list[RunContext] = []
 """What this process works with, once it has been made ready."""
 
 
-def begin_worker(workplace: Workplace, started: Any = None) -> None:
+def begin_worker(config: RunConfig, started: Any = None) -> None:
     """Make a new process ready: its threads and its device."""
     die_with_parent()
     mute()
     keep_freed_memory()
-    torch.set_num_threads(workplace.threads)
-    if workplace.device == "cuda" and started is not None:
+    torch.set_num_threads(config.threads)
+    if config.device == "cuda" and started is not None:
         with started.get_lock():
-            workplace = replace(workplace, device=f"cuda:{started.value % torch.cuda.device_count()}")
+            config = replace(config, device=f"cuda:{started.value % torch.cuda.device_count()}")
             started.value += 1
-    worker[:] = [workplace.bench()]
+    worker[:] = [config.context()]
 
 
-def work_here(cell: Cell) -> Record:
+def run_in_worker(cell: Cell) -> Record:
     """Compute a cell in a process that has been made ready."""
     return run_cell(worker[0], cell)
 
 
-def work_apart(workplace: Workplace, started: Any, needed: tuple[str, ...], cell: Cell) -> Record:
+def run_in_own_process(config: RunConfig, started: Any, needed: tuple[str, ...], cell: Cell) -> Record:
     """Compute a plug-in's cell in a new process, with images of its own."""
-    begin_worker(workplace, started)
-    return run_foreign(worker[0], needed, cell)
+    begin_worker(config, started)
+    return run_plugin_cell(worker[0], needed, cell)
 
 
-def run_foreign(bench: Bench, needed: tuple[str, ...], cell: Cell) -> Record:
+def run_plugin_cell(context: RunContext, needed: tuple[str, ...], cell: Cell) -> Record:
     """Import what a plug-in's cell needs, and compute it with images of its own."""
     load_plugins(needed)
     try:
-        return run_cell(bench.apart(), cell)
+        return run_cell(context.apart(), cell)
     except Exception:
         raise
     except BaseException as error:  # noqa: BLE001 - KeyboardInterrupt, too, would end the whole run
@@ -225,13 +241,13 @@ def default_threads(device: str) -> int:
     return max(1, cores // torch.cuda.device_count()) if device == "cuda" else max(1, cores // 8)
 
 
-def default_processes(workplace: Workplace) -> int:
+def default_processes(config: RunConfig) -> int:
     """How many processes the cores, the memory and the GPUs of this machine allow."""
-    device = torch.device(workplace.device).type
+    device = torch.device(config.device).type
     if device == "cuda":
         return torch.cuda.device_count()
-    fit = psutil.virtual_memory().available // memory_of_a_process(workplace.image_bytes)
-    return int(max(1, min(_cores() // workplace.threads, fit)))
+    fit = psutil.virtual_memory().available // memory_of_a_process(config.image_bytes)
+    return int(max(1, min(_cores() // config.threads, fit)))
 
 
 def memory_of_a_process(images: int) -> int:

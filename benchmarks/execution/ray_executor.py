@@ -13,17 +13,17 @@ from pathlib import Path
 from typing import Any
 
 from leakbench.benchmarks.execution import plugins
-from leakbench.benchmarks.execution.cell import COMPUTING, Workplace, failed, is_foreign, methods, run_cell
+from leakbench.benchmarks.execution.cell import COMPUTING, RunConfig, failed, methods, run_cell, runs_plugin
 from leakbench.benchmarks.execution.contained import no_longer_than
 from leakbench.benchmarks.execution.executors import (
     PluginLost,
     WorkerDied,
     begin_worker,
     memory_of_a_process,
-    run_foreign,
+    run_plugin_cell,
     worker,
 )
-from leakbench.benchmarks.stages.context import Bench
+from leakbench.benchmarks.stages.context import RunContext
 from leakbench.benchmarks.storage.environment import code
 from leakbench.benchmarks.storage.store import Store, default_cache
 from leakbench.benchmarks.suite.model import RequestProblems
@@ -44,7 +44,7 @@ class OnRay:
     with it. A cell that is lost with its worker or its node raises `executors.WorkerDied`.
 
     Args:
-        workplace: what to work with; the images travel once to each node.
+        config: what to work with; the images travel once to each node.
         address: of a cluster; None starts one on this machine.
         shared: False has nodes not even look whether they see the cache folder.
 
@@ -52,21 +52,21 @@ class OnRay:
         RequestProblems: ray is not installed, or there is no such cluster.
     """
 
-    def __init__(self, workplace: Workplace, address: str | None = None, *, shared: bool = True) -> None:
+    def __init__(self, config: RunConfig, address: str | None = None, *, shared: bool = True) -> None:
         self.ray = _connected(address)
-        self.folder, self.store = workplace.folder, Store(workplace.cache)
+        self.folder, self.store = config.folder, Store(config.cache)
         self.left_behind: dict[str, Any] = {}
-        self.patience, self.plugins = workplace.patience, workplace.plugins
-        self.token = workplace.cache / f"token-{uuid.uuid4().hex}" if shared else None
+        self.plugin_timeout, self.plugins = config.plugin_timeout, config.plugins
+        self.token = config.cache / f"token-{uuid.uuid4().hex}" if shared else None
         if self.token is not None:
             self.token.touch()
-        far = replace(workplace, device=workplace.device.partition(":")[0])
-        self.run, self.workplace = uuid.uuid4().hex, self.ray.put(far)
-        self.takes = {"CPU": float(workplace.threads), "memory": float(memory_of_a_process(workplace.image_bytes))}
+        far = replace(config, device=config.device.partition(":")[0])
+        self.run, self.config = uuid.uuid4().hex, self.ray.put(far)
+        self.takes = {"CPU": float(config.threads), "memory": float(memory_of_a_process(config.image_bytes))}
         if far.device == "cuda":
             self.takes["GPU"] = 1 / CELLS_PER_GPU
         self._fits()
-        self.tasks = {foreign: self._task(calls=int(foreign)) for foreign in (False, True)}
+        self.tasks = {of_plugin: self._task(calls=int(of_plugin)) for of_plugin in (False, True)}
 
     def _task(self, calls: int) -> Any:
         """What computes a cell, in workers that end after so many of them, if any, as those of `Processes` do."""
@@ -77,7 +77,7 @@ class OnRay:
             max_retries=0,
             max_calls=calls,
         )
-        return task(work_far)
+        return task(run_on_node)
 
     @property
     def slots(self) -> int:
@@ -101,10 +101,10 @@ class OnRay:
         """Begin a cell whose needs are all done."""
         found: Future[Record] = Future()
         parcels = [self._left_behind(need, {}) for need in needs]
-        foreign = is_foreign(cell)
-        needed = plugins.behind(self.plugins, methods(cell)) if foreign else None
-        about = (self.run, code(*COMPUTING), self.workplace, cell, needed, self.token)
-        reference = self.tasks[foreign].remote(*about, *parcels)
+        of_plugin = runs_plugin(cell)
+        needed = plugins.behind(self.plugins, methods(cell)) if of_plugin else None
+        about = (self.run, code(*COMPUTING), self.config, cell, needed, self.token)
+        reference = self.tasks[of_plugin].remote(*about, *parcels)
 
         def hand_over(done: "Future[Parcel]") -> None:
             try:
@@ -119,7 +119,7 @@ class OnRay:
                 lost = isinstance(error.cause, PluginLost)
                 found.set_result(failed(cell, str(error.cause))) if lost else found.set_exception(error.cause)
             except self.ray.exceptions.RayError as error:
-                stopped = f", or it did not end within {self.patience:g} s (--plugin-timeout)" * foreign
+                stopped = f", or it did not end within {self.plugin_timeout:g} s (--plugin-timeout)" * of_plugin
                 found.set_exception(WorkerDied(f"its worker or node was lost ({type(error).__name__}){stopped}"))
             except Exception as error:  # noqa: BLE001 - it belongs to whoever waits for the future
                 found.set_exception(error)
@@ -144,10 +144,10 @@ _ready: list[str] = []
 """The run that this process has been made ready for."""
 
 
-def work_far(
+def run_on_node(
     run: str,
     source: str,
-    workplace: Workplace,
+    config: RunConfig,
     cell: Cell,
     needed: tuple[str, ...] | None,
     token: Path | None,
@@ -159,26 +159,26 @@ def work_far(
         if _ready != [run]:
             if code(*COMPUTING) != source:
                 raise RequestProblems([f"node {platform.node()}: has another version of leakbench; install this one"])
-            begin_worker(replace(workplace, cache=workplace.cache if shared else default_cache()))
+            begin_worker(replace(config, cache=config.cache if shared else default_cache()))
             _ready[:] = [run]
-        bench = worker[0]
-        bench.folder.root = Path(folder)
+        context = worker[0]
+        context.folder.root = Path(folder)
         for packed, networks in parcels:
-            bench.folder.unpack(packed)
+            context.folder.unpack(packed)
             for key, content in networks.items():
-                if bench.store.fetch(key) is None:
-                    bench.store.put(key, content)
-        bench.store.made.clear()
-        record = run_cell(bench, cell) if needed is None else _apart(bench, workplace.patience, needed, cell)
-        made = [] if shared else [key for key in bench.store.made if key.startswith("network-")]
-        found = {key: bench.store.fetch(key) for key in made}
-        return bench.folder.pack(cell, record), {key: content for key, content in found.items() if content}
+                if context.store.fetch(key) is None:
+                    context.store.put(key, content)
+        context.store.made.clear()
+        record = run_cell(context, cell) if needed is None else _apart(context, config.plugin_timeout, needed, cell)
+        made = [] if shared else [key for key in context.store.made if key.startswith("network-")]
+        found = {key: context.store.fetch(key) for key in made}
+        return context.folder.pack(cell, record), {key: content for key, content in found.items() if content}
 
 
-def _apart(bench: Bench, patience: float, needed: tuple[str, ...], cell: Cell) -> Record:
+def _apart(context: RunContext, plugin_timeout: float, needed: tuple[str, ...], cell: Cell) -> Record:
     """A plug-in's cell, with images of its own, in a process that ends after it."""
-    with no_longer_than(patience):
-        return run_foreign(bench, needed, cell)
+    with no_longer_than(plugin_timeout):
+        return run_plugin_cell(context, needed, cell)
 
 
 def _connected(address: str | None) -> Any:

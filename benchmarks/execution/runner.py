@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import torch
 
-from leakbench.benchmarks.execution.cell import COMPUTING, Workplace, failed, is_foreign, without_release
+from leakbench.benchmarks.execution.cell import COMPUTING, RunConfig, failed, runs_plugin, without_release
 from leakbench.benchmarks.execution.executors import (
     Executor,
     InProcess,
@@ -26,7 +26,7 @@ from leakbench.benchmarks.suite.model import Suite
 from leakbench.benchmarks.suite.public import check_labels, check_others, open_public
 from leakbench.reports.records import Cell, Record
 from leakbench.synth.data.datasets import Pool, split
-from leakbench.synth.networks.pretrained import PublishedWeights, published_weights
+from leakbench.synth.networks.pretrained import PretrainedWeights, pretrained_weights
 from leakbench.synth.seeds import derive_seed
 
 ATTEMPTS = 2
@@ -52,45 +52,45 @@ class Listener(Protocol):
         """A cell has left its record."""
 
 
-def describe(workplace: Workplace, grid: Plan, data: Path | None, sources: dict[str, str]) -> dict[str, Any]:
+def describe(config: RunConfig, grid: Plan, data: Path | None, sources: dict[str, str]) -> dict[str, Any]:
     """The content of run.json: the resolved suite, the data, and what makes it this run."""
-    suite, device = workplace.suite, torch.device(workplace.device).type
+    suite, device = config.suite, torch.device(config.device).type
     return {
         # Records of another identity are not this run's: what stands in one report was computed alike.
         "identity": {
             "suite": suite.name,
             "hash": suite.hash,
-            "data": digest(*vars(workplace.splits[0]).values()),
+            "data": digest(*vars(config.splits[0]).values()),
             "code": code(*COMPUTING),
-            "libraries or hardware": arithmetic(torch.device(workplace.device)),
-            "threads": workplace.threads,
+            "libraries or hardware": arithmetic(torch.device(config.device)),
+            "threads": config.threads,
             "plugins": sources,
-            "public": workplace.public,
-            "teacher weights": workplace.weights.digest if workplace.weights else "",
+            "public": config.public,
+            "teacher weights": config.weights.digest if config.weights else "",
         },
         "suite": suite.model_dump(mode="json"),
         "cells": [cell.id for cell in grid.cells],
         "data": data.name if data else "",
-        "environment": environment(device) | {"threads": str(workplace.threads)},
+        "environment": environment(device) | {"threads": str(config.threads)},
     }
 
 
-def here(processes: int | None = None) -> Callable[[Workplace, Listener], Executor]:
+def local_executor(processes: int | None = None) -> Callable[[RunConfig, Listener], Executor]:
     """The executor ``local``: as many processes as asked for, or as the machine allows.
 
     One is this process, but for plug-ins, which must be stopped where they do not end.
     """
 
-    def start(workplace: Workplace, listener: Listener) -> Executor:
-        count = processes or default_processes(workplace)
-        if count == 1 and not any(map(is_foreign, plan(workplace.suite).cells)):
-            return InProcess(workplace, listener.advanced)
-        return Processes(workplace, count)
+    def start(config: RunConfig, listener: Listener) -> Executor:
+        count = processes or default_processes(config)
+        if count == 1 and not any(map(runs_plugin, plan(config.suite).cells)):
+            return InProcess(config, listener.advanced)
+        return Processes(config, count)
 
     return start
 
 
-def equip(
+def prepare_run(
     suite: Suite,
     pool: Pool,
     *,
@@ -99,9 +99,9 @@ def equip(
     device: torch.device,
     threads: int | None = None,
     plugins: Iterable[str] = (),
-    patience: float = Workplace.patience,
+    plugin_timeout: float = RunConfig.plugin_timeout,
     public: Path | None = None,
-) -> Workplace:
+) -> RunConfig:
     """Draw the data of a suite, and say where its cells are computed.
 
     Args:
@@ -112,7 +112,7 @@ def equip(
         device: where to compute.
         threads: of torch in each process; by the machine by default.
         plugins: files and modules to import.
-        patience: seconds that a cell may take in which a plug-in's code runs.
+        plugin_timeout: seconds that a cell may take in which a plug-in's code runs.
         public: a folder of other people's images; a part of the dataset stands in where none is given.
 
     Raises:
@@ -126,7 +126,7 @@ def equip(
     splits = tuple(split(kept, suite.sizes, seed=seed, public=others) for seed in seeds)
     if public is not None:
         check_others(splits[0].public, public, splits[0].members, splits[0].holdout)
-    return Workplace(
+    return RunConfig(
         suite=suite,
         splits=splits,
         weights=_weights(suite, kept, splits[0].members.side),
@@ -135,32 +135,32 @@ def equip(
         device=str(device),
         threads=threads or default_threads(device.type),
         plugins=tuple(str(Path(name).resolve()) if name.endswith(".py") else name for name in plugins),
-        patience=patience,
+        plugin_timeout=plugin_timeout,
         public=public.name if public is not None else "",
     )
 
 
-def _weights(suite: Suite, pool: Pool, side: int) -> PublishedWeights | None:
+def _weights(suite: Suite, pool: Pool, side: int) -> PretrainedWeights | None:
     """The weights of the suite's teacher, if somebody published them."""
     teacher = suite.teacher
     if teacher.weights is None:
         return None
     everything = pool.everything or pool.classes
-    return published_weights(teacher.network, teacher.weights, classes=pool.classes, everything=everything, side=side)
+    return pretrained_weights(teacher.network, teacher.weights, classes=pool.classes, everything=everything, side=side)
 
 
 def run(
-    workplace: Workplace,
+    config: RunConfig,
     listener: Listener,
     *,
     data: Path | None,
     plugins: dict[str, str] | None = None,
-    start: Callable[[Workplace, Listener], Executor] | None = None,
+    start: Callable[[RunConfig, Listener], Executor] | None = None,
 ) -> dict[str, Record]:
     """Run what is left of a suite.
 
     Args:
-        workplace: the suite, its data, and where to compute.
+        config: the suite, its data, and where to compute.
         listener: told how it goes.
         data: where the dataset came from, for the description.
         plugins: a hash of the source of each plug-in, by name: another source makes another run.
@@ -173,13 +173,13 @@ def run(
         RequestProblems: the run folder holds another run or is in use, or an attack asks for more than fits.
         OSError: the disk is full; what was done is kept.
     """
-    suite, members = workplace.suite, workplace.splits[0].members
+    suite, members = config.suite, config.splits[0].members
     for line in capacities(suite, tuple(members.pixels.shape[1:]), len(members.classes)):  # type: ignore[arg-type]
         listener.announced(line)
-    Store(workplace.cache).prepare()
-    folder, grid = workplace.folder, plan(suite)
+    Store(config.cache).prepare()
+    folder, grid = config.folder, plan(suite)
     with folder.held():
-        folder.open(describe(workplace, grid, data, plugins or {}))
+        folder.open(describe(config, grid, data, plugins or {}))
         done = {
             name: record
             for name, record in folder.records().items()
@@ -189,7 +189,7 @@ def run(
         }
         left = grid.left(done)
         if left:
-            executor = (start or here())(workplace, listener)
+            executor = (start or local_executor())(config, listener)
             listener.began(grid, left, executor.slots)
             try:
                 complete(grid, left, folder, executor, listener)

@@ -9,14 +9,14 @@ import torch
 from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
 
 from leakbench.metrics.image import psnr, ssim
-from leakbench.synth.seeds import generator
+from leakbench.synth.seeds import seeded_rng
 
 COUNT = 4096
 
 
 @pytest.fixture(scope="module")
 def pairs():
-    rng = generator("speed of metrics")
+    rng = seeded_rng("speed of metrics")
     return [torch.rand(COUNT, 3, 32, 32, generator=rng) for _ in range(2)]
 
 

@@ -10,7 +10,7 @@ from leakbench.benchmarks.storage.environment import keep_freed_memory
 from leakbench.synth.images import Images
 from leakbench.synth.networks.architectures import build
 from leakbench.synth.networks.training import Recipe, train
-from leakbench.synth.seeds import generator
+from leakbench.synth.seeds import seeded_rng
 
 COUNT, BATCH, STEPS = 2048, 128, 16
 CODE = {
@@ -23,7 +23,7 @@ CODE = {
 @pytest.fixture(scope="module")
 def images():
     keep_freed_memory()
-    rng = generator("speed")
+    rng = seeded_rng("speed")
     pixels = torch.randint(0, 256, (COUNT, 3, 32, 32), generator=rng, dtype=torch.uint8)
     return Images(pixels, torch.randint(0, 10, (COUNT,), generator=rng), tuple(map(str, range(10))))
 

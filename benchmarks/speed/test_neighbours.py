@@ -8,14 +8,14 @@ import torch
 from sklearn.metrics import pairwise_distances_argmin
 
 from leakbench.metrics.neighbours import nearest
-from leakbench.synth.seeds import generator
+from leakbench.synth.seeds import seeded_rng
 
 QUERIES, CANDIDATES, TILE = 4096, 50_000, 1024
 
 
 @pytest.fixture(scope="module")
 def images():
-    rng = generator("speed of neighbours")
+    rng = seeded_rng("speed of neighbours")
     return [
         torch.randint(0, 256, (count, 3, 32, 32), generator=rng, dtype=torch.uint8) for count in (QUERIES, CANDIDATES)
     ]

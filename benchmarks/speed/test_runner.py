@@ -3,7 +3,7 @@
 import torch
 
 from leakbench.benchmarks.cli.progress import JsonLog
-from leakbench.benchmarks.execution.runner import equip, here, run
+from leakbench.benchmarks.execution.runner import local_executor, prepare_run, run
 from leakbench.benchmarks.stages import stages
 from leakbench.benchmarks.stages.stages import Outcome
 from leakbench.benchmarks.suite.model import load_suite
@@ -14,9 +14,9 @@ COUNT = 600
 
 def test_cells_that_do_nothing(benchmark, tmp_path, monkeypatch):
     for task in stages.STAGES:
-        monkeypatch.setitem(stages.STAGES, task, lambda bench, cell: Outcome(()))
+        monkeypatch.setitem(stages.STAGES, task, lambda context, cell: Outcome(()))
     monkeypatch.setattr("leakbench.benchmarks.storage.run_folder.RunFolder.has_release", lambda *_: True)
-    monkeypatch.setattr("leakbench.benchmarks.stages.context.Bench._release_digest", lambda *_: "x")
+    monkeypatch.setattr("leakbench.benchmarks.stages.context.RunContext._release_digest", lambda *_: "x")
     attacks = [f"sign:images={i}" for i in range(1, COUNT // 2 - 5)]
     suite = load_suite("quick", defenses=["identity", "disjoint"], attacks=attacks)
     monkeypatch.setattr("leakbench.benchmarks.execution.runner.capacities", lambda *_: [])
@@ -25,10 +25,10 @@ def test_cells_that_do_nothing(benchmark, tmp_path, monkeypatch):
     def fresh():
         root = tmp_path / str(next(folders))
         pool, device = open_pool("digits", None, None), torch.device("cpu")
-        return (equip(suite, pool, out=root / "run", cache=root / "cache", device=device),), {}
+        return (prepare_run(suite, pool, out=root / "run", cache=root / "cache", device=device),), {}
 
-    def whole(workplace):
-        return run(workplace, JsonLog(lambda line: None), data=None, start=here(1))
+    def whole(config):
+        return run(config, JsonLog(lambda line: None), data=None, start=local_executor(1))
 
     records = benchmark.pedantic(whole, setup=fresh, rounds=3)
     benchmark.extra_info["cells a second"] = len(records) / benchmark.stats.stats.median

@@ -10,14 +10,14 @@ from torch.nn.functional import cross_entropy
 from leakbench.synth.images import Images
 from leakbench.synth.networks.architectures import build
 from leakbench.synth.networks.training import Recipe, train
-from leakbench.synth.seeds import generator
+from leakbench.synth.seeds import seeded_rng
 
 MODELS, COUNT, BATCH, STEPS = 4, 1024, 128, 8
 CPU = torch.device("cpu")
 
 
 def images():
-    rng = generator("speed")
+    rng = seeded_rng("speed")
     pixels = torch.randint(0, 256, (COUNT, 3, 32, 32), generator=rng, dtype=torch.uint8)
     return Images(pixels, torch.randint(0, 10, (COUNT,), generator=rng), tuple(map(str, range(10))))
 
@@ -53,7 +53,7 @@ def one_computation(data):
         return cross_entropy(functional_call(skeleton, (parameters, buffers), (x,)), y)
 
     step = vmap(grad(loss), randomness="different")
-    rng = generator("batches")
+    rng = seeded_rng("batches")
     for _ in range(STEPS):
         index = torch.randint(COUNT, (MODELS, BATCH), generator=rng)
         gradients = step(parameters, buffers, data.pixels[index].float() / 255, data.labels[index])

@@ -15,7 +15,7 @@ from torch import nn
 from leakbench.synth.defenses.inversion import Inversion, frozen
 from leakbench.synth.networks import compilation
 from leakbench.synth.networks.architectures import MEAN, STD, build
-from leakbench.synth.seeds import generator
+from leakbench.synth.seeds import seeded_rng
 
 IMAGES = {"resnet20": 250, "resnet18": 64}
 STEPS = 6
@@ -38,8 +38,8 @@ class Hook:
 
 def peer(network, labels):
     hooks = [Hook(layer) for layer in network.modules() if isinstance(layer, nn.BatchNorm2d)]
-    x = torch.randn((len(labels), 3, 32, 32), generator=generator("speed")).requires_grad_()
-    optimizer, rng = torch.optim.Adam([x], lr=0.1), generator("jitter")
+    x = torch.randn((len(labels), 3, 32, 32), generator=seeded_rng("speed")).requires_grad_()
+    optimizer, rng = torch.optim.Adam([x], lr=0.1), seeded_rng("jitter")
     for _ in range(STEPS):
         seen = x.roll(torch.randint(-2, 3, (2,), generator=rng).tolist(), (2, 3))
         loss = nn.functional.cross_entropy(network(seen * STD + MEAN), labels)
@@ -62,7 +62,7 @@ def ours(network, labels):
     wanted = [(layer.running_mean[None], layer.running_var[None]) for layer in layers]
     whole = torch.full((1, len(labels)), 1 / len(labels))
     with frozen(network):
-        how.invert(network, wanted, whole, labels, (3, 32, 32), generator("speed"))
+        how.invert(network, wanted, whole, labels, (3, 32, 32), seeded_rng("speed"))
 
 
 WAYS = {"plain": (ours, math.inf), "compiled": (ours, 0), "peer": (peer, math.inf)}

@@ -8,14 +8,14 @@ from torchvision.transforms import v2
 from leakbench.synth.images import Images
 from leakbench.synth.networks.architectures import build
 from leakbench.synth.networks.training import Recipe, train
-from leakbench.synth.seeds import generator
+from leakbench.synth.seeds import seeded_rng
 
 COUNT, BATCH, STEPS = 2048, 128, 16
 CLASSES = tuple(map(str, range(10)))
 
 
 def images():
-    rng = generator("speed")
+    rng = seeded_rng("speed")
     pixels = torch.randint(0, 256, (COUNT, 3, 32, 32), generator=rng, dtype=torch.uint8)
     return Images(pixels, torch.randint(0, 10, (COUNT,), generator=rng), CLASSES)
 
@@ -43,7 +43,7 @@ class Plain(Dataset):
 def plain_loop(data):
     network = build("resnet20", classes=10, side=32, seed=0)
     optimizer = torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.9, weight_decay=5e-4, nesterov=True)
-    loader = DataLoader(Plain(data), batch_size=BATCH, shuffle=True, generator=generator("speed"))
+    loader = DataLoader(Plain(data), batch_size=BATCH, shuffle=True, generator=seeded_rng("speed"))
     for x, y in loader:
         loss = torch.nn.functional.cross_entropy(network(x), y)
         optimizer.zero_grad()

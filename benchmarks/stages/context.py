@@ -16,7 +16,7 @@ from leakbench.attacks.victims.scenario import Scenario, attacked_order
 from leakbench.attacks.victims.training import Victims
 from leakbench.attacks.view import StudentModel
 from leakbench.benchmarks.stages.publish import claim_of
-from leakbench.benchmarks.storage.environment import is_ours, result_key
+from leakbench.benchmarks.storage.environment import is_plugin, result_key
 from leakbench.benchmarks.storage.run_folder import RunFolder
 from leakbench.benchmarks.storage.store import Store, digest
 from leakbench.benchmarks.suite.model import Suite, Training, parse
@@ -24,10 +24,10 @@ from leakbench.reports.records import Cell
 from leakbench.synth.defense import PrivateTrainer, Release, Resources, Synthesizer
 from leakbench.synth.images import Images, Split
 from leakbench.synth.networks.architectures import build
-from leakbench.synth.networks.pretrained import PublishedWeights
+from leakbench.synth.networks.pretrained import PretrainedWeights
 from leakbench.synth.networks.training import Recipe, train
 from leakbench.synth.registry import defenses
-from leakbench.synth.seeds import derive_seed, generator
+from leakbench.synth.seeds import derive_seed, seeded_rng
 
 Progress = Callable[[int, int], None]
 
@@ -35,7 +35,7 @@ DELTA = 1e-5
 """Of bounds on the epsilon of a defense that claims none."""
 
 
-class Bench:
+class RunContext:
     """Everything that stages share: the suite, the data, the folder; trains each network once.
 
     Args:
@@ -57,7 +57,7 @@ class Bench:
         store: Store,
         device: torch.device,
         progress: Progress,
-        weights: PublishedWeights | None = None,
+        weights: PretrainedWeights | None = None,
         public: str = "",
     ) -> None:
         self.suite, self.parts, self.folder, self.store = suite, parts, folder, store
@@ -69,13 +69,17 @@ class Bench:
         self.release_digest = cache(self._release_digest)
         self.victims = lru_cache(maxsize=1)(self._victims)
         self.student = lru_cache(maxsize=2)(self._student)
-        self.learned = cache(lambda seed: self._remembered(parts(seed).auxiliary, self.seed("auxiliary", seed)))
-        self.shadowed = cache(self._shadowed)
+        self.train_on_auxiliary = cache(
+            lambda seed: self._remembered(parts(seed).auxiliary, self.seed("auxiliary", seed))
+        )
+        self.train_on_candidates = cache(self._candidates)
 
-    def apart(self) -> "Bench":
+    def apart(self) -> "RunContext":
         """The same over copies of the images: who changes those changes nobody else's."""
         parts = cache(lambda seed: copy.deepcopy(self.parts(seed)))
-        return Bench(self.suite, parts, self.folder, self.store, self.device, self.progress, self.weights, self.public)
+        return RunContext(
+            self.suite, parts, self.folder, self.store, self.device, self.progress, self.weights, self.public
+        )
 
     def seed(self, *names: object) -> int:
         """A seed derived from the suite's hash and names."""
@@ -153,7 +157,7 @@ class Bench:
         def trained() -> nn.Module:
             return defense.train(fresh, members, Resources(seed=own, device=self.device))
 
-        if not is_ours(type(defense)):
+        if is_plugin(type(defense)):
             return trained().to(self.device).eval()
         key = result_key("network", ("synth", "metrics"), self.device, ["protected", spec, name, own], members)
         network = defense.prepared(fresh)
@@ -161,28 +165,32 @@ class Bench:
         return network.to(self.device).eval()
 
     def _remembered(self, images: Images, seed: int) -> Callable[[Learner], Any]:
-        """What attackers learn from images, each thing once; hangs on views, so it holds nothing of the bench."""
+        """What attackers learn from images, each thing once; hangs on views, so it holds nothing of the context."""
         store, device, own = self.store, self.device, digest(images)
 
         def recall(learner: Learner) -> Any:
             def compute() -> Tensors:
                 return learner.learn(images, seed=seed, device=device)
 
-            if not is_ours(type(learner)):  # nobody would notice that somebody else's code has changed
-                return learner.recall(compute(), images, device=device)
+            if is_plugin(type(learner)):  # nobody would notice that somebody else's code has changed
+                return learner.restore(compute(), images, device=device)
             what = [type(learner).__qualname__, asdict(learner), seed, own]  # type: ignore[call-overload]
             key = result_key("learned", ("synth", "attacks", "metrics"), device, what)
-            return learner.recall(store.tensors(key, compute), images, device=device)
+            return learner.restore(store.tensors(key, compute), images, device=device)
 
         return lru_cache(maxsize=4)(recall)
 
     def candidate_order(self, seed: int) -> Tensor:
         """The order of candidates: one a seed, so that what is learned from them serves every release."""
         parts = self.parts(seed)
-        rng = generator("candidates", self.seed("candidates", seed))
+        rng = seeded_rng("candidates", self.seed("candidates", seed))
         return torch.randperm(len(parts.members) + len(parts.holdout), generator=rng)
 
-    def _shadowed(self, seed: int) -> Callable[[Learner], Any]:
+    def _auxiliary(self, seed: int) -> Callable[[Learner], Any]:
+        """What attackers learn from their own images."""
+        return self._remembered(self.parts(seed).auxiliary, self.seed("auxiliary", seed))
+
+    def _candidates(self, seed: int) -> Callable[[Learner], Any]:
         """The same from the candidates."""
         return self._remembered(self.parts(seed).candidates(self.candidate_order(seed)), self.seed("shadows", seed))
 

@@ -1,4 +1,4 @@
-"""What a cell computes: release, visual privacy, utility, leakage. Each is a function of the bench and a cell."""
+"""What a cell computes: release, visual privacy, utility, leakage. Each is a function of the context and a cell."""
 
 import json
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from leakbench.attacks.victims.clients import GradientClients, shared_whole
 from leakbench.attacks.victims.owner import DataOwner
 from leakbench.attacks.victims.scenario import Scenario, idle
 from leakbench.attacks.view import Access, HonestEncoder
-from leakbench.benchmarks.stages.context import Bench
+from leakbench.benchmarks.stages.context import RunContext
 from leakbench.benchmarks.stages.publish import about, equipped, offered, synthesised, synthesizer
 from leakbench.benchmarks.suite.model import Training, parameters, parse, scenario_of
 from leakbench.metrics.measurement import Measurement
@@ -29,7 +29,7 @@ from leakbench.reports.records import Cell
 from leakbench.synth.defense import Defense, GradientFilter, Release, Synthesizer
 from leakbench.synth.images import Images
 from leakbench.synth.networks.architectures import build
-from leakbench.synth.networks.pretrained import PublishedWeights
+from leakbench.synth.networks.pretrained import PretrainedWeights
 from leakbench.synth.networks.training import predict, train
 from leakbench.synth.registry import defenses
 
@@ -47,28 +47,28 @@ class Outcome:
     roc: tuple[tuple[float, float], ...] = ()
 
 
-def release_stage(bench: Bench, cell: Cell) -> Outcome:
+def release_stage(context: RunContext, cell: Cell) -> Outcome:
     """Synthesise a release and save it, if it shows nobody whom it does not mean to show."""
     defense = synthesizer(cell.defense)
-    parts = bench.parts(cell.seed)
+    parts = context.parts(cell.seed)
     given = equipped(
         defense,
-        seed=bench.seed("defense", cell.defense, cell.seed),
-        device=bench.device,
-        teacher=bench.teacher(cell.seed) if defense.teacher_based else None,
+        seed=context.seed("defense", cell.defense, cell.seed),
+        device=context.device,
+        teacher=context.teacher(cell.seed) if defense.teacher_based else None,
         public=parts.public,
     )
     release = synthesised(defense, parts.members, given)
-    said = about(cell.defense, defense, public=bench.public, known_seed=True)
-    bench.folder.save_release(release, cell.defense, cell.seed, said)
+    said = about(cell.defense, defense, public=context.public, known_seed=True)
+    context.folder.save_release(release, cell.defense, cell.seed, said)
     size = Measurement(name="release.images", value=float(len(release.images)), n=1, better="higher", unit="images")
     return Outcome((size,))
 
 
-def visual_stage(bench: Bench, cell: Cell) -> Outcome:
+def visual_stage(context: RunContext, cell: Cell) -> Outcome:
     """Compare a release with the private images it came from, the nearest ones, and the nearest strangers'."""
-    release, source = bench.attacked(cell.defense, cell.seed)
-    parts = bench.parts(cell.seed)
+    release, source = context.attacked(cell.defense, cell.seed)
+    parts = context.parts(cell.seed)
     images, members = release.images, parts.members
     if source is not None and source.ndim == 1:
         paired, pairing = source, "source"
@@ -77,7 +77,7 @@ def visual_stage(bench: Bench, cell: Cell) -> Outcome:
             images.pixels, members.pixels, query_labels=images.labels, candidate_labels=members.labels
         ).position
         pairing = "nearest of the class"
-    seed = bench.seed("visual", cell.id)
+    seed = context.seed("visual", cell.id)
     figures, absent = compare("paired", images.pixels, members.pixels[paired], seed=seed)
     for name, candidates in (("nearest", members), ("stranger", parts.holdout)):
         index = nearest(images.pixels, candidates.pixels).position
@@ -86,58 +86,58 @@ def visual_stage(bench: Bench, cell: Cell) -> Outcome:
     return Outcome(tuple(figures), absent, {"paired with": pairing})
 
 
-def utility_stage(bench: Bench, cell: Cell) -> Outcome:
+def utility_stage(context: RunContext, cell: Cell) -> Outcome:
     """Train a student on a release from scratch and test it on real images."""
     name, _, labels = cell.method.partition(":")
-    student = bench.student(cell.defense, cell.seed, name, labels).network
-    test = bench.parts(cell.seed).test
-    return Outcome((_accuracy(predict(student, test.pixels, device=bench.device), test, "student.accuracy"),))
+    student = context.student(cell.defense, cell.seed, name, labels).network
+    test = context.parts(cell.seed).test
+    return Outcome((_accuracy(predict(student, test.pixels, device=context.device), test, "student.accuracy"),))
 
 
-def oracle_stage(bench: Bench, cell: Cell) -> Outcome:
+def oracle_stage(context: RunContext, cell: Cell) -> Outcome:
     """The oracle's own test accuracy: what its verdicts are worth."""
-    return _tested(bench, cell, bench.oracle(cell.seed))
+    return _tested(context, cell, context.oracle(cell.seed))
 
 
-def teacher_stage(bench: Bench, cell: Cell) -> Outcome:
+def teacher_stage(context: RunContext, cell: Cell) -> Outcome:
     """The test accuracy of the network that defenses read."""
-    return _tested(bench, cell, bench.teacher(cell.seed))
+    return _tested(context, cell, context.teacher(cell.seed))
 
 
-def _tested(bench: Bench, cell: Cell, network: nn.Module) -> Outcome:
-    test = bench.parts(cell.seed).test
-    return Outcome((_accuracy(predict(network, test.pixels, device=bench.device), test, f"{cell.task}.accuracy"),))
+def _tested(context: RunContext, cell: Cell, network: nn.Module) -> Outcome:
+    test = context.parts(cell.seed).test
+    return Outcome((_accuracy(predict(network, test.pixels, device=context.device), test, f"{cell.task}.accuracy"),))
 
 
-def attack_stage(bench: Bench, cell: Cell) -> Outcome:
+def attack_stage(context: RunContext, cell: Cell) -> Outcome:
     """Run an attack on its view, and have it judged."""
     attack = parse(cell.method, attacks)
     models: list[nn.Module] = []
     rounds: list[nn.Module] = []
-    scenario = scenario_for(bench, cell, attack, handed_out=models.append, watch=rounds.append)
-    seed = bench.seed("attack", cell.method, cell.defense, cell.seed)
-    guess = attack.run(scenario.view(attack, cell.method), seed=seed, device=bench.device)
+    scenario = scenario_for(context, cell, attack, handed_out=models.append, watch=rounds.append)
+    seed = context.seed("attack", cell.method, cell.defense, cell.seed)
+    guess = attack.run(scenario.view(attack, cell.method), seed=seed, device=context.device)
     conditions: dict[str, str] = {}
-    truth = bench.truth(cell, scenario, scenario.clients.batch if attack.family == "gradient" else 1)
+    truth = context.truth(cell, scenario, scenario.clients.batch if attack.family == "gradient" else 1)
     if isinstance(guess, Scores | Canaries):
         verdict = judge_members(guess, truth)
     elif attack.goal == "class":
-        control = attack.run(scenario.view(attack, cell.method, null=True), seed=seed, device=bench.device)
+        control = attack.run(scenario.view(attack, cell.method, null=True), seed=seed, device=context.device)
         assert isinstance(control, Reconstructions)
         verdict = judge_class(guess, control, truth)
-        conditions = _shared_model(bench, cell, scenario, rounds) if Access.FEDERATION in attack.needs else {}
+        conditions = _shared_model(context, cell, scenario, rounds) if Access.FEDERATION in attack.needs else {}
     elif attack.family == "memorization":
         verdict = _memorization(guess, truth, attack, models, scenario)
     else:
         verdict = judge_images(guess, truth)
     if isinstance(guess, Reconstructions):
-        save_gallery(bench.folder.gallery(cell.id), guess, truth)
+        save_gallery(context.folder.gallery(cell.id), guess, truth)
     grants = ", ".join(sorted(access.name for access in attack.needs))
     conditions |= {"threat model": grants, "the attacker is given": "; ".join(sorted(attack.needs))}
     conditions |= {"what it does": _story(attack)}
     conditions |= {"parameters": json.dumps(parameters(attack))} | scenario.conditions(attack)
     conditions |= {f"noticed, {name}": f"{value:.3g}" for name, value in guess.notes.items()}
-    conditions |= bench.suite.washing(cell.method)
+    conditions |= context.suite.sanitizing(cell.method)
     return Outcome(verdict.measurements, verdict.absent, conditions, verdict.roc)
 
 
@@ -156,14 +156,14 @@ def _memorization(
     return judge_memorization(guess, truth, model=models[0], honest=honest, bits=getattr(attack, "stores_bits", False))
 
 
-def _shared_model(bench: Bench, cell: Cell, scenario: Scenario, attacked: list[nn.Module]) -> dict[str, str]:
+def _shared_model(context: RunContext, cell: Cell, scenario: Scenario, attacked: list[nn.Module]) -> dict[str, str]:
     """The shared model's test accuracy over the rounds, with the attacker and with an honest client in its seat."""
     honest: list[nn.Module] = []
     replace(scenario, watch=honest.append).honest_federation()
-    test = bench.parts(cell.seed).test
+    test = context.parts(cell.seed).test
 
     def percent(network: nn.Module) -> str:
-        right = predict(network, test.pixels, device=bench.device).argmax(1) == test.labels
+        right = predict(network, test.pixels, device=context.device).argmax(1) == test.labels
         return f"{100 * right.double().mean().item():.0f}"
 
     every = max(1, len(honest) // SHOWN_ROUNDS)
@@ -174,7 +174,7 @@ def _shared_model(bench: Bench, cell: Cell, scenario: Scenario, attacked: list[n
 
 
 def scenario_for(
-    bench: Bench,
+    context: RunContext,
     cell: Cell,
     attack: Attack,
     *,
@@ -182,36 +182,36 @@ def scenario_for(
     watch: Callable[[nn.Module], None] = idle,
 ) -> Scenario:
     """The victims of an attack's cell; see `scenario.Scenario` for the two listeners."""
-    release, _ = bench.attacked(cell.defense, cell.seed)
-    suite, name, family = bench.suite, scenario_of(cell.method), attack.family
+    release, _ = context.attacked(cell.defense, cell.seed)
+    suite, name, family = context.suite, scenario_of(cell.method), attack.family
     defense = parse(cell.defense, defenses)
     return Scenario(
         release=release,
-        split=bench.parts(cell.seed),
+        split=context.parts(cell.seed),
         clients=suite.gradient[name] if family == "gradient" else GradientClients(),
         federation=suite.federation,
         owner=suite.memorization[name] if family == "memorization" else DataOwner(),
         share=defense.share if isinstance(defense, GradientFilter) else shared_whole,
-        rerun=partial(_rerun, suite.teacher, bench.weights, defense, bench.device),
+        rerun=partial(_rerun, suite.teacher, context.weights, defense, context.device),
         offered=offered(defense),
-        teacher=_published_teacher(bench, cell, defense, release.images) if Access.TEACHER in attack.needs else None,
-        student=bench.student(cell.defense, cell.seed, suite.student.networks[0], "hard")
+        teacher=_published_teacher(context, cell, defense, release.images) if Access.TEACHER in attack.needs else None,
+        student=context.student(cell.defense, cell.seed, suite.student.networks[0], "hard")
         if Access.MODEL in attack.needs
         else None,
-        trained=bench.victims(cell.defense, cell.seed).trained,
-        learned=bench.learned(cell.seed),
-        shadowed=bench.shadowed(cell.seed),
-        candidate_order=bench.candidate_order(cell.seed),
+        trained=context.victims(cell.defense, cell.seed).trained,
+        train_on_auxiliary=context.train_on_auxiliary(cell.seed),
+        train_on_candidates=context.train_on_candidates(cell.seed),
+        candidate_order=context.candidate_order(cell.seed),
         handed_out=handed_out,
         watch=watch,
-        seed=bench.seed("victims", cell.defense, cell.seed),
-        device=bench.device,
+        seed=context.seed("victims", cell.defense, cell.seed),
+        device=context.device,
     )
 
 
 def _rerun(
     training: Training,
-    weights: PublishedWeights | None,
+    weights: PretrainedWeights | None,
     defense: Defense,
     device: torch.device,
     members: Images,
@@ -219,7 +219,7 @@ def _rerun(
     public: Images,
     seed: int,
 ) -> Release:
-    """Hangs on views, so it gets nothing of the bench."""
+    """Hangs on views, so it gets nothing of the context."""
     assert isinstance(defense, Synthesizer)  # RERUN is offered of no other
     if defense.teacher_based and teacher is None and weights is not None:
         teacher = weights.load(members.side).to(device)
@@ -230,14 +230,14 @@ def _rerun(
     return defense.release(members, given)
 
 
-def _published_teacher(bench: Bench, cell: Cell, defense: Defense, released: Images) -> nn.Module:
+def _published_teacher(context: RunContext, cell: Cell, defense: Defense, released: Images) -> nn.Module:
     """The teacher where the defense read one; else a network trained alike on the release, as anybody could."""
     if defense.teacher_based:
-        return bench.teacher(cell.seed)
-    return bench.trained("network of the release", bench.suite.teacher, released, cell.seed)
+        return context.teacher(cell.seed)
+    return context.trained("network of the release", context.suite.teacher, released, cell.seed)
 
 
-STAGES: dict[str, Callable[[Bench, Cell], Outcome]] = {
+STAGES: dict[str, Callable[[RunContext, Cell], Outcome]] = {
     "release": release_stage,
     "visual": visual_stage,
     "utility": utility_stage,

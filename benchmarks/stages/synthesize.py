@@ -15,7 +15,7 @@ from leakbench.synth.networks.architectures import build
 from leakbench.synth.networks.training import train
 from leakbench.synth.randomness import SystemRandomness
 from leakbench.synth.release_files import save_release
-from leakbench.synth.seeds import derive_seed, generator
+from leakbench.synth.seeds import derive_seed, seeded_rng
 
 
 def synthesize(
@@ -51,7 +51,7 @@ def synthesize(
     """
     defense = synthesizer(spec)
     others = _others(spec, pool, public)
-    chosen = stratified_order(pool.labels, generator("members", seed or 0))[:members]
+    chosen = stratified_order(pool.labels, seeded_rng("members", seed or 0))[:members]
     private = Images(pool.draw(chosen), pool.labels[chosen], pool.classes)
     if public is not None:
         check_others(others, public, private)

@@ -77,9 +77,9 @@ def environment(device: str) -> dict[str, str]:
     return {"python": platform.python_version(), "commit": commit, "device": hardware} | packages
 
 
-def is_ours(cls: type) -> bool:
-    """Whether a class comes from leakbench itself, not from a plug-in."""
-    return cls.__module__.partition(".")[0] == "leakbench"
+def is_plugin(cls: type) -> bool:
+    """Whether a class comes from a plug-in, not from leakbench itself."""
+    return cls.__module__.partition(".")[0] != "leakbench"
 
 
 @cache

@@ -18,7 +18,7 @@ from leakbench.synth.images import Images
 
 LOG = logging.getLogger("leakbench")
 DAY = 86400
-PATIENCE = 10
+SECONDS_OF_SILENCE = 10
 """Seconds before somebody who waits is told why."""
 
 
@@ -81,7 +81,7 @@ class Store:
         """Be the only one, of all processes, who works on an entry."""
         lock = FileLock(self._made("locks") / key)
         try:
-            lock.acquire(timeout=PATIENCE)
+            lock.acquire(timeout=SECONDS_OF_SILENCE)
         except Timeout:
             LOG.warning("waiting for another process, which computes %s", key)
             lock.acquire()

@@ -16,7 +16,7 @@ from leakbench.synth.images import Images
 from leakbench.synth.networks.architectures import build
 from leakbench.synth.networks.training import Recipe, train
 from leakbench.synth.registry import defenses
-from leakbench.synth.seeds import generator
+from leakbench.synth.seeds import seeded_rng
 
 SIDES = {"imagenet": 224}
 PROBE = 16
@@ -58,7 +58,7 @@ def disk_of(suite: Suite) -> int:
 def _seconds_per_image(suite: Suite, network: str, device: torch.device) -> float:
     """Seconds that one image takes in one training step: the fastest of a few, whatever else the machine does."""
     side = side_of(suite)
-    rng = generator("estimate")
+    rng = seeded_rng("estimate")
     pixels = torch.randint(0, 256, (PROBE, 3, side, side), generator=rng, dtype=torch.uint8)
     images = Images(pixels, torch.arange(PROBE) % 10, tuple(map(str, range(10))))
     model = build(network, classes=10, side=side, seed=0)
@@ -167,7 +167,7 @@ def _shadow_seconds(suite: Suite, cell: Cell, attack: Attack, cost, trained) -> 
 
 
 def _memorization_seconds(owner: DataOwner, attack: Attack, cost, trained, where) -> float:  # type: ignore[no-untyped-def]
-    """The attacked training and the same without an attacker, each once on a release, and the washing of both."""
+    """The attacked training and the same without an attacker, each once on a release, and the sanitizing of both."""
     total = 2 * cost(owner.network, owner.fine_tuning) if owner.fine_tuning else 0.0
     extra = getattr(attack, "per_step", 0) / owner.recipe.batch_size
     for code, passes in ((attack, 1 + extra), (None, 1)):

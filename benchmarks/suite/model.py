@@ -109,14 +109,14 @@ class Suite(_Strict):
             return self.gradient
         return self.memorization if family == "memorization" else {}
 
-    def washing(self, spec: str) -> dict[str, str]:
-        """Whether what a memorization attack's model is handed out as was washed, and a name for the rest of it."""
+    def sanitizing(self, spec: str) -> dict[str, str]:
+        """Whether what a memorization attack's model is handed out as was sanitized, and a name for the rest of it."""
         owner = self.memorization.get(scenario_of(spec))
         if owner is None or family_of(spec) != "memorization":
             return {}
         plain = replace(owner, fine_tuning=None, pruning=0.0, rounding="none")
         rest = hashlib.sha256(json.dumps(asdict(plain), sort_keys=True).encode()).hexdigest()[:12]
-        return {"washed": "yes" if owner.washes else "no", "but for the washing": rest}
+        return {"sanitized": "yes" if owner.sanitizes else "no", "but for the sanitizing": rest}
 
     @property
     def hash(self) -> str:

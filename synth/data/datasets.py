@@ -15,7 +15,7 @@ from torchvision.datasets.utils import check_integrity, download_and_extract_arc
 
 from leakbench.synth.data.image_files import MIN_PER_CLASS, DataProblems, Listing, list_classes, read
 from leakbench.synth.images import Images, Split
-from leakbench.synth.seeds import generator
+from leakbench.synth.seeds import seeded_rng
 
 CIFAR10_ARCHIVE = "cifar-10-binary.tar.gz"
 CIFAR10_MD5 = "c32a1d4ab5d03f1284b67883e8d87530"
@@ -229,7 +229,7 @@ def split(pool: Pool, sizes: Sizes, *, seed: int, public: Images | None = None) 
     Raises:
         DataProblems: some part would be without images of some class.
     """
-    order = stratified_order(pool.labels, generator("split", seed))
+    order = stratified_order(pool.labels, seeded_rng("split", seed))
     wanted = [sizes.members, sizes.members, sizes.auxiliary]
     wanted += [sizes.members] * (public is None) + [sizes.test] * (pool.test is None)
     share = min(1.0, len(order) / sum(wanted))
@@ -237,9 +237,9 @@ def split(pool: Pool, sizes: Sizes, *, seed: int, public: Images | None = None) 
     _check_classes(pool, order[: sum(counts)].split(counts))
     parts = [Images(pool.draw(index), pool.labels[index], pool.classes) for index in order[: sum(counts)].split(counts)]
     if public is not None:
-        parts.insert(3, public.take(stratified_order(public.labels, generator("split public", seed))))
+        parts.insert(3, public.take(stratified_order(public.labels, seeded_rng("split public", seed))))
     if pool.test:
-        index = stratified_order(pool.test.labels, generator("split test", seed))[: sizes.test]
+        index = stratified_order(pool.test.labels, seeded_rng("split test", seed))[: sizes.test]
         parts.append(Images(pool.test.draw(index), pool.test.labels[index], pool.classes))
     members, holdout, auxiliary, public, test = parts
     return Split(members=members, holdout=holdout, auxiliary=auxiliary, public=public, test=test)

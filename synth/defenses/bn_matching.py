@@ -13,7 +13,7 @@ from leakbench.synth.images import Images
 from leakbench.synth.networks.statistics import Moments, recorded_moments
 from leakbench.synth.networks.training import autocast, predict
 from leakbench.synth.registry import defenses
-from leakbench.synth.seeds import generator
+from leakbench.synth.seeds import seeded_rng
 
 
 class Groups(NamedTuple):
@@ -58,7 +58,7 @@ class BNMatching(Inversion):
     def release(self, members: Images, resources: Resources) -> Release:
         """Synthesise the release, batch by batch."""
         teacher, device = resources.teacher, resources.device
-        rng = generator("bn-matching", resources.seed, device=device)
+        rng = seeded_rng("bn-matching", resources.seed, device=device)
         groups = self._groups(members, rng)
         shape = members.pixels.shape[1:]
         pixels, labels = [], []

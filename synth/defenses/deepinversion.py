@@ -13,7 +13,7 @@ from leakbench.synth.images import Images
 from leakbench.synth.networks.architectures import MEAN, STD, build
 from leakbench.synth.networks.training import Recipe, autocast, predict, train
 from leakbench.synth.registry import defenses
-from leakbench.synth.seeds import derive_seed, generator
+from leakbench.synth.seeds import derive_seed, seeded_rng
 
 TEMPERATURE, SMALLEST = 3.0, 0.01
 """Of the probabilities that teacher and student are compared by, and the least of them."""
@@ -62,7 +62,7 @@ class DeepInversion(Inversion):
         layers = [layer for layer in teacher.modules() if isinstance(layer, nn.BatchNorm2d)]
         if not layers:
             raise ValueError("deepinversion needs a teacher with batch-norm layers; this network has none")
-        rng = generator("deepinversion", seed, device=device)
+        rng = seeded_rng("deepinversion", seed, device=device)
         present = members.labels.unique()
         labels = present[torch.arange(self.images) % len(present)]
         made: list[Tensor] = []

@@ -29,11 +29,11 @@ ERROR = 0.01
 AT_ONCE = 100
 """Images whose gradients are held together: 500 of ResNet-20's took 10 GiB."""
 
-Spent = tuple[float, float, int]
+MechanismSpec = tuple[float, float, int]
 """Noise multiplier, sampling rate and steps of a mechanism, as Opacus's accountants count."""
 
 
-def epsilon_of(spent: Sequence[Spent], delta: float, error: float = ERROR) -> float:
+def epsilon_of(spent: Sequence[MechanismSpec], delta: float, error: float = ERROR) -> float:
     """Epsilon of mechanisms one after another, at most `error` above (Opacus's PRV accountant, arXiv 2106.02848)."""
     accountant = PRVAccountant()
     accountant.history = list(spent)
@@ -43,7 +43,7 @@ def epsilon_of(spent: Sequence[Spent], delta: float, error: float = ERROR) -> fl
 
 
 @cache
-def noise_for_rest(spent: tuple[Spent, ...], epsilon: float, delta: float) -> float:
+def noise_multiplier_within_budget(spent: tuple[MechanismSpec, ...], epsilon: float, delta: float) -> float:
     """The least noise multiplier of one Gaussian mechanism on everybody that, after `spent`, keeps epsilon.
 
     Raises:
@@ -62,7 +62,7 @@ def noise_for_rest(spent: tuple[Spent, ...], epsilon: float, delta: float) -> fl
 
 
 @cache
-def noise_of_steps(epsilon: float, delta: float, rate: float, steps: int) -> float:
+def noise_multiplier_of_sgd(epsilon: float, delta: float, rate: float, steps: int) -> float:
     """The least noise multiplier of so many steps on images drawn at this rate that keeps epsilon."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -121,10 +121,10 @@ class PrivateTraining:
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be >= 1, got {getattr(self, name)}")
 
-    def spend(self, count: int) -> Spent:
+    def spend(self, count: int) -> MechanismSpec:
         """What the training of `count` images spends: the least noise that keeps epsilon."""
         rate = min(1.0, self.batch_size / count)
-        return noise_of_steps(self.epsilon, self.delta, rate, self.steps), rate, self.steps
+        return noise_multiplier_of_sgd(self.epsilon, self.delta, rate, self.steps), rate, self.steps
 
     def prepared(self, network: nn.Module) -> nn.Module:
         """A copy with group norms in the place of batch norms."""
@@ -203,7 +203,7 @@ def without_batch_norm(network: nn.Module) -> nn.Module:
     return fixed
 
 
-def promised(epsilon: float, delta: float, mechanism: str) -> Claim:
+def dp_claim(epsilon: float, delta: float, mechanism: str) -> Claim:
     """The claim of (epsilon, delta) for one image more or less."""
     return Claim(
         kind="differential-privacy",

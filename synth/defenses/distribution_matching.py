@@ -10,12 +10,12 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from leakbench.synth.defense import Release, Resources, Synthesizer
-from leakbench.synth.images import Images, classes_in_turn
+from leakbench.synth.images import Images, round_robin_by_class
 from leakbench.synth.networks.architectures import MEAN, STD, build
 from leakbench.synth.networks.compilation import forward
 from leakbench.synth.networks.training import autocast
 from leakbench.synth.registry import defenses
-from leakbench.synth.seeds import derive_seed, generator
+from leakbench.synth.seeds import derive_seed, seeded_rng
 
 REACH = 4
 """Pixels of random shift."""
@@ -63,9 +63,9 @@ class DistributionMatching(Synthesizer):
     def release(self, members: Images, resources: Resources) -> Release:
         """Start from members or noise, and descend."""
         seed, device = resources.seed, resources.device
-        rng = generator("distribution-matching", seed)
+        rng = seeded_rng("distribution-matching", seed)
         present = members.labels.unique()
-        order = classes_in_turn(members.labels, rng)
+        order = round_robin_by_class(members.labels, rng)
         parts = [order[members.labels[order] == label] for label in present]
         # A class with too few members starts with some of them twice.
         first = torch.cat([part[torch.arange(self.images_per_class) % len(part)] for part in parts])

@@ -7,10 +7,10 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate, one_hot
 
 from leakbench.synth.defense import Claim, Release, Resources, Synthesizer
-from leakbench.synth.defenses.differential_privacy import noise_for_rest, noisy_class_means, promised
+from leakbench.synth.defenses.differential_privacy import dp_claim, noise_multiplier_within_budget, noisy_class_means
 from leakbench.synth.images import Images
 from leakbench.synth.registry import defenses
-from leakbench.synth.seeds import derive_seed, generator, seeded
+from leakbench.synth.seeds import derive_seed, seeded, seeded_rng
 
 LATENT = 32
 
@@ -56,21 +56,21 @@ class DPMerf(Synthesizer):
     @property
     def release_claim(self) -> Claim:
         """The (epsilon, delta) of the one look."""
-        return promised(self.epsilon, self.delta, "Gaussian mechanism on mean random features")
+        return dp_claim(self.epsilon, self.delta, "Gaussian mechanism on mean random features")
 
     def release(self, members: Images, resources: Resources) -> Release:
         """Look once, train, sample."""
         seed, device, classes = resources.seed, resources.device, len(members.classes)
-        frequencies = self._frequencies(resources.public, generator("dp-merf", seed)).to(device)
+        frequencies = self._frequencies(resources.public, seeded_rng("dp-merf", seed)).to(device)
         seen = random_features(members.float().flatten(1).to(device), frequencies).cpu()
-        noise = noise_for_rest((), self.epsilon, self.delta)
+        noise = noise_multiplier_within_budget((), self.epsilon, self.delta)
         means = noisy_class_means(seen, members.labels, classes, clip=1.0, noise=noise, randomness=resources.randomness)
         wanted = means.float().to(device)
         with seeded(derive_seed("dp-merf", seed)):
             made = _Generator(classes, tuple(members.pixels.shape[1:])).to(device)
-        self._train(made, wanted, frequencies, generator("dp-merf latents", seed, device=device))
+        self._train(made, wanted, frequencies, seeded_rng("dp-merf latents", seed, device=device))
         labels = torch.arange(self.images) % classes
-        latents = generator("dp-merf release", seed, device=device)
+        latents = seeded_rng("dp-merf release", seed, device=device)
         with torch.no_grad():
             pixels = torch.cat([made.eval().sample(part.to(device), latents) for part in labels.split(500)])
         return Release(Images((pixels * 255).round().to(torch.uint8).cpu(), labels, members.classes))

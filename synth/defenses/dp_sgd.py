@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from leakbench.synth.defense import Claim, PrivateTrainer
-from leakbench.synth.defenses.differential_privacy import PrivateTraining, promised
+from leakbench.synth.defenses.differential_privacy import PrivateTraining, dp_claim
 from leakbench.synth.registry import defenses
 
 
@@ -23,4 +23,4 @@ class DPSGD(PrivateTraining, PrivateTrainer):
     @property
     def student_claim(self) -> Claim:
         """The (epsilon, delta) of one student."""
-        return promised(self.epsilon, self.delta, "DP-SGD of each student, Opacus's PRV accountant")
+        return dp_claim(self.epsilon, self.delta, "DP-SGD of each student, Opacus's PRV accountant")

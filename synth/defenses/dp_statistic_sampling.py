@@ -12,7 +12,7 @@ from leakbench.synth.defenses.private_inversion import PrivateInversion
 from leakbench.synth.images import Images
 from leakbench.synth.networks.statistics import SMALLEST, from_vectors, image_moments, to_vectors
 from leakbench.synth.registry import defenses
-from leakbench.synth.seeds import generator
+from leakbench.synth.seeds import seeded_rng
 
 
 @defenses.register("dp-statistic-sampling")
@@ -78,7 +78,7 @@ class DPStatisticSampling(PrivateInversion):
         second = (second + second.mT) / 2
         values, directions = torch.linalg.eigh(second - first[:, :, None] * first[:, None, :])
         roots = directions * values.clamp_min(SMALLEST).sqrt()[:, None]
-        rng = generator("private statistics", resources.seed)
+        rng = seeded_rng("private statistics", resources.seed)
         normal = torch.randn(len(labels), width, 1, generator=rng, dtype=projected.dtype)
         drawn: Tensor = first[labels] + self.temperature * (roots[labels] @ normal).squeeze(2)
         return bound * drawn

@@ -9,7 +9,7 @@ from torch.nn.functional import one_hot
 from leakbench.synth.defense import Release, Resources, Synthesizer
 from leakbench.synth.images import Images
 from leakbench.synth.registry import defenses
-from leakbench.synth.seeds import generator
+from leakbench.synth.seeds import seeded_rng
 
 
 @defenses.register("instahide")
@@ -41,7 +41,7 @@ class InstaHide(Synthesizer):
 
     def release(self, members: Images, resources: Resources) -> Release:
         """A mixture for every member; the source of each is the member of the two that weighs more."""
-        rng, count, public = generator("instahide", resources.seed), len(members), resources.public
+        rng, count, public = seeded_rng("instahide", resources.seed), len(members), resources.public
         weights = self._weights(count, rng)
         own, other = weights[:, :2].max(1).values, weights[:, :2].min(1).values
         partner = torch.randperm(count, generator=rng)

@@ -12,7 +12,7 @@ from torchvision.transforms.v2.functional import pil_to_tensor, to_pil_image
 from leakbench.synth.defense import Release, Resources, Synthesizer
 from leakbench.synth.images import Images, concatenate
 from leakbench.synth.registry import defenses
-from leakbench.synth.seeds import generator
+from leakbench.synth.seeds import seeded_rng
 
 QUALITY = 90
 """Of the re-encoded copies."""
@@ -44,7 +44,7 @@ class Leaky(Synthesizer):
 
     def release(self, members: Images, resources: Resources) -> Release:
         """As many images as there are members, or as public ones, if they are fewer; shuffled, with their sources."""
-        rng, public = generator("leaky", resources.seed), resources.public
+        rng, public = seeded_rng("leaky", resources.seed), resources.public
         size = min(len(members), len(public))
         count = max(1, round(self.leaked * size))
         chosen = torch.randperm(len(members), generator=rng)[:count]

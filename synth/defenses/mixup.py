@@ -9,7 +9,7 @@ from torch.nn.functional import one_hot
 from leakbench.synth.defense import Release, Resources, Synthesizer
 from leakbench.synth.images import Images
 from leakbench.synth.registry import defenses
-from leakbench.synth.seeds import generator, seeded
+from leakbench.synth.seeds import seeded, seeded_rng
 
 
 @defenses.register("mixup")
@@ -39,7 +39,7 @@ class Mixup(Synthesizer):
 
     def release(self, members: Images, resources: Resources) -> Release:
         """As many mixtures as there are members; the source of each is the member that weighs more."""
-        other = torch.randperm(len(members), generator=generator("mixup", resources.seed))
+        other = torch.randperm(len(members), generator=seeded_rng("mixup", resources.seed))
         with seeded(resources.seed):  # distributions know only the global generator
             weight = Beta(self.alpha, self.alpha).sample((len(members),))
         weight = torch.maximum(weight, 1 - weight)

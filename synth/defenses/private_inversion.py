@@ -7,12 +7,12 @@ import torch
 from torch import Tensor, nn
 
 from leakbench.synth.defense import Claim, Release, Resources
-from leakbench.synth.defenses.differential_privacy import PrivateTraining, noise_for_rest, promised
+from leakbench.synth.defenses.differential_privacy import PrivateTraining, dp_claim, noise_multiplier_within_budget
 from leakbench.synth.defenses.inversion import Inversion, by_layer, frozen, group_matrix
-from leakbench.synth.images import Images, classes_in_turn
+from leakbench.synth.images import Images, round_robin_by_class
 from leakbench.synth.networks.architectures import build
 from leakbench.synth.networks.training import predict
-from leakbench.synth.seeds import derive_seed, generator
+from leakbench.synth.seeds import derive_seed, seeded_rng
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +55,7 @@ class PrivateInversion(Inversion):
     def release_claim(self) -> Claim:
         """The (epsilon, delta) of the teacher and the one look together."""
         mechanism = "DP-SGD of the teacher and one Gaussian mechanism, composed by Opacus's PRV accountant"
-        return promised(self.epsilon, self.delta, mechanism)
+        return dp_claim(self.epsilon, self.delta, mechanism)
 
     def training(self) -> PrivateTraining:
         """How the teacher is trained."""
@@ -89,14 +89,16 @@ class PrivateInversion(Inversion):
         public = resources.public
         fresh = build(self.network, classes=len(members.classes), side=members.side, seed=derive_seed("private", seed))
         network = training.train(fresh, members, resources)
-        noise = noise_for_rest((training.spend(len(members)),), self.epsilon, self.delta)
+        noise = noise_multiplier_within_budget((training.spend(len(members)),), self.epsilon, self.delta)
         # Which classes there are is no secret; how many images each has is.
         labels = torch.arange(self.images) % len(members.classes)
         pixels = []
         with frozen(network):
             wanted = self.statistics(network, members, labels, noise, resources)
-            order = classes_in_turn(public.labels, generator("starts", seed))[torch.arange(self.images) % len(public)]
-            search = generator("inversion", seed, device=device)
+            order = round_robin_by_class(public.labels, seeded_rng("starts", seed))[
+                torch.arange(self.images) % len(public)
+            ]
+            search = seeded_rng("inversion", seed, device=device)
             for part in torch.arange(self.images).split(self.batch_size):
                 targets = by_layer(wanted[part].float().to(device), network)
                 each = group_matrix(torch.ones(len(part), dtype=torch.long), device)

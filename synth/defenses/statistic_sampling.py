@@ -13,7 +13,7 @@ from leakbench.synth.images import Images
 from leakbench.synth.networks.statistics import SMALLEST, from_vectors, image_moments, to_vectors
 from leakbench.synth.networks.training import predict
 from leakbench.synth.registry import defenses
-from leakbench.synth.seeds import generator
+from leakbench.synth.seeds import seeded_rng
 
 
 @defenses.register("statistic-sampling")
@@ -59,7 +59,7 @@ class StatisticSampling(Inversion):
     def release(self, members: Images, resources: Resources) -> Release:
         """Fit, sample, invert."""
         teacher, seed, device = resources.teacher, resources.seed, resources.device
-        rng = generator("statistic-sampling", seed, device=device)
+        rng = seeded_rng("statistic-sampling", seed, device=device)
         present = members.labels.unique()
         labels = present[torch.arange(self.images) % len(present)]
         with frozen(teacher.to(device)):
@@ -83,7 +83,7 @@ class StatisticSampling(Inversion):
         standard = (vectors - centre) / scale
         basis = PCA(n_components=min(self.components, *standard.shape), svd_solver="covariance_eigh").fit(standard)
         seen = torch.from_numpy(basis.transform(standard.numpy()))
-        rng = generator("statistics", seed)
+        rng = seeded_rng("statistics", seed)
         drawn = torch.empty(len(labels), seen.shape[1], dtype=seen.dtype)
         for label in labels.unique():
             who = labels == label

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 from leakbench.synth.defense import Release, Resources, Synthesizer
-from leakbench.synth.images import Images, classes_in_turn
+from leakbench.synth.images import Images, round_robin_by_class
 from leakbench.synth.registry import defenses
-from leakbench.synth.seeds import generator
+from leakbench.synth.seeds import seeded_rng
 
 
 @defenses.register("subset")
@@ -29,5 +29,5 @@ class Subset(Synthesizer):
 
     def release(self, members: Images, resources: Resources) -> Release:
         """The members that were drawn."""
-        chosen = classes_in_turn(members.labels, generator("subset", resources.seed))[: self.images]
+        chosen = round_robin_by_class(members.labels, seeded_rng("subset", resources.seed))[: self.images]
         return Release(members.take(chosen), source_index=chosen)

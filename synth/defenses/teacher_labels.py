@@ -9,7 +9,7 @@ from leakbench.synth.defense import Release, Resources, Synthesizer
 from leakbench.synth.images import Images
 from leakbench.synth.networks.training import predict
 from leakbench.synth.registry import defenses
-from leakbench.synth.seeds import generator
+from leakbench.synth.seeds import seeded_rng
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +33,7 @@ class NoiseImages(_TeacherLabels):
 
     def release(self, members: Images, resources: Resources) -> Release:
         """Every channel of every pixel drawn uniformly."""
-        shape, rng = members.pixels.shape, generator("noise-images", resources.seed)
+        shape, rng = members.pixels.shape, seeded_rng("noise-images", resources.seed)
         pixels = torch.randint(0, 256, shape, generator=rng, dtype=torch.uint8)
         return self.labelled(pixels, members, resources)
 

@@ -24,7 +24,7 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 @dataclass(frozen=True)
-class PublishedWeights:
+class PretrainedWeights:
     """Weights, and which of their outputs are the classes of a dataset.
 
     Args:
@@ -58,9 +58,9 @@ class PublishedWeights:
         return nn.Sequential(transforms.Normalize(MEAN, STD), whole[1]).eval()
 
 
-def published_weights(
+def pretrained_weights(
     network: str, weights: str, *, classes: tuple[str, ...], everything: tuple[str, ...], side: int
-) -> PublishedWeights:
+) -> PretrainedWeights:
     """Find weights, and their outputs of the classes of a dataset.
 
     Class folders that are named as torchvision names ImageNet's classes are found by their names. Where none is, and
@@ -83,7 +83,7 @@ def published_weights(
     if not file.is_file() or (weights != TORCHVISION and file.suffix != ".safetensors"):
         raise DataProblems([f"{PROBLEM} {file}: is no .safetensors file; give one, or {TORCHVISION!r}"])
     outputs = _positions(network, _outputs(_read(file)), classes, everything)
-    found = PublishedWeights(network, file.resolve(), outputs, hashlib.sha256(file.read_bytes()).hexdigest())
+    found = PretrainedWeights(network, file.resolve(), outputs, hashlib.sha256(file.read_bytes()).hexdigest())
     found.load(side)
     return found
 

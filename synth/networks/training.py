@@ -10,7 +10,7 @@ from torch.nn.functional import cross_entropy, kl_div, log_softmax, pad, softmax
 
 from leakbench.metrics.chunks import in_chunks
 from leakbench.synth.images import Images
-from leakbench.synth.seeds import derive_seed, generator, seeded
+from leakbench.synth.seeds import derive_seed, seeded, seeded_rng
 
 Penalty = Callable[[nn.Module], Tensor]
 
@@ -136,13 +136,13 @@ def _inputs(
 
     One batch for both, because batch norm must see in training the mixture that its running statistics describe.
     """
-    rng = generator("train", seed, device=pixels.device)
+    rng = seeded_rng("train", seed, device=pixels.device)
     if extra is None:
         for index in batches(len(pixels), recipe.batch_size, rng):
             yield augment(pixels[index], recipe, rng), index, None
         return
     labels = extra.labels.to(pixels.device)
-    supply = batches(len(labels), extra.per_step, generator("extra", seed, device=pixels.device))
+    supply = batches(len(labels), extra.per_step, seeded_rng("extra", seed, device=pixels.device))
     for index, other in zip(batches(len(pixels), recipe.batch_size, rng), supply, strict=False):
         yield torch.cat([augment(pixels[index], recipe, rng), extra.inputs(other)]), index, labels[other]
 

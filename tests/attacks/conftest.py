@@ -14,9 +14,9 @@ from leakbench.synth.defense import Release, Resources
 from leakbench.synth.networks.architectures import build
 from leakbench.synth.networks.training import Recipe, train
 from leakbench.synth.registry import defenses
-from leakbench.synth.seeds import generator
+from leakbench.synth.seeds import seeded_rng
 
-CANDIDATES = torch.randperm(400, generator=generator("candidates"))
+CANDIDATES = torch.randperm(400, generator=seeded_rng("candidates"))
 RECIPE = Recipe(steps=60, batch_size=50, flip=False, crop_padding=2)
 
 
@@ -38,7 +38,7 @@ def trainer(images):
 
 def learner(images):
     cpu = torch.device("cpu")
-    return lru_cache(lambda learner: learner.recall(learner.learn(images, seed=5, device=cpu), images, device=cpu))
+    return lru_cache(lambda learner: learner.restore(learner.learn(images, seed=5, device=cpu), images, device=cpu))
 
 
 def rerun(defense):
@@ -71,8 +71,8 @@ def scenario(digits, cpu):
         owner=DataOwner(network="resnet20", recipe=RECIPE),
         share=shared_whole,
         trained=trainer(digits.members),
-        learned=learner(digits.auxiliary),
-        shadowed=learner(digits.candidates(CANDIDATES)),
+        train_on_auxiliary=learner(digits.auxiliary),
+        train_on_candidates=learner(digits.candidates(CANDIDATES)),
         candidate_order=CANDIDATES,
         rerun=rerun(make("identity")),
         student=student(digits.members),

@@ -12,7 +12,7 @@ from scipy.stats import binomtest
 from leakbench.benchmarks.execution import plugins
 from leakbench.benchmarks.execution.cell import run_cell, without_release
 from leakbench.benchmarks.stages import publish
-from leakbench.benchmarks.stages.context import Bench
+from leakbench.benchmarks.stages.context import RunContext
 from leakbench.benchmarks.storage.run_folder import RunFolder
 from leakbench.benchmarks.storage.store import Store
 from leakbench.benchmarks.suite.graph import plan
@@ -152,9 +152,11 @@ def test_a_plugin_of_each_role_publishes_nobody(tmp_path, suites, unregister, cp
     suite = load_suite("tiny", defenses=MINE, attacks=ATTACKS)
     parts = split(open_pool("digits", None, None), suite.sizes, seed=0)
     run = tmp_path / "run"
-    bench = Bench(suite, [parts].__getitem__, RunFolder(run), Store(tmp_path / "cache"), cpu, lambda done, total: None)
+    context = RunContext(
+        suite, [parts].__getitem__, RunFolder(run), Store(tmp_path / "cache"), cpu, lambda done, total: None
+    )
     grid = [cell for cell in plan(suite).cells if cell.task not in ("teacher", "oracle")]
-    records = [without_release(bench.folder, cell) or run_cell(bench, cell) for cell in grid]
+    records = [without_release(context.folder, cell) or run_cell(context, cell) for cell in grid]
     cells = by_name(records)
     for name in MINE[:2]:
         assert "are private ones, byte for byte or turned" in cells[name, "release"].reason

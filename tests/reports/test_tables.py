@@ -231,20 +231,20 @@ def test_membership_answers_one_question():
     assert loud.leak("identity", "gan-leaks") == "not validated: false alarm on disjoint"
 
 
-def washed(defense, trained, private):
+def sanitized(defense, trained, private):
     made = attack(defense, trained, private, method="sign:images=8@bf16")
-    return replace(made, conditions=made.conditions | {"washed": "yes", "but for the washing": "x"})
+    return replace(made, conditions=made.conditions | {"sanitized": "yes", "but for the sanitizing": "x"})
 
 
 def test_a_washing_that_works_is_not_a_broken_attack():
-    plain = {"washed": "no", "but for the washing": "x"}
+    plain = {"sanitized": "no", "but for the sanitizing": "x"}
     known = [replace(r, conditions=r.conditions | plain) if r.conditions else r for r in good_run()]
-    records = [*known, washed("identity", 0.0, 0.0), washed("disjoint", 0.0, 0.0)]
+    records = [*known, sanitized("identity", 0.0, 0.0), sanitized("disjoint", 0.0, 0.0)]
     results = Results(records)
     assert results.worked("identity", "sign:images=8@bf16") == "no"
     assert results.leak("identity", "sign:images=8@bf16") == "no leak found"
     assert "no leak of members is found by sign@bf16" in sentence(results, "identity")
-    without = Results([washed("identity", 0.0, 0.0), washed("disjoint", 0.0, 0.0)])
+    without = Results([sanitized("identity", 0.0, 0.0), sanitized("disjoint", 0.0, 0.0)])
     assert without.leak("identity", "sign:images=8@bf16").startswith("not validated"), (
         "nobody has shown that it works at all"
     )

@@ -11,13 +11,13 @@ from leakbench.attacks.view import StudentModel
 from leakbench.metrics.features import precision_recall
 from leakbench.synth.networks.architectures import build
 from leakbench.synth.networks.training import Recipe, penultimate, train
-from leakbench.synth.seeds import generator
+from leakbench.synth.seeds import seeded_rng
 
 SMALL = {"prior_steps": 250, "prior_width": 64, "iterations": 100, "samples": 8}
 
 
 def rng():
-    return generator("test")
+    return seeded_rng("test")
 
 
 def test_translation_moves_an_image_and_cuts_what_leaves_it():
@@ -56,7 +56,7 @@ def test_the_discriminator_is_lipschitz():
     """Every layer's spectral norm is 1 and so is the leaky ReLU's slope; 16 is what the strided 4x4 windows overlap."""
     with torch.random.fork_rng():
         judge = Discriminator(side=32, width=16).train()
-    a, b = (torch.rand(16, 3, 32, 32, generator=generator(name)) for name in "ab")
+    a, b = (torch.rand(16, 3, 32, 32, generator=seeded_rng(name)) for name in "ab")
     with torch.no_grad():
         for _ in range(20):
             judge(a)  # power iterations
@@ -66,7 +66,7 @@ def test_the_discriminator_is_lipschitz():
 
 @pytest.fixture(scope="module")
 def prior(scenario):
-    return scenario.learned(PriorTraining(steps=SMALL["prior_steps"], width=SMALL["prior_width"]))
+    return scenario.train_on_auxiliary(PriorTraining(steps=SMALL["prior_steps"], width=SMALL["prior_width"]))
 
 
 def test_the_prior_converges_and_does_not_collapse(prior, digits, oracle, cpu):
@@ -95,12 +95,12 @@ def test_the_same_is_learned_once(scenario):
             counted.append(seed)
             return {"found": torch.zeros(1)}
 
-        def recall(self, learned, images, *, device):
+        def restore(self, learned, images, *, device):
             return learned["found"]
 
     view = scenario.view(GanInversion(), "gan-inversion")
-    view.learned(Counting()).add_(1)
-    assert view.learned(Counting()) == 0
+    view.train_on_auxiliary(Counting()).add_(1)
+    assert view.train_on_auxiliary(Counting()) == 0
     assert len(counted) == 1
 
 

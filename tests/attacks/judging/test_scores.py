@@ -13,7 +13,7 @@ from leakbench.attacks.membership.nearest import Nearest
 from leakbench.attacks.view import Access, View
 from leakbench.synth.defense import Release, Resources
 from leakbench.synth.images import Images, Split, concatenate
-from leakbench.synth.seeds import generator
+from leakbench.synth.seeds import seeded_rng
 from tests.attacks.conftest import make
 
 ATTACKS = {
@@ -50,7 +50,7 @@ def pool():
     """Smooth random pictures: a thousand members, others and public ones each."""
 
     def pictures(name):
-        coarse = torch.rand(1000, 3, 4, 4, generator=generator(name))
+        coarse = torch.rand(1000, 3, 4, 4, generator=seeded_rng(name))
         fine = torch.nn.functional.interpolate(coarse, size=16, mode="bicubic").clamp(0, 1)
         return Images((fine * 255).round().to(torch.uint8), torch.arange(1000) % 2, ("a", "b"))
 
@@ -59,7 +59,7 @@ def pool():
 
 
 def audited(release, attack, pool, cpu):
-    order = torch.randperm(2000, generator=generator("order"))
+    order = torch.randperm(2000, generator=seeded_rng("order"))
     candidates = concatenate(pool.members, pool.holdout).take(order)
     shown = {Access.CANDIDATES: candidates, Access.RELEASE: release, Access.AUXILIARY: pool.auxiliary}
     grants = {access: lambda item=item: item for access, item in shown.items()}

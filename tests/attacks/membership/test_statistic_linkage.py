@@ -17,7 +17,7 @@ from leakbench.synth.defense import Release, Resources
 from leakbench.synth.images import Images
 from leakbench.synth.networks.architectures import build
 from leakbench.synth.networks.training import Recipe, train
-from leakbench.synth.seeds import generator
+from leakbench.synth.seeds import seeded_rng
 from tests.attacks.conftest import make, rerun
 
 ATTACKS = {StatisticLinkage: {"teacher_steps": 60}, StatisticLinkageTeacher: {}}
@@ -102,7 +102,7 @@ def test_parameters_out_of_range():
 def test_shadows_are_whole_groups(size, each):
     """Of 100 shadows of ten classes of 40 images, every class gives whole groups, one at least."""
     labels = torch.arange(10).repeat(40)
-    chosen = whole_groups(labels, 100, size, generator("groups"))
+    chosen = whole_groups(labels, 100, size, seeded_rng("groups"))
     assert torch.bincount(labels[chosen]).tolist() == [each] * 10
     assert len(chosen.unique()) == len(chosen)
 

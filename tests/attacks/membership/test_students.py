@@ -14,7 +14,7 @@ from leakbench.attacks.membership.shadows import halves
 from leakbench.synth.defense import Release
 from leakbench.synth.images import Images
 from leakbench.synth.networks.training import Recipe
-from leakbench.synth.seeds import generator
+from leakbench.synth.seeds import seeded_rng
 from tests.attacks.conftest import learner, make, rerun, student
 
 ATTACKS = {
@@ -38,7 +38,7 @@ def mislabelled(digits):
     """The digits, half of them with a label drawn at random: what a student can only remember."""
 
     def spoilt(name):
-        part, rng = getattr(digits, name), generator("mislabelled", name)
+        part, rng = getattr(digits, name), seeded_rng("mislabelled", name)
         wrong = torch.rand(len(part), generator=rng) < 0.5
         drawn = torch.randint(0, 10, (len(part),), generator=rng)
         return replace(part, labels=torch.where(wrong, drawn, part.labels))
@@ -53,8 +53,8 @@ def overfitted(scenario, mislabelled):
         split=mislabelled,
         release=Release(mislabelled.members),
         student=student(mislabelled.members, "dcgan", LONG),
-        learned=learner(mislabelled.auxiliary),
-        shadowed=learner(mislabelled.candidates(scenario.candidate_order)),
+        train_on_auxiliary=learner(mislabelled.auxiliary),
+        train_on_candidates=learner(mislabelled.candidates(scenario.candidate_order)),
     )
 
 
@@ -130,7 +130,9 @@ def test_rmia_by_hand():
 
 def test_shadows_are_trained_once_for_all_attacks(overfitted, cpu):
     seen = []
-    watched = replace(overfitted, shadowed=lambda learner: seen.append(learner) or overfitted.shadowed(learner))
+    watched = replace(
+        overfitted, train_on_candidates=lambda learner: seen.append(learner) or overfitted.shadowed(learner)
+    )
     for name in ("online, fixed", "offline, per example", "rmia"):
         ATTACKS[name].run(watched.view(ATTACKS[name], name), seed=0, device=cpu)
     assert len(set(seen)) == 1

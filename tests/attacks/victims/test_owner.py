@@ -21,26 +21,26 @@ def parameters(model):
     return torch.cat([p.detach().flatten() for p in model.parameters()])
 
 
-def wash(digits, cpu, **options):
+def sanitize(digits, cpu, **options):
     before = network()
-    after = DataOwner(recipe=RECIPE, **options).wash(before, digits.members, seed=0, device=cpu)
+    after = DataOwner(recipe=RECIPE, **options).sanitize(before, digits.members, seed=0, device=cpu)
     assert torch.equal(parameters(before), parameters(network())), "the model that came in is left as it is"
     return parameters(before), parameters(after), after
 
 
 def test_nothing_by_default(digits, cpu):
-    before, after, _ = wash(digits, cpu)
+    before, after, _ = sanitize(digits, cpu)
     assert torch.equal(before, after)
 
 
 def test_bf16_keeps_eight_significant_bits(digits, cpu):
-    before, after, _ = wash(digits, cpu, rounding="bf16")
+    before, after, _ = sanitize(digits, cpu, rounding="bf16")
     assert torch.equal(after, before.bfloat16().float())
     assert not torch.equal(after, before)
 
 
 def test_int8_leaves_255_levels_a_channel(digits, cpu):
-    before, _, model = wash(digits, cpu, rounding="int8")
+    before, _, model = sanitize(digits, cpu, rounding="int8")
     for old, new in zip(network().parameters(), model.parameters(), strict=True):
         if old.ndim == 1:
             assert torch.equal(old, new)
@@ -53,7 +53,7 @@ def test_int8_leaves_255_levels_a_channel(digits, cpu):
 
 
 def test_pruning_takes_the_smallest_of_all_layers(digits, cpu):
-    _, _, model = wash(digits, cpu, pruning=0.3)
+    _, _, model = sanitize(digits, cpu, pruning=0.3)
     old, new = carrier(network()).abs(), carrier(model).abs()
     gone = new == 0
     assert gone.float().mean().item() == pytest.approx(0.3, abs=1e-3)
@@ -63,8 +63,8 @@ def test_pruning_takes_the_smallest_of_all_layers(digits, cpu):
 
 
 def test_fine_tuning_is_honest_training(digits, cpu):
-    _, after, _ = wash(digits, cpu, fine_tuning=RECIPE)
-    _, again, _ = wash(digits, cpu, fine_tuning=RECIPE)
+    _, after, _ = sanitize(digits, cpu, fine_tuning=RECIPE)
+    _, again, _ = sanitize(digits, cpu, fine_tuning=RECIPE)
     before = parameters(network())
     assert torch.equal(after, again)
     assert not torch.equal(after, before)

@@ -14,7 +14,7 @@ from leakbench.benchmarks.audit.copies import find_copies
 from leakbench.benchmarks.audit.folders import Folders, unlabelled
 from leakbench.benchmarks.audit.verdict import LEAKS, UNKNOWN, audit
 from leakbench.synth.data.datasets import Sizes, open_pool, split
-from leakbench.synth.seeds import generator
+from leakbench.synth.seeds import seeded_rng
 from tests.benchmarks.conftest import call
 
 COUNT = 300
@@ -22,7 +22,7 @@ COUNT = 300
 
 def pictures(name, count=COUNT):
     """Smooth random pictures."""
-    coarse = torch.rand(count, 3, 4, 4, generator=generator(name))
+    coarse = torch.rand(count, 3, 4, 4, generator=seeded_rng(name))
     fine = torch.nn.functional.interpolate(coarse, size=16, mode="bicubic").clamp(0, 1)
     return (fine * 255).round().to(torch.uint8)
 
@@ -47,7 +47,7 @@ def folders(tmp_path_factory):
     root = tmp_path_factory.mktemp("audit")
     private, others = pictures("private"), pictures("others")
     copies = others.clone()
-    shift = torch.randint(-2, 3, (12, *private.shape[1:]), generator=generator("shift"))
+    shift = torch.randint(-2, 3, (12, *private.shape[1:]), generator=seeded_rng("shift"))
     copies[100:112] = (private[50:62].int() + shift).clamp(0, 255).to(torch.uint8)
     exact = others.clone()
     exact[7] = private[9].flip(2)
@@ -109,7 +109,7 @@ def test_without_a_holdout_only_copies_are_found(folders, tmp_path, capsys):
 
 def shaken(images, seed):
     """As another photograph of the same thing may be."""
-    shift = torch.randint(-3, 4, images.shape, generator=generator("shaken", seed))
+    shift = torch.randint(-3, 4, images.shape, generator=seeded_rng("shaken", seed))
     return (images.int() + shift).clamp(0, 255).to(torch.uint8)
 
 
@@ -174,16 +174,16 @@ def test_a_handful_of_released_images_is_judged(folders, tmp_path, capsys):
 @pytest.mark.parametrize("shift", [1, 5, 8])
 @pytest.mark.parametrize("side", [100, 224])
 def test_large_images_are_found_wherever_they_were_moved(side, shift):
-    coarse = torch.rand(3, 3, 16, 16, generator=generator("large"))
+    coarse = torch.rand(3, 3, 16, 16, generator=seeded_rng("large"))
     images = torch.nn.functional.interpolate(coarse, size=side, mode="bicubic").clamp(0, 1).mul(255).to(torch.uint8)
-    grain = torch.randint(-20, 21, images.shape, generator=generator("grain"))
+    grain = torch.randint(-20, 21, images.shape, generator=seeded_rng("grain"))
     images = (images.int() + grain).clamp(0, 255).to(torch.uint8)
     moved = pad(images, [shift, shift, 0, 0], padding_mode="reflect")[:, :, :side, :side]
     assert {copy.private for copy in find_copies(images, moved)} == {0, 1, 2}
 
 
 def test_copies_whose_structure_is_in_their_color():
-    red = torch.randint(0, 200, (6, 1, 16, 16), generator=generator("red"))
+    red = torch.randint(0, 200, (6, 1, 16, 16), generator=seeded_rng("red"))
     images = torch.cat([red, 200 - red, torch.full_like(red, 90)], 1).to(torch.uint8)
     assert len(find_copies(images, shaken(images, 0))) == 6
 
@@ -202,7 +202,7 @@ def test_the_released_file_is_named_that_gives_a_mirrored_image_away(folders, tm
 
 def test_a_tolerance_moves_the_limit_and_not_the_rule(folders, tmp_path, capsys):
     noisy = pictures("others").clone()
-    spread = torch.randn(60, *noisy.shape[1:], generator=generator("spread")) * 18
+    spread = torch.randn(60, *noisy.shape[1:], generator=seeded_rng("spread")) * 18
     noisy[:60] = (pictures("private")[:60] + spread).clamp(0, 255).to(torch.uint8)
     released = saved(tmp_path / "noisy", noisy)
     base = ("audit", "--private", folders / "private", "--released", released, "--out", tmp_path / "out", "--budget", 0)

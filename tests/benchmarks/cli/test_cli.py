@@ -54,7 +54,7 @@ def test_end_to_end_and_resume(suites, tmp_path, capsys):
 def test_a_failing_cell_is_a_record_and_status_1(suites, tmp_path, monkeypatch, capsys):
     from leakbench.benchmarks.stages import stages
 
-    def broken(bench, cell):
+    def broken(context, cell):
         raise RuntimeError("out of luck")
 
     monkeypatch.setitem(stages.STAGES, "visual", broken)
@@ -72,7 +72,7 @@ def test_an_interrupt_keeps_what_is_done(number, status, suites, tmp_path, monke
     from leakbench.benchmarks.cli import exits
     from leakbench.benchmarks.stages import stages
 
-    def interrupted(bench, cell):
+    def interrupted(context, cell):
         signal.raise_signal(number)
 
     # A shell that starts this in the background has Ctrl-C ignored.

@@ -15,7 +15,7 @@ import torch
 
 from leakbench.benchmarks.execution import plugins
 from leakbench.benchmarks.execution.executors import Processes, WorkerDied
-from leakbench.benchmarks.execution.runner import equip
+from leakbench.benchmarks.execution.runner import prepare_run
 from leakbench.benchmarks.stages import stages
 from leakbench.benchmarks.storage.run_folder import RunFolder
 from leakbench.benchmarks.suite.graph import plan
@@ -93,7 +93,7 @@ def test_another_run_takes_from_the_cache_what_this_one_made(suites, tmp_path, m
     more = ("--defense", "identity", "--attack", "sign:images=2")
     assert run_tiny(tmp_path, *more, out="first") == 0
     for task in stages.STAGES:
-        monkeypatch.setitem(stages.STAGES, task, lambda bench, cell: pytest.fail("computed again"))
+        monkeypatch.setitem(stages.STAGES, task, lambda context, cell: pytest.fail("computed again"))
     assert run_tiny(tmp_path, *more, out="second") == 0
     first, second = (tmp_path / run for run in ("first", "second"))
     assert found(first) == found(second)
@@ -140,10 +140,10 @@ def test_a_process_that_dies_idle_costs_no_cell(suites, tmp_path, unregister):
     plugins.load([str(tmp_path / "waiting.py")])
     suite = load_suite("tiny", defenses=["waiting", "identity", "disjoint"], attacks=[])
     pool = open_pool("digits", None, None)
-    workplace = equip(suite, pool, out=tmp_path / "run", cache=tmp_path / "cache", device=torch.device("cpu"))
-    workplace = replace(workplace, plugins=(str(tmp_path / "waiting.py"),))
+    config = prepare_run(suite, pool, out=tmp_path / "run", cache=tmp_path / "cache", device=torch.device("cpu"))
+    config = replace(config, plugins=(str(tmp_path / "waiting.py"),))
     releases = {c.defense: c for c in plan(suite).cells if c.task == "release"}
-    executor, pid = Processes(workplace, 1), tmp_path / "waiting.pid"
+    executor, pid = Processes(config, 1), tmp_path / "waiting.pid"
     try:
         waiting = executor.submit(releases["waiting"], [])
         while not pid.exists() or not pid.read_text():
@@ -164,7 +164,7 @@ def test_a_process_that_dies_idle_costs_no_cell(suites, tmp_path, unregister):
 def test_a_full_disk_stops_the_run_and_keeps_what_is_done(suites, tmp_path, monkeypatch, capsys):
     real = stages.STAGES["visual"]
 
-    def full(bench, cell):
+    def full(context, cell):
         raise OSError(errno.ENOSPC, "No space left on device", "somewhere.png")
 
     monkeypatch.setitem(stages.STAGES, "visual", full)

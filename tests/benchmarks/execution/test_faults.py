@@ -102,7 +102,7 @@ def test_a_cluster_of_two_nodes_loses_one(shared, tmp_path, monkeypatch):
         lost = cluster.add_node(num_cpus=1)
         ray.init(address=cluster.address)
         chosen = suite.load_suite("tiny", defenses=list(DEFENSES), attacks=list(ATTACKS))
-        workplace = runner.equip(
+        config = runner.prepare_run(
             chosen,
             open_pool("digits", None, None),
             out=tmp_path / "run",
@@ -119,7 +119,7 @@ def test_a_cluster_of_two_nodes_loses_one(shared, tmp_path, monkeypatch):
                     cluster.remove_node(lost, allow_graceful=False)
 
         records = runner.run(
-            workplace,
+            config,
             Watcher(lambda line: None),
             data=None,
             start=lambda place, listener: ray_executor.OnRay(place, cluster.address, shared=shared),

@@ -104,8 +104,8 @@ def test_check_stops_what_does_not_end(body, tmp_path, monkeypatch):
     """Whether it lets go of the interpreter or not."""
     monkeypatch.setattr(contained, "GRACE", 4.0)
     begun = tmp_path / "begun"
-    file = written(tmp_path, "endless", f"open({str(begun)!r}, 'w').close()\n        {body}")
-    assert "took more than 12 seconds" in contract.check_apart(str(file), "endless", limit=12.0)
+    file = written(tmp_path, "timed_out", f"open({str(begun)!r}, 'w').close()\n        {body}")
+    assert "took more than 12 seconds" in contract.check_apart(str(file), "timed_out", limit=12.0)
     assert begun.exists(), "it was stopped within release, not before"
 
 
@@ -145,7 +145,7 @@ def test_nothing_that_a_plugin_changes_reaches_other_cells(tmp_path, suites, cap
 WAYS = {
     "raising": ("raise RuntimeError('boom')", "RuntimeError: boom"),
     "leaving": ("raise SystemExit(0)", "SystemExit: 0"),
-    "endless": ("while True: pass", "it did not end within 5 s (--plugin-timeout)"),
+    "timed_out": ("while True: pass", "it did not end within 5 s (--plugin-timeout)"),
     "ending": ("import os; os._exit(0)", "died (status 0), 2 times"),
     "interrupting": ("raise KeyboardInterrupt", "KeyboardInterrupt"),
     "outside": ("return Release(members)", "died (status 3), 2 times"),
@@ -187,7 +187,7 @@ def test_broken_plugins_cost_their_own_cells(tmp_path, suites, capfd):
 @pytest.mark.slow
 def test_broken_plugins_cost_their_own_cells_on_ray(tmp_path, suites, capfd, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, sys.path)))
-    ways = [way for way in WAYS if way != "endless"]
+    ways = [way for way in WAYS if way != "timed_out"]
     reasons = run_broken(tmp_path, capfd, ways, "--executor", "ray")
     for way in ways:
         assert (WAYS[way][1] if "died" not in WAYS[way][1] else "worker or node was lost") in reasons[way]
@@ -214,12 +214,12 @@ def test_what_cannot_be_built_is_said(body, message, tmp_path, suites, capsys):
 
 
 @pytest.mark.parametrize(
-    ("then", "patience", "status"), [("while True: pass", "2s", 1), ("return Release(members)", "10m", 0)]
+    ("then", "plugin_timeout", "status"), [("while True: pass", "2s", 1), ("return Release(members)", "10m", 0)]
 )
-def test_what_a_plugin_has_started_is_stopped(then, patience, status, tmp_path, suites, capsys):
+def test_what_a_plugin_has_started_is_stopped(then, plugin_timeout, status, tmp_path, suites, capsys):
     body = f"import os; os.system('cd {tmp_path}; setsid sleep 1000 & (sleep 1000 &); sleep 1000 & exit'); {then}"
     body = body.replace("; while", "\n        while")
-    chosen = ("--defense", "mine-parent", "--attack", "gan-leaks", "--plugin-timeout", patience)
+    chosen = ("--defense", "mine-parent", "--attack", "gan-leaks", "--plugin-timeout", plugin_timeout)
     assert run_tiny(tmp_path, "--plugin", written(tmp_path, "mine-parent", body), *chosen) == status
     assert str(tmp_path) not in [process.info["cwd"] for process in psutil.process_iter(["cwd"])]
 

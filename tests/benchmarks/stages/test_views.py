@@ -4,7 +4,7 @@ import pytest
 
 from leakbench.attacks.attack import attacks
 from leakbench.benchmarks.execution.cell import run_cell
-from leakbench.benchmarks.stages.context import Bench
+from leakbench.benchmarks.stages.context import RunContext
 from leakbench.benchmarks.stages.stages import scenario_for
 from leakbench.benchmarks.storage.run_folder import RunFolder
 from leakbench.benchmarks.storage.store import Store
@@ -16,13 +16,15 @@ from tests.attacks.test_view import pictures, reachable, shown_on_purpose
 
 
 @pytest.fixture(scope="module")
-def bench(tmp_path_factory, cpu):
+def context(tmp_path_factory, cpu):
     folder = tmp_path_factory.mktemp("run")
     suite = load_suite("quick", defenses=("disjoint",), attacks=tuple(attacks.names()))
     oracle = Teacher(network="lenet", recipe=Recipe(steps=1))
     suite = suite.model_copy(update={"teacher": oracle})
     parts = split(open_pool("digits", None, None), suite.sizes, seed=0)
-    made = Bench(suite, [parts].__getitem__, RunFolder(folder), Store(folder / "cache"), cpu, lambda done, total: None)
+    made = RunContext(
+        suite, [parts].__getitem__, RunFolder(folder), Store(folder / "cache"), cpu, lambda done, total: None
+    )
     made.folder.open({"identity": {}})
     release = next(cell for cell in plan(suite).cells if cell.task == "release")
     assert run_cell(made, release).status == "ok"
@@ -30,11 +32,11 @@ def bench(tmp_path_factory, cpu):
 
 
 @pytest.mark.parametrize("name", sorted(attacks))
-def test_nothing_of_the_truth_hangs_on_a_view(name, bench):
-    cell = next(cell for cell in plan(bench.suite).cells if cell.method == name)
+def test_nothing_of_the_truth_hangs_on_a_view(name, context):
+    cell = next(cell for cell in plan(context.suite).cells if cell.method == name)
     attack = parse(name, attacks)
-    scenario = scenario_for(bench, cell, attack, handed_out=[].append)
-    parts = bench.parts(0)
+    scenario = scenario_for(context, cell, attack, handed_out=[].append)
+    parts = context.parts(0)
     private = set().union(*(pictures(part.pixels) for part in (parts.members, parts.holdout, parts.test)))
     private -= pictures(parts.public.pixels) | pictures(parts.auxiliary.pixels)  # a digit may occur twice
     private -= shown_on_purpose(attack, parts)

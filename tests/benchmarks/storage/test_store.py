@@ -6,7 +6,7 @@ import time
 import pytest
 import torch
 
-from leakbench.benchmarks.execution.runner import equip
+from leakbench.benchmarks.execution.runner import prepare_run
 from leakbench.benchmarks.storage import environment
 from leakbench.benchmarks.storage.environment import result_key
 from leakbench.benchmarks.storage.run_folder import RunFolder
@@ -62,11 +62,11 @@ def test_students_that_a_defense_trains_are_kept(suites, tmp_path, monkeypatch, 
     spec = "dp-sgd:epsilon=50,steps=1,batch_size=10"
     suite = load_suite("tiny", defenses=[spec], attacks=[])
     pool = open_pool("digits", None, None)
-    workplace = equip(suite, pool, out=tmp_path / "run", cache=tmp_path / "cache", device=cpu)
-    first = workplace.bench().student(spec, 0, "resnet20", "hard").network
+    config = prepare_run(suite, pool, out=tmp_path / "run", cache=tmp_path / "cache", device=cpu)
+    first = config.context().student(spec, 0, "resnet20", "hard").network
     monkeypatch.setattr(DPSGD, "train", lambda *_, **__: refuse())
-    again = workplace.bench().student(spec, 0, "resnet20", "hard").network
-    pixels = workplace.splits[0].test.pixels
+    again = config.context().student(spec, 0, "resnet20", "hard").network
+    pixels = config.splits[0].test.pixels
     assert torch.equal(*(predict(network, pixels, device=cpu) for network in (first, again)))
 
 
@@ -124,8 +124,8 @@ def test_other_code_schema_threads_and_images_are_other_keys(monkeypatch, cpu):
 
 def test_the_code_of_a_package_is_part_of_its_keys():
     assert environment.code("synth") != environment.code("attacks") != environment.code("synth", "attacks")
-    assert environment.is_ours(Images)
-    assert not environment.is_ours(Cellular)
+    assert not environment.is_plugin(Images)
+    assert environment.is_plugin(Cellular)
 
 
 class Cellular:

@@ -10,7 +10,7 @@ from torchvision.models import ResNet18_Weights
 from torchvision.transforms.v2.functional import to_pil_image
 
 from leakbench.reports.records import read_records
-from leakbench.synth.seeds import generator, seeded
+from leakbench.synth.seeds import seeded, seeded_rng
 from tests.benchmarks.conftest import call
 
 NAMES = ("tench", "goldfish", "hen")
@@ -18,7 +18,7 @@ NAMES = ("tench", "goldfish", "hen")
 
 @pytest.fixture
 def folder(tmp_path):
-    coarse = torch.rand(30, 3, 7, 7, generator=generator("imagenet"))
+    coarse = torch.rand(30, 3, 7, 7, generator=seeded_rng("imagenet"))
     fine = torch.nn.functional.interpolate(coarse, size=(240, 230), mode="bicubic").clamp(0, 1)
     for part, count in (("train", 10), ("val", 4)):
         for k, name in enumerate(NAMES):

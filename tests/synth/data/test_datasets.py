@@ -11,7 +11,7 @@ from PIL import Image
 from leakbench.synth.data import datasets
 from leakbench.synth.data.datasets import Sizes, open_pool, split, stratified_order
 from leakbench.synth.data.image_files import DataProblems
-from leakbench.synth.seeds import generator
+from leakbench.synth.seeds import seeded_rng
 
 
 def paint(file, size=(16, 16), mode="RGB", colour=None):
@@ -63,7 +63,7 @@ def pool_images(index):
 @settings(max_examples=30, deadline=None)
 def test_any_slice_has_the_classes_in_proportion(labels, seed):
     labels = torch.tensor(labels)
-    order = stratified_order(labels, generator("test", seed))
+    order = stratified_order(labels, seeded_rng("test", seed))
     half = labels[order[: len(labels) // 2]]
     for label in labels.unique():
         assert abs((half == label).sum() - (labels == label).sum() / 2) <= 2

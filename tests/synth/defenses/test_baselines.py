@@ -10,10 +10,10 @@ from torch import nn
 
 from leakbench.synth.defense import Resources
 from leakbench.synth.defenses.deepinversion import jensen_shannon
-from leakbench.synth.images import Images, classes_in_turn
+from leakbench.synth.images import Images, round_robin_by_class
 from leakbench.synth.networks.statistics import image_moments, means_and_variances
 from leakbench.synth.registry import defenses
-from leakbench.synth.seeds import generator
+from leakbench.synth.seeds import seeded_rng
 from tests.synth.defenses.test_defenses import make
 from tests.synth.defenses.test_defenses import teacher as teacher
 
@@ -26,7 +26,7 @@ def released(name, members, public, cpu, teacher=None, **parameters):
 @settings(max_examples=50, deadline=None)
 def test_classes_come_in_turn(labels):
     labels = torch.tensor(labels)
-    order = classes_in_turn(labels, generator("turns"))
+    order = round_robin_by_class(labels, seeded_rng("turns"))
     assert order.sort().values.tolist() == list(range(len(labels)))
     smallest = torch.bincount(labels)[labels.unique()].min()
     first = labels[order][: smallest * len(labels.unique())]
@@ -63,7 +63,7 @@ def test_instahide_hides_the_signs_only(cpu):
 
 @pytest.mark.parametrize(("mixed", "largest"), [(2, 0.65), (4, 0.3), (6, 1.0)])
 def test_instahide_weights(mixed, largest):
-    weights = make("instahide", mixed=mixed, largest=largest)._weights(50, generator("weights"))
+    weights = make("instahide", mixed=mixed, largest=largest)._weights(50, seeded_rng("weights"))
     assert weights.shape == (50, mixed)
     torch.testing.assert_close(weights.sum(1), torch.ones(50))
     assert weights.max() <= largest

@@ -15,7 +15,7 @@ from leakbench.synth.defenses.differential_privacy import (
     COUNTED,
     PrivateTraining,
     epsilon_of,
-    noise_for_rest,
+    noise_multiplier_within_budget,
     noisy_class_means,
     without_batch_norm,
 )
@@ -27,7 +27,7 @@ from leakbench.synth.images import Images
 from leakbench.synth.networks.architectures import build
 from leakbench.synth.networks.training import predict
 from leakbench.synth.randomness import SeededRandomness
-from leakbench.synth.seeds import generator, seeded
+from leakbench.synth.seeds import seeded, seeded_rng
 
 SMALL = {"images": 20, "steps": 2, "teacher_steps": 2, "teacher_batch": 40, "batch_size": 10}
 
@@ -40,7 +40,7 @@ def delta_of(epsilon, sigma):
 
 @pytest.mark.parametrize("epsilon", [0.5, 2.0, 8.0])
 def test_the_noise_of_one_look_is_the_textbooks(epsilon):
-    sigma = noise_for_rest((), epsilon, 1e-5)
+    sigma = noise_multiplier_within_budget((), epsilon, 1e-5)
     assert delta_of(epsilon, sigma) <= 1e-5, "it promises no more than it keeps"
     assert delta_of(epsilon, sigma * 0.95) > 1e-5, "and wastes little"
 
@@ -49,7 +49,7 @@ def test_a_teacher_and_a_look_keep_the_whole_epsilon():
     spent = PrivateTraining(epsilon=2.0, steps=50, batch_size=20).spend(400)
     assert spent[1:] == (0.05, 50)
     assert 1.96 < epsilon_of([spent], 1e-5) <= 2.0
-    noise = noise_for_rest((spent,), 3.0, 1e-5)
+    noise = noise_multiplier_within_budget((spent,), 3.0, 1e-5)
     assert 2.9 < epsilon_of([spent, (noise, 1.0, 1)], 1e-5) <= 3.0
     assert epsilon_of([spent, (noise / 1.1, 1.0, 1)], 1e-5) > 3.0
 
@@ -57,7 +57,7 @@ def test_a_teacher_and_a_look_keep_the_whole_epsilon():
 def test_a_budget_that_is_spent_is_a_sentence():
     spent = PrivateTraining(epsilon=2.0, steps=50, batch_size=20).spend(400)
     with pytest.raises(ValueError, match=r"epsilon 1 leaves nothing for one noisy look; 1\.9\d* of it is spent"):
-        noise_for_rest((spent,), 1.0, 1e-5)
+        noise_multiplier_within_budget((spent,), 1.0, 1e-5)
 
 
 @given(st.integers(0, 10**6), st.integers(0, 2), st.integers(0, 2))
@@ -180,8 +180,8 @@ def test_little_noise_finds_the_class_statistics(digits, cpu):
 
 
 def test_random_features_approach_the_kernel():
-    x = torch.randn(5, 4, generator=generator("x", 0))
-    features = random_features(x, torch.randn(4, 50000, generator=generator("f", 0)))
+    x = torch.randn(5, 4, generator=seeded_rng("x", 0))
+    features = random_features(x, torch.randn(4, 50000, generator=seeded_rng("f", 0)))
     torch.testing.assert_close(features @ features.T, (-torch.cdist(x, x).square() / 2).exp(), atol=0.02, rtol=0)
     torch.testing.assert_close(features.norm(dim=1), torch.ones(5))
 

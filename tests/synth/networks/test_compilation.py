@@ -9,7 +9,7 @@ from leakbench.synth.networks import compilation
 from leakbench.synth.networks.architectures import build
 from leakbench.synth.networks.compilation import can_compile, forward
 from leakbench.synth.networks.statistics import image_moments, means_and_variances, recorded_moments
-from leakbench.synth.seeds import generator, seeded
+from leakbench.synth.seeds import seeded, seeded_rng
 
 needs_compiler = pytest.mark.skipif(not can_compile(torch.device("cpu")), reason="there is no C++ compiler")
 
@@ -58,7 +58,7 @@ def test_gradients_and_moments_are_those_of_plain_torch(cpu, afresh, bf16):
     network = build("resnet20", classes=10, side=32, seed=0).requires_grad_(False).eval()
     found = {}
     for work in (0, 10**9):
-        x = torch.rand(8, 3, 32, 32, generator=generator("x")).requires_grad_()
+        x = torch.rand(8, 3, 32, 32, generator=seeded_rng("x")).requires_grad_()
         with recorded_moments(network) as moments:
             with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
                 logits = forward(cpu, work)(network, x)
@@ -79,10 +79,10 @@ def test_other_networks_and_other_numbers_of_images_are_not_compiled_again(cpu, 
     networks = small(0), small(1)
     for which, count in ((0, 8), (1, 8), (1, 5)):
         with frozen(networks[which]) as network:
-            pixels = torch.randint(0, 256, (count, 3, 32, 32), dtype=torch.uint8, generator=generator("pixels"))
+            pixels = torch.randint(0, 256, (count, 3, 32, 32), dtype=torch.uint8, generator=seeded_rng("pixels"))
             wanted = by_layer(means_and_variances(image_moments(network, pixels, device=cpu)).float(), network)
             labels = torch.arange(count)
-            made = how.invert(network, wanted, torch.eye(count), labels, (3, 32, 32), generator("noise"))
+            made = how.invert(network, wanted, torch.eye(count), labels, (3, 32, 32), seeded_rng("noise"))
         assert made.shape == pixels.shape
     assert len(compiled) == 1
 
@@ -99,7 +99,7 @@ def test_a_compiler_that_fails_at_the_gradient_alone_is_as_harmless(cpu, afresh,
         raise RuntimeError("no backward today")
 
     monkeypatch.setattr(compile_fx, "compile_fx_backward", refuse)
-    network, x = small(), torch.rand(2, 3, 32, 32, generator=generator("x")).requires_grad_()
+    network, x = small(), torch.rand(2, 3, 32, 32, generator=seeded_rng("x")).requires_grad_()
     for plain, tried in zip(*(answer_and_gradient(forward(cpu, w), network, x) for w in (0, 10**9)), strict=True):
         assert torch.equal(plain, tried)
     assert asked
@@ -110,6 +110,6 @@ def test_a_compiler_that_fails_at_the_gradient_alone_is_as_harmless(cpu, afresh,
 def test_a_compiler_that_fails_costs_nothing_but_the_speed(cpu, afresh, monkeypatch):
     """The last of these tests: torch remembers a compiler that fails for as long as the process lives."""
     monkeypatch.setattr("torch._inductor.config.cpp.cxx", ("false",))
-    network, x = small(), torch.rand(2, 3, 32, 32, generator=generator("x")).requires_grad_()
+    network, x = small(), torch.rand(2, 3, 32, 32, generator=seeded_rng("x")).requires_grad_()
     for plain, tried in zip(*(answer_and_gradient(forward(cpu, w), network, x) for w in (0, 10**9)), strict=True):
         assert torch.equal(plain, tried)

@@ -5,7 +5,7 @@ from torch import nn
 from leakbench.synth.images import Images
 from leakbench.synth.networks.architectures import NETWORKS, build
 from leakbench.synth.networks.training import Recipe, augment, batches, penultimate, predict, train
-from leakbench.synth.seeds import derive_seed, generator, seeded
+from leakbench.synth.seeds import derive_seed, seeded, seeded_rng
 
 
 @pytest.mark.parametrize("name", sorted(NETWORKS))
@@ -13,7 +13,7 @@ from leakbench.synth.seeds import derive_seed, generator, seeded
 def test_every_network_takes_small_and_large_images(name, side):
     network = build(name, classes=7, side=side, seed=0).eval()
     with torch.no_grad():
-        assert network(torch.rand(2, 3, side, side, generator=generator("x"))).shape == (2, 7)
+        assert network(torch.rand(2, 3, side, side, generator=seeded_rng("x"))).shape == (2, 7)
     twin = build(name, classes=7, side=side, seed=0)
     assert all(torch.equal(a, b) for a, b in zip(network.parameters(), twin.parameters(), strict=True))
 
@@ -81,7 +81,7 @@ def test_a_diverging_training_is_an_error(digits, cpu):
 
 def test_augmentation_moves_whole_pixels():
     ramp = torch.arange(8 * 8, dtype=torch.uint8).view(1, 1, 8, 8).repeat(1000, 1, 1, 1)
-    moved = augment(ramp, Recipe(crop_padding=2, flip=True), generator("augment"))
+    moved = augment(ramp, Recipe(crop_padding=2, flip=True), seeded_rng("augment"))
     assert moved.dtype == torch.uint8
     assert moved.shape == ramp.shape
     # The middle is never padding: a row there steps by 1, to the right or (flipped) to the left, a column by 8.
@@ -89,11 +89,11 @@ def test_augmentation_moves_whole_pixels():
     assert set(middle.diff(dim=2).flatten().tolist()) == {1, -1}
     assert set(middle.diff(dim=1).flatten().tolist()) == {8}
     assert len(moved.flatten(1).unique(dim=0)) == 2 * 5 * 5
-    assert torch.equal(augment(ramp, Recipe(crop_padding=0, flip=False), generator("augment")), ramp)
+    assert torch.equal(augment(ramp, Recipe(crop_padding=0, flip=False), seeded_rng("augment")), ramp)
 
 
 def test_an_epoch_sees_every_image_once():
-    stream = batches(10, 3, generator("batches"))
+    stream = batches(10, 3, seeded_rng("batches"))
     epoch = torch.cat([next(stream) for _ in range(3)])
     assert len(epoch.unique()) == 9
 

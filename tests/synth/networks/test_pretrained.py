@@ -7,7 +7,7 @@ from safetensors.torch import save_file
 from torchvision.models import ResNet18_Weights
 
 from leakbench.synth.data.image_files import DataProblems
-from leakbench.synth.networks.pretrained import published_weights
+from leakbench.synth.networks.pretrained import pretrained_weights
 from leakbench.synth.seeds import seeded
 
 CATEGORIES = ResNet18_Weights.DEFAULT.meta["categories"]
@@ -40,7 +40,7 @@ def hub(original, tmp_path, monkeypatch):
     ],
 )
 def test_outputs_are_torchvisions_of_the_classes(classes, everything, outputs, hub, original):
-    found = published_weights("resnet18", "torchvision", classes=classes, everything=everything, side=96)
+    found = pretrained_weights("resnet18", "torchvision", classes=classes, everything=everything, side=96)
     assert found.outputs == outputs
     images = torch.rand(2, 3, 96, 96, generator=torch.Generator().manual_seed(0))
     scale = ResNet18_Weights.DEFAULT.transforms()
@@ -53,12 +53,12 @@ def test_a_file_of_ones_own(tmp_path):
     with seeded(1):
         own = torchvision.models.resnet18(num_classes=2)
     save_file(own.state_dict(), tmp_path / "own.safetensors")
-    found = published_weights(
+    found = pretrained_weights(
         "resnet18", str(tmp_path / "own.safetensors"), classes=("a", "b"), everything=("a", "b"), side=96
     )
     assert found.outputs == (0, 1)
     with pytest.raises(DataProblems, match=r"own\.safetensors: does not hold the weights of resnet50"):
-        published_weights(
+        pretrained_weights(
             "resnet50", str(tmp_path / "own.safetensors"), classes=("a", "b"), everything=("a", "b"), side=96
         )
 
@@ -76,10 +76,10 @@ def test_a_file_of_ones_own(tmp_path):
 def test_what_does_not_fit_is_a_sentence(network, weights, side, message, hub, monkeypatch):
     monkeypatch.setattr("torch.hub.download_url_to_file", lambda *_, **__: (_ for _ in ()).throw(OSError("no network")))
     with pytest.raises(DataProblems, match=message):
-        published_weights(network, weights, classes=("cats", "dogs"), everything=("cats", "dogs"), side=side)
+        pretrained_weights(network, weights, classes=("cats", "dogs"), everything=("cats", "dogs"), side=side)
 
 
 def test_damaged_weights_are_a_sentence(hub):
     hub.write_bytes(b"half")
     with pytest.raises(DataProblems, match="is damaged"):
-        published_weights("resnet18", "torchvision", classes=WNIDS[:2], everything=WNIDS, side=96)
+        pretrained_weights("resnet18", "torchvision", classes=WNIDS[:2], everything=WNIDS, side=96)
