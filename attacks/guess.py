@@ -16,7 +16,7 @@ class Reconstructions:
         clients: (R,) for each, the client whose training images it claims to be one of, or None where the guess is of
             a class and of nobody in particular. Clients are numbered as their images are attacked, and as many images
             are claimed of a client as it has.
-        notes: what the attack observed about itself, by name; printed beside its figures, never judged.
+        notes: what the attack observed about itself, by name; printed beside its measurements, never judged.
     """
 
     pixels: Tensor
@@ -55,7 +55,7 @@ class Scores:
     Args:
         values: (N,) finite, one for each candidate in the order in which the view shows them; higher means member.
         links: between released images and candidates, where the attack says something of them.
-        notes: what the attack observed about itself, by name; printed beside its figures, never judged.
+        notes: what the attack observed about itself, by name; printed beside its measurements, never judged.
     """
 
     values: Tensor
@@ -75,7 +75,7 @@ class Canaries:
         inside: (R,) finite, of canaries that went in; higher means in.
         outside: (R,) of those that stayed out; where there was one run, each the partner of the one in its place.
         reruns: of the defense: 1, or one for each score.
-        notes: what the attack observed about itself, by name; printed beside its figures, never judged.
+        notes: what the attack observed about itself, by name; printed beside its measurements, never judged.
     """
 
     inside: Tensor

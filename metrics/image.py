@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from leakbench.metrics.chunks import in_chunks
+from leakbench.metrics.metric import Metric, register
 
 PSNR_CAP = 80.0
 """dB. piq adds 1e-8 to the mean squared error, so an exact copy scores 80 dB and no batch becomes infinite."""
@@ -16,12 +17,6 @@ MS_SSIM_SIDE = 161
 
 AT_ONCE, AT_ONCE_ON_CPU = 4096, 256
 """Pairs. A CPU's caches hold so many of 32x32 pixels: SSIM took half as long as with 1,024."""
-
-VARIANTS = {
-    "psnr": "piq, data range 1, per image over all channels, capped at 80 dB by MSE + 1e-8",
-    "ssim": "piq, 11x11 Gaussian window sigma 1.5, data range 1, no padding, no downsampling, mean over channels",
-    "ms-ssim": "piq, 5 scales, 11x11 Gaussian window sigma 1.5, data range 1",
-}
 
 
 def _check(x: Tensor, y: Tensor) -> None:
@@ -111,3 +106,50 @@ def byte_ssim(x: Tensor, y: Tensor) -> Tensor:
     if not len(x):
         return torch.zeros(0)
     return torch.cat(in_chunks(lambda i: ssim(x[i].float() / 255, y[i].float() / 255), len(x), 2048))
+
+
+def mean_absolute_error(x: Tensor, y: Tensor) -> Tensor:
+    """Mean absolute difference of the values of two images, of 255.
+
+    Args:
+        x: float images in [0, 1], (N, C, H, W).
+        y: the images to compare with, same shape.
+    """
+    return 255 * (x - y).abs().mean((1, 2, 3))
+
+
+register(
+    Metric(
+        name="psnr",
+        function=psnr,
+        unit="dB",
+        variant=lambda: "piq, data range 1, per image over all channels, capped at 80 dB by MSE + 1e-8",
+    )
+)
+register(
+    Metric(
+        name="ssim",
+        function=ssim,
+        variant=lambda: (
+            "piq, 11x11 Gaussian window sigma 1.5, data range 1, no padding, no downsampling, mean over channels"
+        ),
+    )
+)
+register(
+    Metric(
+        name="ms-ssim",
+        function=ms_ssim,
+        variant=lambda: "piq, 5 scales, 11x11 Gaussian window sigma 1.5, data range 1",
+        unavailable=ms_ssim_unavailable,
+        of_guesses=False,
+    )
+)
+register(
+    Metric(
+        name="mae",
+        function=mean_absolute_error,
+        unit="of 255",
+        alike="lower",
+        variant=lambda: "mean absolute pixel error",
+    )
+)

@@ -11,6 +11,7 @@ from torch import Tensor
 from torchvision.models import AlexNet_Weights
 
 from leakbench.metrics.chunks import in_chunks
+from leakbench.metrics.metric import Metric, register
 
 
 def backbone_file() -> Path:
@@ -68,3 +69,15 @@ def lpips_distance(x: Tensor, y: Tensor, *, chunk: int = 256) -> Tensor:
         return network(x[part].float() * 2 - 1, y[part].float() * 2 - 1).flatten()  # type: ignore[no-any-return]
 
     return torch.cat(in_chunks(distances, len(x), chunk))
+
+
+register(
+    Metric(
+        name="lpips",
+        function=lpips_distance,
+        alike="lower",
+        variant=variant,
+        unavailable=lambda side: unavailable(),
+        most=2000,  # AlexNet is a hundred times as dear as SSIM
+    )
+)

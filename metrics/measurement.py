@@ -1,7 +1,7 @@
 """One measured number with everything needed to read it. Standard library only: reports import it without torch."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 Better = Literal["higher", "lower"]
@@ -37,11 +37,26 @@ class Measurement:
     level: float = 0.95
 
     def __post_init__(self) -> None:
-        for field in ("value", "low", "high"):
-            number = getattr(self, field)
+        for end in ("value", "low", "high"):
+            number = getattr(self, end)
             if number is not None and not math.isfinite(number):
-                raise ValueError(f"Measurement {self.name}: {field} must be finite, got {number}")
+                raise ValueError(f"Measurement {self.name}: {end} must be finite, got {number}")
         if self.low is not None and self.high is not None and self.low > self.high:
             raise ValueError(f"Measurement {self.name}: low {self.low} is above high {self.high}")
         if self.n < 0:
             raise ValueError(f"Measurement {self.name}: n must be >= 0, got {self.n}")
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What was measured, what could not be, and why.
+
+    Args:
+        measurements: in the order of tables.
+        absent: measurements that could not be had, with the reason.
+        roc: false and true positive rates of scores, where there are scores.
+    """
+
+    measurements: tuple[Measurement, ...]
+    absent: dict[str, str] = field(default_factory=dict)
+    roc: tuple[tuple[float, float], ...] = ()

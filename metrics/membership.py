@@ -102,7 +102,7 @@ def roc(scores: Floats, is_member: NDArray[np.bool_], *, points: int = 60) -> li
     return [(float(k / n), float((inside > t).mean())) for k, t in zip(allowed, thresholds, strict=True)]
 
 
-def members_first(scores: Floats, is_member: NDArray[np.bool_], *, level: float = 0.95) -> Interval:
+def true_positives_at_no_false_one(scores: Floats, is_member: NDArray[np.bool_], *, level: float = 0.95) -> Interval:
     """How many members score higher than every non-member, less what chance explains.
 
     A release that copies one member in a hundred moves neither the area under the curve nor the true positive rate at

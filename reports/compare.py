@@ -6,20 +6,20 @@ from typing import Any
 
 from leakbench.metrics.measurement import Measurement
 from leakbench.reports.table import Table, show
-from leakbench.reports.verdicts import FIGURE, SECOND, Results
+from leakbench.reports.verdicts import ALSO_DECIDES, DECIDES, Results
 from leakbench.reports.write import ReportProblem, load_run
 
 
 def compare(folders: list[Path]) -> Table:
-    """The figures that decide, and the students' accuracy, of two or more runs; each run is set against the first.
+    """The measurements that decide, and the students' accuracy, of two or more runs; each run is set against the first.
 
     Args:
         folders: run folders, two at least.
 
     Returns:
-        A row for each figure that any of them has. ``outside`` says whether the intervals of the first run and another
+        A row for each measurement that any of them has. ``outside`` says whether the intervals of the first and another run
         have nothing in common; where one has no interval, it says nothing. Its notes say what differs between the runs
-        beside their figures.
+        beside their measurements.
 
     Raises:
         ReportProblem: fewer than two folders, or one that is no run.
@@ -36,7 +36,7 @@ def compare(folders: list[Path]) -> Table:
 
 
 def _keys(all_results: list[Results]) -> list[tuple[str, str, str, str]]:
-    """(defense, task, method, figure), in the order in which the runs have them."""
+    """(defense, task, method, measurement), in the order in which the runs have them."""
     keys: dict[tuple[str, str, str, str], None] = {}
     for results in all_results:
         for defense in results.defenses:
@@ -44,21 +44,21 @@ def _keys(all_results: list[Results]) -> list[tuple[str, str, str, str]]:
                 keys[defense, "utility", student, "student.accuracy"] = None
             for attack in results.attacks:
                 for question in results.questions(attack):
-                    for name in (FIGURE[question], *SECOND.get(question, ())):
+                    for name in (DECIDES[question], *ALSO_DECIDES.get(question, ())):
                         keys[defense, "attack", attack, name] = None
     return list(keys)
 
 
 def _row(key: tuple[str, str, str, str], all_results: list[Results]) -> tuple[str, ...] | None:
     defense, task, method, name = key
-    found = [results.figure(defense, task, method, name) for results in all_results]
+    found = [results.measurement(defense, task, method, name) for results in all_results]
     if not any(found):
         return None
     first, *others = found
     missing = [results.missing(defense, task, method, name).split(":")[0] for results in all_results]
     changes = [f"{other.value - first.value:+.4g}" if first and other else "n/a" for other in others]
     apart = [_apart(first, other) for other in others]
-    shown = [show(figure, why) for figure, why in zip(found, missing, strict=True)]
+    shown = [show(measurement, why) for measurement, why in zip(found, missing, strict=True)]
     return (defense, method, name, *shown, *changes, ", ".join(apart))
 
 
@@ -71,7 +71,7 @@ def _apart(first: Measurement | None, other: Measurement | None) -> str:
 
 
 def _differences(runs: list[dict[str, Any]]) -> list[str]:
-    """A sentence for each thing that is not the same in all runs: then figures differ for more reasons than one."""
+    """A sentence for each thing that is not the same in all runs: then there are more reasons than one to differ."""
     looked_at: dict[str, Callable[[dict[str, Any]], object]] = {
         "the suite": lambda run: f"{run['suite']['name']} ({run.get('identity', {}).get('hash', '')})",
         "the members": lambda run: run.get("identity", {}).get("data", ""),

@@ -6,7 +6,7 @@ from typing import Any
 
 from leakbench.reports.sentences import sentence
 from leakbench.reports.tables import tables
-from leakbench.reports.verdicts import SILENT, Question, Results
+from leakbench.reports.verdicts import MUST_BE_SILENT, Question, Results
 
 REFERENCES = (
     "The audited paper: releases by class-wise batch-norm statistics, arXiv 2210.03205",
@@ -26,14 +26,14 @@ def _galleries(results: Results, folder: Path, attack: str) -> list[dict[str, st
     """An attack's galleries of the first seed, in the order of defenses."""
     found = []
     for defense in results.defenses:
-        record = next(iter(results.of(defense, "attack", attack)), None)
+        record = next(iter(results.rows(defense, "attack", attack)), None)
         if record and (folder / "galleries" / f"{record.cell.id}.png").is_file():
-            verdict = results.leak(defense, attack)
+            verdict = results.member_verdict(defense, attack)
             found.append(
                 {
                     "file": f"galleries/{record.cell.id}.png",
-                    "title": f"{results.label(attack)} against {defense}",
-                    "verdict": f"worked: {results.worked(defense, attack)}; members: {verdict}",
+                    "title": f"{results.label(attack)} against {results.label(defense)}",
+                    "verdict": f"worked: {results.attack_verdict(defense, attack)}; members: {verdict}",
                 }
             )
     return found
@@ -43,15 +43,17 @@ def _attacks(results: Results, folder: Path) -> list[dict[str, Any]]:
     """Every attack: who the attacker is, what it is given, whether its controls passed, what it found."""
     found = []
     for attack in results.attacks:
-        said = results.said(attack)
+        said = results.attacked(attack)
         found.append(
             {
                 "name": results.label(attack),
                 "spec": attack,
-                "story": said.get("what it does", ""),
-                "given": said.get("the attacker is given", ""),
+                "story": said.story,
+                "given": "; ".join(said.given),
                 "controls": [_control(results, attack, question) for question in results.questions(attack)],
-                "verdicts": [(d, results.worked(d, attack), results.leak(d, attack)) for d in results.defenses],
+                "verdicts": [
+                    (d, results.attack_verdict(d, attack), results.member_verdict(d, attack)) for d in results.defenses
+                ],
                 "galleries": _galleries(results, folder, attack),
             }
         )
@@ -61,7 +63,7 @@ def _attacks(results: Results, folder: Path) -> list[dict[str, Any]]:
 def _control(results: Results, attack: str, question: Question) -> str:
     """Whether an attack's answer to a question may be believed, in words."""
     asked = "worked"
-    if question in SILENT:
+    if question in MUST_BE_SILENT:
         asked = "canaries" if results.goal(attack) == "canaries" else "members leak"
     control = results.control(attack, question)
     return f"{asked}: {'validated' if control.validated else 'not validated: ' + control.why}"
@@ -103,5 +105,6 @@ def content(results: Results, run: dict[str, Any], folder: Path) -> dict[str, An
         ],
         "attacks": _attacks(results, folder),
         "references": REFERENCES,
+        "methods": [{"label": results.label(spec), "spec": spec} for spec in (*results.defenses, *results.attacks)],
         "configuration": json.dumps(run, indent=1, ensure_ascii=False),
     }

@@ -14,7 +14,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from leakbench.metrics.measurement import Measurement
-from leakbench.reports.verdicts import FIGURE, Results
+from leakbench.reports.spec import parse_spec
+from leakbench.reports.verdicts import DECIDES, Results
 
 MARKERS = "os^DvP*X<>hp"
 EXCESS = {"private": "members leak: SSIM excess over strangers", "members": "members leak: AUC over chance"}
@@ -54,7 +55,7 @@ def privacy_utility(results: Results, file: Path) -> None:
         results: of a run.
         file: SVG or PNG to write.
     """
-    student = next((s for s in results.students if s.endswith(":hard")), "")
+    student = next(iter(results.hard_students), "")
     columns = min(4, max(1, len(results.attacks)))
     lines = -(-len(results.attacks) // columns) or 1
     figure, axes = plt.subplots(lines, columns, figsize=(3.6 * columns, 3.6 * lines), squeeze=False, sharex=True)
@@ -76,15 +77,23 @@ def privacy_utility(results: Results, file: Path) -> None:
 def _draw_defenses(axis: Axes, results: Results, student: str, attack: str) -> None:
     """A marker for each defense, and all bars in one go, which takes a quarter of the time."""
     across, up = [], []
-    name = FIGURE[results.questions(attack)[-1]]
+    name = DECIDES[results.questions(attack)[-1]]
     for index, defense in enumerate(results.defenses):
-        x = results.figure(defense, "utility", student, "student.accuracy")
-        y = results.figure(defense, "attack", attack, name)
+        x = results.measurement(defense, "utility", student, "student.accuracy")
+        y = results.measurement(defense, "attack", attack, name)
         if y is None or (x is None and results.students):
             continue
         color, at = f"C{index % 10}", x.value if x else index
         marker = MARKERS[index % len(MARKERS)]
-        axis.plot(at, y.value, marker=marker, markersize=7, linestyle="none", color=color, label=_plain(defense))
+        axis.plot(
+            at,
+            y.value,
+            marker=marker,
+            markersize=7,
+            linestyle="none",
+            color=color,
+            label=_plain(results.label(defense)),
+        )
         up.append((at, *_ends(y), color))
         across += [(y.value, *_ends(x), color)] if x else []
     for draw_bars, bars in ((axis.vlines, up), (axis.hlines, across)):
@@ -120,7 +129,7 @@ def roc(results: Results, file: Path) -> bool:
         axis.set_visible(False)
     for axis, defense in zip(axes.flat, found, strict=False):
         for index, attack in enumerate(_with_scores(results)):
-            curve = next((r.roc for r in results.of(defense, "attack", attack) if r.roc), ())
+            curve = next((r.roc for r in results.rows(defense, "attack", attack) if r.roc), ())
             # A rate of 0 has no place on a logarithmic axis: the line begins where the first member is found.
             shown = [(x, y) for x, y in curve if y > 0]
             points = zip(*shown, strict=True) if shown else ([], [])
@@ -128,7 +137,7 @@ def roc(results: Results, file: Path) -> bool:
         least = min(x for r in results.records if r.cell.defense == defense for x, _ in r.roc[:1])
         axis.plot([least, 1], [least, 1], color="0.7", linewidth=0.8)
         axis.set(xscale="log", yscale="log", ylim=(least, 1.1))
-        axis.set_title(_wrapped(defense), fontsize=8)
+        axis.set_title(_wrapped(results.label(defense)), fontsize=8)
         axis.set_xlabel("false positive rate", fontsize=8)
         axis.set_ylabel("true positive rate", fontsize=8)
         axis.tick_params(labelsize=7)
@@ -140,7 +149,7 @@ SWEPT = {
     "student.accuracy": "test accuracy of a student (%)",
     "linkage.top-1.excess": "source ranked first, over chance",
     "members.tpr-at-1.excess": "TPR at 1 % FPR, over what is sure",
-    "members.first.excess": "members before every other, over chance",
+    "members.tp-at-0-fpr.excess": "members before every other, over chance",
 }
 """What is drawn over a parameter."""
 
@@ -160,7 +169,7 @@ def sweep(results: Results, file: Path) -> bool:
         return False
     figure, axes = plt.subplots(len(found), len(SWEPT), figsize=(3.6 * len(SWEPT), 3.6 * len(found)), squeeze=False)
     for row, (key, specs) in zip(axes, found, strict=True):
-        name = next(iter(specs.values())).split(":")[0]
+        name = parse_spec(next(iter(specs.values()))).name
         for axis, (figure_name, title) in zip(row, SWEPT.items(), strict=True):
             _draw_sweep(axis, results, specs, figure_name)
             axis.set_xlabel(_plain(f"{name}: {key}"), fontsize=8)
@@ -172,10 +181,10 @@ def sweep(results: Results, file: Path) -> bool:
 
 def _draw_sweep(axis: Axes, results: Results, specs: dict[str, str], name: str) -> None:
     utility = name.startswith("student.")
-    methods = [s for s in results.students if s.endswith(":hard")] if utility else _with_scores(results)
+    methods = results.hard_students if utility else _with_scores(results)
     for index, method in enumerate(methods):
         measured = {
-            value: results.figure(spec, "utility" if utility else "attack", method, name)
+            value: results.measurement(spec, "utility" if utility else "attack", method, name)
             for value, spec in specs.items()
         }
         shown = {value: figure for value, figure in measured.items() if figure}
@@ -190,20 +199,15 @@ def _draw_sweep(axis: Axes, results: Results, specs: dict[str, str], name: str) 
 
 def _sweeps(defenses: list[str]) -> Iterator[tuple[str, dict[str, str]]]:
     """The parameters of which three or more values were run with everything else alike: value to spec."""
-    parsed = {spec: _parameters(spec) for spec in defenses}
-    for key in dict.fromkeys(key for _, parameters in parsed.values() for key in parameters):
+    parsed = {spec: parse_spec(spec) for spec in defenses}
+    for key in dict.fromkeys(key for spec in parsed.values() for key, _ in spec.parameters):
         groups: dict[str, dict[str, str]] = {}
-        for spec, (name, parameters) in parsed.items():
-            if key in parameters:
-                rest = sorted((k, v) for k, v in parameters.items() if k != key)
-                groups.setdefault(f"{name} {rest}", {})[parameters[key]] = spec
+        for text, spec in parsed.items():
+            value = spec.value(key)
+            if value is not None:
+                rest = sorted((k, v) for k, v in spec.parameters if k != key)
+                groups.setdefault(f"{spec.name} {rest}", {})[value] = text
         yield from ((key, specs) for specs in groups.values() if len(specs) >= 3)
-
-
-def _parameters(spec: str) -> tuple[str, dict[str, str]]:
-    name, _, rest = spec.partition(":")
-    pairs = (item.partition("=") for item in rest.split(",") if item)
-    return name, {key: value for key, _, value in pairs}
 
 
 def _style(index: int) -> dict[str, Any]:

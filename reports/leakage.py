@@ -1,8 +1,11 @@
 """Tables T3 to T6: what attacks found, with their controls."""
 
+import json
+
 from leakbench.metrics.measurement import Measurement
+from leakbench.reports.records import Attacked
 from leakbench.reports.table import Table, digits, ranked, short, show
-from leakbench.reports.verdicts import Results, competes
+from leakbench.reports.verdicts import Results, is_control
 
 LEAKAGE = {
     "gradient": (
@@ -55,7 +58,7 @@ LEAKAGE = {
             ("members.auc", "AUC"),
             ("members.tpr-at-1", "TPR at 1 % FPR"),
             ("members.tpr-at-0.1", "TPR at 0.1 % FPR"),
-            ("members.first", "members before every other"),
+            ("members.tp-at-0-fpr", "members before every other"),
             ("members.balanced-accuracy", "balanced accuracy"),
             ("members.epsilon", "epsilon is at least"),
             ("linkage.top-1", "source ranked first"),
@@ -65,14 +68,14 @@ LEAKAGE = {
     ),
 }
 LEAKAGE_NOTES = (
-    "Each figure with three parts reads: attack / control / baseline, then the excess of attack over control with its "
+    "What has three parts reads: attack / control / baseline, then the excess of attack over control with its "
     "95 % interval. Control: another released image of the class (trained), as many holdout images (private), a "
     "federation whose other clients never train or an untrained student (class), chance (AUC, identification). "
     "Baseline: the class's mean auxiliary image, one over the number of classes, or a score that knows nothing of the "
-    "release. Members leak where the excess of a figure on members that decides is above 0.",
+    "release. Members leak where the excess of a measurement on members that decides is above 0.",
     "'Worked' asks whether the attack got what its victim trained on; 'members leak' whether that gives away the "
     "private images. 'Not validated': the attack did not succeed on identity, or raised an alarm on disjoint, so its "
-    "figure proves nothing.",
+    "measurement proves nothing.",
 )
 
 
@@ -103,13 +106,15 @@ MORE_NOTES = {"memorization": MEMORIZATION_NOTES, "membership": MEMBERSHIP_NOTES
 
 def _three_parts(results: Results, defense: str, attack: str, name: str) -> str:
     if name.endswith(".best"):
-        pair = [results.figure(defense, "attack", attack, part) for part in (name, f"{name}-control")]
+        pair = [results.measurement(defense, "attack", attack, part) for part in (name, f"{name}-control")]
         return " / ".join(show(part, short(results.missing(defense, "attack", attack, name))) for part in pair)
-    parts = [results.figure(defense, "attack", attack, f"{name}.{part}") for part in ("attack", "control", "baseline")]
+    parts = [
+        results.measurement(defense, "attack", attack, f"{name}.{part}") for part in ("attack", "control", "baseline")
+    ]
     if parts[0] is None:
-        single = results.figure(defense, "attack", attack, name)
+        single = results.measurement(defense, "attack", attack, name)
         return show(single, short(results.missing(defense, "attack", attack, name)))
-    excess = results.figure(defense, "attack", attack, f"{name}.excess")
+    excess = results.measurement(defense, "attack", attack, f"{name}.excess")
     decimals = digits(excess) if excess else None
     return " / ".join(show(part, interval=False, decimals=decimals) for part in parts) + f"; {show(excess)}"
 
@@ -127,33 +132,25 @@ def _epsilon(results: Results, defense: str, attack: str) -> str:
 
 
 def _victim(results: Results, defense: str, attack: str) -> str:
-    """What was attacked, on the row: nothing else changes the figures of gradient matching as much."""
-    found = next((r.conditions for r in results.of(defense, "attack", attack) if "victim" in r.conditions), None)
+    """What was attacked, on the row: nothing else changes the measurements of gradient matching as much."""
+    rows = results.rows(defense, "attack", attack)
+    found = next((r.attacked for r in rows if r.attacked and r.attacked.victim), None)
     if found is None:
         return "n/a"
-    noticed = [
-        f"{key.removeprefix('noticed, ')}: {value}" for key, value in found.items() if key.startswith("noticed, ")
-    ]
-    return "; ".join([found["victim"], *noticed])
+    return "; ".join([found.victim, *(f"{name}: {value:.3g}" for name, value in found.notes.items())])
 
 
-HIDDEN = (
-    "victim",
-    "goal",
-    "public",
-    "noticed, ",
-    "what it does",
-    "the attacker is given",
-    "sanitized",
-    "but for the sanitizing",
-)
-"""Conditions that stand on the row, or in no table."""
+def _told(attacked: Attacked) -> str:
+    """What a table says of an attack once, below."""
+    said = {"family": attacked.family, "parameters": json.dumps(attacked.parameters)} | attacked.details
+    said |= {"threat model": ", ".join(attacked.threat_model)}
+    return "; ".join(f"{name}: {text}" for name, text in sorted(said.items()) if text)
 
 
-def _cell(results: Results, defense: str, attack: str, figure: str) -> str:
-    if figure == "members.epsilon":
+def _cell(results: Results, defense: str, attack: str, measurement: str) -> str:
+    if measurement == "members.epsilon":
         return _epsilon(results, defense, attack)
-    return _three_parts(results, defense, attack, figure)
+    return _three_parts(results, defense, attack, measurement)
 
 
 ABOUT_MEMBERS = ("private.", "source.", "members.", "linkage.")
@@ -165,16 +162,16 @@ MARKED = (
 
 
 def _marks(
-    results: Results, attack: str, defenses: list[str], first_row: int, figures: list[str]
+    results: Results, attack: str, defenses: list[str], first_row: int, measurements: list[str]
 ) -> dict[tuple[int, int], int]:
-    """The best and the second best defense of an attack, by each figure on members."""
+    """The best and the second best defense of an attack, by each measurement on members."""
     marks: dict[tuple[int, int], int] = {}
     if not results.control(attack, results.questions(attack)[-1]).validated:
         return marks
-    for column, figure in enumerate(figures, 3):
-        if figure.startswith(ABOUT_MEMBERS):
-            found = [results.figure(defense, "attack", attack, f"{figure}.excess") for defense in defenses]
-            marks |= ranked(column, list(map(_harmless, found)), list(map(competes, defenses)), first_row=first_row)
+    for column, measurement in enumerate(measurements, 3):
+        if measurement.startswith(ABOUT_MEMBERS):
+            found = [results.measurement(defense, "attack", attack, f"{measurement}.excess") for defense in defenses]
+            marks |= ranked(column, list(map(_harmless, found)), list(map(is_control, defenses)), first_row=first_row)
     return marks
 
 
@@ -187,28 +184,29 @@ def _harmless(excess: Measurement | None) -> float | None:
 
 def leakage(results: Results, kind: str) -> Table:
     """The table of a family of attacks: a row for each attack and defense."""
-    name, title, figures = LEAKAGE[kind]
+    name, title, measurements = LEAKAGE[kind]
     reasons: dict[str, None] = {}
     rows: list[tuple[str, ...]] = []
     notes = [*LEAKAGE_NOTES, MARKED, *MORE_NOTES.get(kind, ())]
     ranks: dict[tuple[int, int], int] = {}
     for attack in (a for a in results.attacks if results.family(a) == kind):
         asked = [defense for defense in results.defenses if results.asked_for(defense, "attack", attack)]
-        ranks |= _marks(results, attack, asked, len(rows), [figure for figure, _ in figures])
+        ranks |= _marks(results, attack, asked, len(rows), [measurement for measurement, _ in measurements])
         for defense in asked:
-            cells = [_cell(results, defense, attack, figure) for figure, _ in figures]
-            verdicts = (results.worked(defense, attack), results.leak(defense, attack))
+            cells = [_cell(results, defense, attack, measurement) for measurement, _ in measurements]
+            verdicts = (results.attack_verdict(defense, attack), results.member_verdict(defense, attack))
             cells += map(short, verdicts)
-            rows.append((defense, results.label(attack), _victim(results, defense, attack), *cells))
+            rows.append((results.label(defense), results.label(attack), _victim(results, defense, attack), *cells))
             if (missing := results.missing(defense, "attack", attack)).startswith("n/a: "):
-                reasons[f"{defense}, {results.label(attack)}: not applicable: {missing.removeprefix('n/a: ')}."] = None
-        records = [r for r in results.records if r.cell.method == attack and r.conditions]
-        if records:
-            shown = {k: v for k, v in records[0].conditions.items() if not k.startswith(HIDDEN)}
-            notes.append(f"{attack}: " + "; ".join(f"{k}: {v}" for k, v in shown.items()) + ".")
-            reasons |= {f"{figure}: not applicable: {why}.": None for figure, why in records[0].absent.items()}
+                reasons[
+                    f"{results.label(defense)}, {results.label(attack)}: not applicable: {missing.removeprefix('n/a: ')}."
+                ] = None
+        first = next((r for r in results.records if r.cell.method == attack and r.attacked), None)
+        if first and first.attacked:
+            notes.append(f"{attack}: {_told(first.attacked)}.")
+            reasons |= {f"{measurement}: not applicable: {why}.": None for measurement, why in first.absent.items()}
     if kind == "membership" and any(r.claim.get("kind") == "differential-privacy" for r in results.records):
         notes.append(VOID)
     notes += list(reasons)
-    heads = ("Defense", "Attack", "Victim", *(head for _, head in figures), "worked", "members leak")
+    heads = ("Defense", "Attack", "Victim", *(head for _, head in measurements), "worked", "members leak")
     return Table(name, title, heads, tuple(rows), tuple(notes), ranks)

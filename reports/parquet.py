@@ -18,7 +18,7 @@ SCHEMA = pa.schema(
         ("seed", pa.int64()),
         ("status", pa.string()),
         ("reason", pa.string()),
-        ("figure", pa.string()),
+        ("measurement", pa.string()),
         ("value", pa.float64()),
         ("low", pa.float64()),
         ("high", pa.float64()),
@@ -34,7 +34,7 @@ SCHEMA = pa.schema(
 
 
 def write_parquet(results: Results, file: Path) -> Path:
-    """One row for each measurement; a cell that has none, because it failed, has one row without a figure."""
+    """One row for each measurement; a cell that has none, because it failed, has one row without a measurement."""
     rows = []
     for record in results.records:
         about = vars(record.cell) | {
@@ -44,8 +44,8 @@ def write_parquet(results: Results, file: Path) -> Path:
             "seconds": record.seconds,
             "commit": record.environment.get("commit", ""),
         }
-        figures = [{**vars(m), "figure": m.name} for m in record.measurements] or [{}]
-        rows += [{**about, **figure} for figure in figures]
+        measurements = [{**vars(m), "measurement": m.name} for m in record.measurements] or [{}]
+        rows += [{**about, **measurement} for measurement in measurements]
     columns = {name: [row.get(name) for row in rows] for name in SCHEMA.names}
     parquet.write_table(pa.table(columns, schema=SCHEMA), file)
     return file

@@ -16,7 +16,7 @@ class Asked(NamedTuple):
 
 
 LINKS, LINKED = "Linkability", "linkage.top-1.excess"
-"""The question, and the figure by which attacks on membership answer it."""
+"""The question, and the measurement by which attacks on membership answer it."""
 
 QUESTIONS = (
     Asked(
@@ -53,7 +53,7 @@ def practice(results: Results) -> Table:
     rows = []
     for asked in QUESTIONS:
         attacks = [a for a in results.attacks if _answers(results, a, asked)]
-        found = [f"{d}: {_finding(results, d, attacks, asked)}" for d in results.defenses if attacks]
+        found = [f"{results.label(d)}: {_finding(results, d, attacks, asked)}" for d in results.defenses if attacks]
         rows.append(
             (
                 asked.name,
@@ -92,12 +92,12 @@ YES, NO = "leaks", "no leak found"
 
 
 def _answer(results: Results, defense: str, attack: str, asked: Asked) -> str:
-    verdict = results.leak(defense, attack)
+    verdict = results.member_verdict(defense, attack)
     if asked.name == LINKS and results.family(attack) == "membership" and verdict in (YES, NO):
-        if results.figure(defense, "attack", attack, LINKED) is None:
+        if results.measurement(defense, "attack", attack, LINKED) is None:
             return results.missing(defense, "attack", attack, LINKED)
         return YES if results.above_zero(defense, attack, LINKED) else NO
     if asked.name != "Inference" or verdict == YES:
         return verdict
-    shown = results.worked(defense, attack)
+    shown = results.attack_verdict(defense, attack)
     return {"yes": YES, "no": verdict}.get(shown, shown)

@@ -14,7 +14,7 @@ from typing_extensions import TypedDict  # pydantic cannot read the standard lib
 from leakbench.metrics.measurement import Measurement
 from leakbench.metrics.rates import mean_over_seeds
 
-SCHEMA = 2
+SCHEMA = 3
 """Part of every cell's id: a record of another schema is never taken for one of this."""
 
 Status = Literal["ok", "failed", "not_applicable"]
@@ -47,6 +47,37 @@ class Cell:
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Attacked:
+    """What an attack's record says of the attack and of whom it attacked.
+
+    Args:
+        family: of attacks.
+        goal: what it is after.
+        threat_model: the names of the accesses that the attacker has.
+        given: the same in words.
+        story: who the attacker is and what it does.
+        victim: what was attacked, in words.
+        parameters: the attack's.
+        details: of the victim and the control, by name, in words.
+        notes: what the attack noticed on its way.
+        sanitized: whether the attacked model was sanitized before it was handed out; None where no model is.
+        scenario_without_sanitizing: a name for all of the scenario but that.
+    """
+
+    family: str = ""
+    goal: str = ""
+    threat_model: tuple[str, ...] = ()
+    given: tuple[str, ...] = ()
+    story: str = ""
+    victim: str = ""
+    parameters: dict[str, str | bool | int | float | None] = field(default_factory=dict)
+    details: dict[str, str] = field(default_factory=dict)
+    notes: dict[str, float] = field(default_factory=dict)
+    sanitized: bool | None = None
+    scenario_without_sanitizing: str = ""
+
+
 class Guarantee(TypedDict, total=False):
     """The fields of `images.Claim`."""
 
@@ -65,9 +96,11 @@ class Record:
         cell: which one.
         status: ``ok``, ``failed`` (with the reason) or ``not_applicable`` (with the reason).
         reason: why not ok.
-        measurements: the figures.
-        absent: figures that could not be measured, with the reason.
-        conditions: what the figures depend on (threat model, state of the model, …) by name.
+        measurements: the measurements.
+        absent: measurements that could not be measured, with the reason.
+        attacked: of an attack, what it was and whom it attacked.
+        paired_with: of visual measurements, which private images the released ones stand beside.
+        public: where the public images came from that the defense reads; nothing where it reads none.
         roc: false and true positive rates of scores, where the attack gave scores.
         claim: the defense's formal guarantee.
         seconds: wall time.
@@ -80,7 +113,9 @@ class Record:
     reason: str = ""
     measurements: tuple[Measurement, ...] = ()
     absent: dict[str, str] = field(default_factory=dict)
-    conditions: dict[str, str] = field(default_factory=dict)
+    attacked: Attacked | None = None
+    paired_with: str = ""
+    public: str = ""
     roc: tuple[tuple[float, float], ...] = ()
     claim: Guarantee = field(default_factory=Guarantee)
     seconds: float = 0.0
@@ -138,13 +173,13 @@ def read_records(file: Path) -> dict[str, Record]:
 
 
 def pool(measurements: Iterable[Measurement], *, over_seeds: bool = False) -> Measurement | None:
-    """One figure over seeds: the mean with an interval.
+    """One measurement over seeds: the mean with an interval.
 
     By default the seeds' intervals are combined as those of independent estimates: with m seeds the half-widths add
     in squares and are divided by m; where any seed has no interval, neither has the mean.
 
     Args:
-        measurements: of the same figure, one per seed.
+        measurements: of the same measurement, one per seed.
         over_seeds: take Student's t over the seeds instead, where there are two or more: then the interval covers
             the variation of data split and training, which no interval over test images sees.
     """

@@ -8,25 +8,27 @@ from leakbench.reports.verdicts import Results
 
 def sentence(results: Results, defense: str) -> str:
     """Utility first, then what gives members away, what does not, and what proves nothing; never the word safe."""
-    student = next((s for s in results.students if s.endswith(":hard")), "")
-    accuracy = results.figure(defense, "utility", student, "student.accuracy")
-    identity = results.named("identity")
-    base = results.figure(identity, "utility", student, "student.accuracy") if identity else None
+    student = next(iter(results.hard_students), "")
+    accuracy = results.measurement(defense, "utility", student, "student.accuracy")
+    identity = results.spec_named("identity")
+    base = results.measurement(identity, "utility", student, "student.accuracy") if identity else None
     parts = []
     if student:
         share = f", {100 * accuracy.value / base.value:.0f} % of identity's" if accuracy and base and base.value else ""
         parts.append(f"a student reaches {show(accuracy, 'no known')} % accuracy{share}")
     verdicts: dict[str, list[str]] = {}
     for attack in results.attacks:
-        verdicts.setdefault(_words(results.leak(defense, attack)), []).append(results.label(attack))
+        verdicts.setdefault(_words(results.member_verdict(defense, attack)), []).append(results.label(attack))
     parts += [f"{words} {_listed(verdicts[words])}" for words in sorted(verdicts, key=_rank)]
-    shown = [a for a in results.attacks if results.questions(a)[0] == "class" and results.worked(defense, a) == "yes"]
+    shown = [
+        a for a in results.attacks if results.questions(a)[0] == "class" and results.attack_verdict(defense, a) == "yes"
+    ]
     if shown:
         parts.append(f"what a class looks like is shown by {_listed(map(results.label, shown))}")
     wrong = [a for a in results.attacks if results.epsilon(defense, a).contradicted]
     if wrong:
         parts.append(f"its claim on epsilon is contradicted by {_listed(map(results.label, wrong))}")
-    return f"{defense}: " + "; ".join(parts) + "."
+    return f"{results.label(defense)}: " + "; ".join(parts) + "."
 
 
 WORDS = {

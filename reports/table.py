@@ -1,4 +1,4 @@
-"""A table as strings, and how figures become strings."""
+"""A table as strings, and how measurements become strings."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -33,20 +33,20 @@ class Table:
 
 
 def ranked(
-    column: int, merits: Sequence[float | None], competing: Sequence[bool], *, first_row: int = 0
+    column: int, merits: Sequence[float | None], controls: Sequence[bool], *, first_row: int = 0
 ) -> dict[tuple[int, int], int]:
-    """The best and the second best figure of a column, among those that compete; equal ones share a rank.
+    """The best and the second best measurement of a column, among those that compete; equal ones share a rank.
 
     Args:
         column: its position.
-        merits: of each row's figure: the higher, the better.
-        competing: whether a row does; controls do not.
+        merits: of each row's measurement: the higher, the better.
+        controls: whether a row is a control, which does not compete.
         first_row: position of the first of these rows.
     """
     found = {
         row: merit
-        for row, (merit, counts) in enumerate(zip(merits, competing, strict=True), first_row)
-        if merit is not None and counts
+        for row, (merit, control) in enumerate(zip(merits, controls, strict=True), first_row)
+        if merit is not None and not control
     }
     best = sorted(set(found.values()), reverse=True)[:2]
     if len(best) < 2:
@@ -54,31 +54,33 @@ def ranked(
     return {(row, column): 1 + best.index(value) for row, value in found.items() if value in best}
 
 
-def merit(figure: Measurement | None) -> float | None:
-    """How good a figure is for the data owner: the higher, the better."""
-    if figure is None:
+def merit(measurement: Measurement | None) -> float | None:
+    """How good a measurement is for the data owner: the higher, the better."""
+    if measurement is None:
         return None
-    return figure.value if figure.better == "higher" else -figure.value
+    return measurement.value if measurement.better == "higher" else -measurement.value
 
 
-def digits(figure: Measurement) -> int:
-    """Decimals that a figure deserves: two significant digits of half its interval, four at most."""
-    half = 0.0 if figure.low is None or figure.high is None else (figure.high - figure.low) / 2
+def digits(measurement: Measurement) -> int:
+    """Decimals that a measurement deserves: two significant digits of half its interval, four at most."""
+    half = 0.0 if measurement.low is None or measurement.high is None else (measurement.high - measurement.low) / 2
     return min(4, max(0, 1 - math.floor(math.log10(half)))) if half > 0 else 3
 
 
 def show(
-    figure: Measurement | None, missing: str = "n/a", *, interval: bool = True, decimals: int | None = None
+    measurement: Measurement | None, missing: str = "n/a", *, interval: bool = True, decimals: int | None = None
 ) -> str:
-    """A figure with its interval, with the decimals that the interval's width allows unless they are given."""
-    if figure is None:
+    """A measurement with its interval, with the decimals that the interval's width allows unless they are given."""
+    if measurement is None:
         return missing
-    decimals = digits(figure) if decimals is None else decimals
-    if figure.low is None or figure.high is None:
-        return f"{figure.value:.{decimals}f}"
-    half = (figure.high - figure.low) / 2
-    text = f"{figure.value:.{decimals}f}"
-    return f"{text} [{figure.low:.{decimals}f}, {figure.high:.{decimals}f}]" if interval and half > 0 else text
+    decimals = digits(measurement) if decimals is None else decimals
+    if measurement.low is None or measurement.high is None:
+        return f"{measurement.value:.{decimals}f}"
+    half = (measurement.high - measurement.low) / 2
+    text = f"{measurement.value:.{decimals}f}"
+    return (
+        f"{text} [{measurement.low:.{decimals}f}, {measurement.high:.{decimals}f}]" if interval and half > 0 else text
+    )
 
 
 def short(missing: str) -> str:

@@ -2,25 +2,28 @@
 
 from dataclasses import replace
 
-from leakbench.reports.claims import claims
 from leakbench.reports.leakage import LEAKAGE, leakage
+from leakbench.reports.paper_claims import claims
 from leakbench.reports.practice import practice
+from leakbench.reports.spec import parse_student
 from leakbench.reports.table import Table, merit, ranked, short, show
-from leakbench.reports.verdicts import Results, competes
+from leakbench.reports.verdicts import Results, is_control
 
 
 def _utility(results: Results) -> Table:
-    identity = results.named("identity")
-    rows = [[defense] for defense in results.defenses]
+    identity = results.spec_named("identity")
+    rows = [[results.label(defense)] for defense in results.defenses]
     ranks: dict[tuple[int, int], int] = {}
     for column, student in enumerate(results.students, 1):
-        figures = [results.figure(defense, "utility", student, "student.accuracy") for defense in results.defenses]
-        ranks |= ranked(column, list(map(merit, figures)), list(map(competes, results.defenses)))
-        hard = student.split(":")[0] + ":hard"
-        base = results.figure(identity, "utility", hard, "student.accuracy") if identity else None
-        for row, figure in zip(rows, figures, strict=True):
-            ratio = f" ({figure.value / base.value:.2f})" if figure and base and base.value else ""
-            row.append(show(figure, short(results.missing(row[0], "utility", student))) + ratio)
+        measurements = [
+            results.measurement(defense, "utility", student, "student.accuracy") for defense in results.defenses
+        ]
+        ranks |= ranked(column, list(map(merit, measurements)), list(map(is_control, results.defenses)))
+        hard = f"{parse_student(student).network}:hard"
+        base = results.measurement(identity, "utility", hard, "student.accuracy") if identity else None
+        for row, defense, measurement in zip(rows, results.defenses, measurements, strict=True):
+            ratio = f" ({measurement.value / base.value:.2f})" if measurement and base and base.value else ""
+            row.append(show(measurement, short(results.missing(defense, "utility", student))) + ratio)
     heads = [student.replace(":", ", ") + " labels" for student in results.students]
     seeds = len({r.cell.seed for r in results.records})
     notes = [
@@ -41,7 +44,7 @@ def _utility(results: Results) -> Table:
     )
 
 
-RANKED = "The best figure of a defense is bold, the second best in italics or underlined; controls do not compete."
+RANKED = "The best measurement of a defense is bold, the second best in italics or underlined; controls do not compete."
 VISUAL = (
     ("paired.ssim", "SSIM to source"),
     ("paired.psnr", "PSNR to source (dB)"),
@@ -62,14 +65,14 @@ def _visual(results: Results) -> Table:
         RANKED,
     ]
     notes += [f"{head}: not applicable: {absent[name]}." for name, head in VISUAL if name in absent]
-    rows = [[defense] for defense in results.defenses]
+    rows = [[results.label(defense)] for defense in results.defenses]
     ranks: dict[tuple[int, int], int] = {}
     for column, (name, _) in enumerate(VISUAL, 1):
-        figures = [results.figure(defense, "visual", "", name) for defense in results.defenses]
+        measurements = [results.measurement(defense, "visual", "", name) for defense in results.defenses]
         if not name.startswith("stranger."):
-            ranks |= ranked(column, list(map(merit, figures)), list(map(competes, results.defenses)))
-        for row, figure in zip(rows, figures, strict=True):
-            row.append(show(figure, short(results.missing(row[0], "visual", "", name)), interval=False))
+            ranks |= ranked(column, list(map(merit, measurements)), list(map(is_control, results.defenses)))
+        for row, defense, measurement in zip(rows, results.defenses, measurements, strict=True):
+            row.append(show(measurement, short(results.missing(defense, "visual", "", name)), interval=False))
     heads = ("Defense", *(head for _, head in VISUAL))
     return Table(
         "T2", "Visual: how alike released and private images look", heads, tuple(map(tuple, rows)), tuple(notes), ranks
@@ -79,15 +82,17 @@ def _visual(results: Results) -> Table:
 def _cost(results: Results) -> Table:
     rows = []
     for defense in results.defenses:
-        made = results.of(defense, "release")
-        images = results.figure(defense, "release", "", "release.images")
+        made = results.rows(defense, "release")
+        images = results.measurement(defense, "release", "", "release.images")
         seconds = sum(r.seconds for r in made) / len(made) if made else 0.0
         attacks = sum(r.seconds for r in results.records if r.cell.defense == defense and r.cell.task == "attack")
         students = sum(r.seconds for r in results.records if r.cell.defense == defense and r.cell.task == "utility")
         count = f"{images.value:.0f}" if images else results.missing(defense, "release", "")
         rate = f"{images.value / seconds:.1f}" if images and seconds else "n/a"
         peak = max((r.peak_memory for r in results.records if r.cell.defense == defense), default=0) / 2**30
-        rows.append((defense, count, f"{seconds:.1f}", rate, f"{students:.1f}", f"{attacks:.1f}", f"{peak:.2f}"))
+        rows.append(
+            (results.label(defense), count, f"{seconds:.1f}", rate, f"{students:.1f}", f"{attacks:.1f}", f"{peak:.2f}")
+        )
     heads = (
         "Defense",
         "images",
@@ -117,6 +122,6 @@ def _sources_of_public_images(results: Results) -> list[str]:
     """A note for each place where public images came from, with the defenses that read them."""
     readers: dict[str, dict[str, None]] = {}
     for record in results.records:
-        if "public" in record.conditions:
-            readers.setdefault(record.conditions["public"], {})[record.cell.defense] = None
+        if record.public:
+            readers.setdefault(record.public, {})[results.label(record.cell.defense)] = None
     return [f"Public images, which {', '.join(defenses)} read: {source}." for source, defenses in readers.items()]

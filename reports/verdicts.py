@@ -1,4 +1,4 @@
-"""From records to verdicts: pooled figures, whether the controls allow to believe them, and a word."""
+"""From records to verdicts: pooled measurements, whether the controls allow to believe them, and a word."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -6,33 +6,34 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from leakbench.metrics.measurement import Measurement
-from leakbench.reports.records import Guarantee, Record, pool
+from leakbench.reports.records import Attacked, Guarantee, Record, pool
+from leakbench.reports.spec import labels, parse_spec, parse_student
 
 Question = Literal["trained", "class", "private", "members"]
 
-FIGURE: dict[Question, str] = {
+DECIDES: dict[Question, str] = {
     "trained": "trained.ssim.excess",
     "class": "class.oracle.excess",
     "private": "private.ssim.excess",
     "members": "members.auc.excess",
 }
-"""The figure that answers each question, fixed beforehand; ``members`` is ``private`` asked of scores, not images."""
+"""What answers each question, fixed beforehand; ``members`` is ``private`` asked of scores instead of images."""
 
-SECOND: dict[Question, tuple[str, ...]] = {
+ALSO_DECIDES: dict[Question, tuple[str, ...]] = {
     "private": ("source.identification.excess",),
     "members": (
         "members.tpr-at-1.excess",
         "members.tpr-at-0.1.excess",
-        "members.first.excess",
+        "members.tp-at-0-fpr.excess",
         "members.epsilon.excess",
         "linkage.top-1.excess",
     ),
 }
-"""Any of them alone makes members leak too: the first figure sees resemblance to members at large, or how well members
+"""Any of them alone makes members leak too: the first sees resemblance to members at large, or how well members
 are told apart on average; these the pairing, or the few members that are given away for sure. The six on members
 share their 5 % of false alarms: the intervals of their excesses are at 1 - 0.05 / 6."""
 
-SILENT: frozenset[Question] = frozenset({"private", "members"})
+MUST_BE_SILENT: frozenset[Question] = frozenset({"private", "members"})
 """The questions that must be answered with no on `disjoint`."""
 
 FAMILY: dict[str, tuple[Question, ...]] = {
@@ -86,17 +87,17 @@ class Epsilon:
         return bool(self.comparable and self.bound and self.claim is not None and self.bound.value > self.claim)
 
 
-def competes(defense: str) -> bool:
-    """Whether a defense competes for the best figure: controls do not."""
-    return defense.split(":")[0] not in ("identity", "disjoint")
+def is_control(defense: str) -> bool:
+    """Whether a defense is a control, which does not compete for the best measurement."""
+    return parse_spec(defense).name in ("identity", "disjoint")
 
 
 class Results:
-    """The records of a run, asked by defense, task, method and figure.
+    """The records of a run, asked by defense, task, method and measurement.
 
     Args:
         records: in any order; defenses and methods keep the order in which they first appear.
-        seeds: how many repetitions the run was asked for; a row that has fewer is incomplete and has no figures.
+        seeds: how many repetitions the run was asked for; a row that has fewer is incomplete and has no measurements.
         planned: ids of the cells that the run was asked for; all that are missing by default.
     """
 
@@ -107,29 +108,32 @@ class Results:
         self.records = list(records)
         self.seeds = seeds or 1 + max((r.cell.seed for r in self.records), default=0)
         self._rows: defaultdict[tuple[str, str, str], list[Record]] = defaultdict(list)
-        self._said: defaultdict[str, dict[str, str]] = defaultdict(dict)
+        self._attacked: dict[str, Attacked] = {}
         for r in self.records:
             self._rows[r.cell.defense, r.cell.task, r.cell.method].append(r)
-            self._said[r.cell.method] = r.conditions | self._said[r.cell.method]
+            if r.attacked and (r.status == "ok" or r.cell.method not in self._attacked):
+                known = self._attacked.get(r.cell.method)
+                self._attacked[r.cell.method] = known if known and known.story else r.attacked
         self.defenses = list(dict.fromkeys(r.cell.defense for r in self.records if r.cell.defense))
         self.attacks = list(dict.fromkeys(r.cell.method for r in self.records if r.cell.task == "attack"))
+        self._labels = labels(self.defenses) | labels(self.attacks)
         self.students = list(dict.fromkeys(r.cell.method for r in self.records if r.cell.task == "utility"))
 
-    def of(self, defense: str, task: str, method: str = "") -> list[Record]:
+    def rows(self, defense: str, task: str, method: str = "") -> list[Record]:
         """The records of one row, one per seed."""
         return self._rows.get((defense, task, method), [])
 
-    def figure(self, defense: str, task: str, method: str, name: str) -> Measurement | None:
-        """A figure pooled over seeds; None where any seed failed or lacks it: no averages over survivors."""
-        found = [record.get(name) for record in self.of(defense, task, method)]
+    def measurement(self, defense: str, task: str, method: str, name: str) -> Measurement | None:
+        """A measurement pooled over seeds; None where any seed failed or lacks it: no averages over survivors."""
+        found = [record.get(name) for record in self.rows(defense, task, method)]
         if len(found) < self.seeds or not all(found):
             return None
         trained = task == "utility" or name.startswith(("model.", "honest."))
         return pool((m for m in found if m), over_seeds=trained)
 
     def missing(self, defense: str, task: str, method: str, name: str = "") -> str:
-        """Why a figure is not there: ``failed``, ``n/a: why`` or ``n/a``."""
-        rows = self.of(defense, task, method)
+        """Why a measurement is not there: ``failed``, ``n/a: why`` or ``n/a``."""
+        rows = self.rows(defense, task, method)
         if not self.asked_for(defense, task, method):
             return "n/a: not part of this run"
         if len(rows) < self.seeds:
@@ -143,7 +147,7 @@ class Results:
 
     def asked_for(self, defense: str, task: str, method: str = "") -> bool:
         """Whether a row has records, or is part of what the run was asked for."""
-        if self.planned is None or self.of(defense, task, method):
+        if self.planned is None or self.rows(defense, task, method):
             return True
         cells = (
             replace(self.records[0].cell, defense=defense, task=task, method=method, seed=s) for s in range(self.seeds)
@@ -152,7 +156,7 @@ class Results:
 
     def epsilon(self, defense: str, attack: str) -> Epsilon:
         """The lower bound for the neighbours of the claim on what was attacked; else any, beside no claim."""
-        claim = next((r.claim for r in self.of(defense, "attack", attack)), Guarantee())
+        claim = next((r.claim for r in self.rows(defense, "attack", attack)), Guarantee())
         names = {"replace one image": "members.epsilon", "add/remove one image": "members.epsilon-add-remove"}
         same = names.get(claim.get("relation", ""))
         bound = self._least(defense, attack, same) if same else None
@@ -163,18 +167,18 @@ class Results:
 
     def _least(self, defense: str, attack: str, name: str) -> Measurement | None:
         """The smallest of the seeds' lower bounds: their mean would be no bound."""
-        found = [record.get(name) for record in self.of(defense, "attack", attack)]
+        found = [record.get(name) for record in self.rows(defense, "attack", attack)]
         if len(found) < self.seeds or not all(found):
             return None
         return min((m for m in found if m), key=lambda m: m.value)
 
-    def named(self, name: str) -> str | None:
+    def spec_named(self, name: str) -> str | None:
         """The spec of the defense of this name (a control), or None."""
-        return next((spec for spec in self.defenses if spec.split(":")[0] == name), None)
+        return next((spec for spec in self.defenses if parse_spec(spec).name == name), None)
 
-    def said(self, attack: str) -> dict[str, str]:
-        """What the records of an attack say of it, the first one's word first."""
-        return self._said.get(attack, {})
+    def attacked(self, attack: str) -> Attacked:
+        """What the records of an attack say of it: the first that was finished."""
+        return self._attacked.get(attack, Attacked())
 
     def without_sanitizing(self, attack: str) -> str:
         """The attack that shows this one's power: itself, or the same against a model that nobody has sanitized.
@@ -182,70 +186,77 @@ class Results:
         What is done to a model before it is handed out is under test like a defense; were the attack to succeed in
         spite of it, a countermeasure that works would look like an attack that does not.
         """
-        said, body = self.said(attack), attack.partition("@")[0]
-        if said.get("sanitized") != "yes":
+        said, body = self.attacked(attack), parse_spec(attack).body
+        if not said.sanitized:
             return attack
-        plain = {"sanitized": "no", "but for the sanitizing": said["but for the sanitizing"]}
-        alike = (a for a in self.attacks if a.partition("@")[0] == body and plain.items() <= self.said(a).items())
-        return next(alike, attack)
+        wanted = False, said.scenario_without_sanitizing
+        for other in self.attacks:
+            found = self.attacked(other)
+            if parse_spec(other).body == body and (found.sanitized, found.scenario_without_sanitizing) == wanted:
+                return other
+        return attack
 
     def control(self, attack: str, question: Question) -> Control:
         """Did the attack succeed on `identity` and, where members are concerned, find nothing on `disjoint`?"""
-        power = self.found(self.named("identity"), self.without_sanitizing(attack), question)
+        power = self.detected(self.spec_named("identity"), self.without_sanitizing(attack), question)
         silence = None
         problems = []
-        if question in SILENT:
-            disjoint = self.named("disjoint")
-            loud = self.found(disjoint, attack, question)
+        if question in MUST_BE_SILENT:
+            disjoint = self.spec_named("disjoint")
+            loud = self.detected(disjoint, attack, question)
             silence = None if loud is None else not loud
-            figure = self.figure(disjoint, "attack", attack, FIGURE[question]) if disjoint else None
-            if question == "private" and figure is not None and figure.high is not None and figure.high < 0:
+            measurement = self.measurement(disjoint, "attack", attack, DECIDES[question]) if disjoint else None
+            if (
+                question == "private"
+                and measurement is not None
+                and measurement.high is not None
+                and measurement.high < 0
+            ):
                 problems.append("members and holdout are not exchangeable on disjoint")
         if power is None:
             problems.append("identity not measured")
         elif not power:
             problems.append("no power shown on identity")
-        if question in SILENT and silence is None:
+        if question in MUST_BE_SILENT and silence is None:
             problems.append("disjoint not measured")
-        elif question in SILENT and not silence:
+        elif question in MUST_BE_SILENT and not silence:
             problems.append("false alarm on disjoint")
         return Control(power, silence, ", ".join(problems))
 
-    def label(self, attack: str) -> str:
-        """An attack's name and scenario, with its parameters where another one of the run differs only in them."""
+    @property
+    def hard_students(self) -> list[str]:
+        """The students that learned from hard labels."""
+        return [student for student in self.students if parse_student(student).labels == "hard"]
 
-        def short(spec: str) -> str:
-            body, at, scenario = spec.partition("@")
-            return body.partition(":")[0] + at + scenario
-
-        alike = [other for other in self.attacks if short(other) == short(attack)]
-        return short(attack) if len(alike) == 1 else attack
+    def label(self, method: str) -> str:
+        """A short label of a defense or an attack: see `spec.labels`."""
+        return self._labels.get(method, method)
 
     def family(self, attack: str) -> str:
         """The family of an attack, which decides its table; every attack's record carries it."""
-        return self.said(attack).get("family", "")
+        return self.attacked(attack).family
 
     def goal(self, attack: str) -> str:
         """What an attack is after, where its records say it."""
-        return self.said(attack).get("goal", "")
+        return self.attacked(attack).goal
 
     def questions(self, attack: str) -> tuple[Question, ...]:
         """The questions an attack answers: the last is whether members leak."""
         return FAMILY.get(self.family(attack), ("trained", "private"))
 
-    def found(self, defense: str | None, attack: str, question: Question) -> bool | None:
-        """Whether any figure that answers the question says yes, controls aside; None where it was not measured."""
+    def detected(self, defense: str | None, attack: str, question: Question) -> bool | None:
+        """Whether anything that answers the question says yes, controls aside; None where it was not measured."""
         if defense is None:
             return None
-        figure = self.figure(defense, "attack", attack, FIGURE[question])
-        if figure is None or figure.low is None:
+        measurement = self.measurement(defense, "attack", attack, DECIDES[question])
+        if measurement is None or measurement.low is None:
             return None
-        if question == "members" and figure.high is not None and figure.high < 0:
+        if question == "members" and measurement.high is not None and measurement.high < 0:
             return True  # who scores lower than chance is given away as well: turn the score round
-        names = (FIGURE[question], *SECOND.get(question, ()))
+        names = (DECIDES[question], *ALSO_DECIDES.get(question, ()))
         return any(self.above_zero(defense, attack, name) for name in names)
 
-    def worked(self, defense: str, attack: str) -> str:
+    def attack_verdict(self, defense: str, attack: str) -> str:
         """Whether the attack got what its victim trained on: ``yes``, ``no``, why that is not known, or ``-``."""
         first, *more = self.questions(attack)
         if not more:
@@ -255,18 +266,20 @@ class Results:
 
     def above_zero(self, defense: str, attack: str, name: str) -> bool:
         """The pooled interval is above 0, and every seed agrees: pooled quantiles alone raise too many alarms."""
-        figure = self.figure(defense, "attack", attack, name)
-        each = [record.get(name) for record in self.of(defense, "attack", attack)]
-        return bool(figure and figure.low is not None and figure.low > 0 and all(m and m.value > 0 for m in each))
+        measurement = self.measurement(defense, "attack", attack, name)
+        each = [record.get(name) for record in self.rows(defense, "attack", attack)]
+        return bool(
+            measurement and measurement.low is not None and measurement.low > 0 and all(m and m.value > 0 for m in each)
+        )
 
-    def leak(self, defense: str, attack: str) -> str:
+    def member_verdict(self, defense: str, attack: str) -> str:
         """The verdict on members, or on canaries."""
         verdict = self.verdict(defense, attack, self.questions(attack)[-1])
         return CANARIES.get(verdict, verdict) if self.goal(attack) == "canaries" else verdict
 
     def verdict(self, defense: str, attack: str, question: Question) -> str:
         """``leaks``, ``no leak found``, ``not validated: why``, ``failed`` or ``n/a``; never ``safe``."""
-        found = self.found(defense, attack, question)
+        found = self.detected(defense, attack, question)
         if found is None:
             return self.missing(defense, "attack", attack)
         control = self.control(attack, question)

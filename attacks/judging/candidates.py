@@ -6,13 +6,12 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from leakbench.metrics.image import psnr, ssim
+from leakbench.metrics.metric import Metric
 from leakbench.metrics.neighbours import nearest
 from leakbench.synth.images import Images
 from leakbench.synth.seeds import seeded_rng
 
 Floats = NDArray[np.float64]
-MEASURES = {"ssim": (ssim, ""), "psnr": (psnr, "dB")}
 DISTRACTORS = 99
 """Candidates of the class beside the truth in an identification, at most: chance is then 1 %."""
 DRAWS = 20
@@ -27,21 +26,20 @@ def class_means(images: Images) -> Tensor:
     return means
 
 
-def similarities(pixels: Tensor, labels: Tensor, pool: Images, name: str) -> tuple[Floats, NDArray[np.bool_]]:
+def similarities(pixels: Tensor, labels: Tensor, pool: Images, metric: Metric) -> tuple[Floats, NDArray[np.bool_]]:
     """Similarity (R, M) of each guess to each candidate of its class, and which candidates those are.
 
     Args:
         pixels: (R, C, H, W) in [0, 1].
         labels: (R,) the class of each guess.
         pool: the candidates.
-        name: of the metric.
+        metric: by which they are compared; higher is more alike.
     """
-    metric, _ = MEASURES[name]
     allowed = labels[:, None] == pool.labels[None]
     scores = torch.zeros(allowed.shape, dtype=torch.float64)
     for row, mask in enumerate(allowed):
         candidates = pool.pixels[mask].float() / 255
-        scores[row, mask] = metric(pixels[row].expand(candidates.shape), candidates).double()
+        scores[row, mask] = metric.function(pixels[row].expand(candidates.shape), candidates).double()
     return scores.numpy(), allowed.numpy()
 
 

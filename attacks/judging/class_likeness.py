@@ -8,7 +8,7 @@ from torch import Tensor
 
 from leakbench.attacks.guess import Reconstructions
 from leakbench.attacks.judging.candidates import Floats
-from leakbench.attacks.judging.likeness import means
+from leakbench.attacks.judging.likeness import DISTANCE, RATE, means
 from leakbench.attacks.judging.truth import Truth
 from leakbench.metrics.features import Features, frechet_distance, kernel_distance, precision_recall
 from leakbench.metrics.measurement import Measurement
@@ -32,7 +32,7 @@ def class_likeness(
     Returns:
         ``class.frechet.*`` and ``class.kernel.*``: distance in the oracle's features of the generated images of a class
         to its members; the control is the distance to as many holdout images of the class, the baseline to as many
-        members of another class. The excess, attack - control, is below 0 where the generated images are nearer to
+        members of another class. The excess, control - attack, is above 0 where the generated images are nearer to
         members than to strangers; that they are nearer than the baseline says only that the class leaks.
         ``class.precision.*`` and ``class.recall.*``: of the generated images against the holdout images of the class;
         the control is the same of the control's images, the baseline of another class's. All are means over classes.
@@ -46,16 +46,17 @@ def class_likeness(
     made, empty = (_features(truth, (g.pixels * 255).round().to(torch.uint8), g.labels) for g in (guess, control))
     members, strangers = (_features(truth, i.pixels, i.labels) for i in (truth.split.members, truth.split.holdout))
     others = {label: members[_other(label, members)] for label in labels}
-    figures: list[Measurement] = []
+    measurements: list[Measurement] = []
     for name, distance in DISTANCES.items():
         rows = [_distances(made[c], (members[c], strangers[c], others[c]), distance) for c in labels]
         note = "in the oracle's features; control: holdout images of the class; baseline: members of another class"
-        figures += means(f"class.{name}", *_columns(rows), "", note, truth.seed)
+        measurements += means(f"class.{name}", *_columns(rows), truth.seed, DISTANCE, note)
     rates = [[precision_recall(x, strangers[c], NEIGHBOURS) for x in (made[c], empty[c], others[c])] for c in labels]
     for index, name in enumerate(("precision", "recall")):
         note = "in the oracle's features, against the class's holdout images; control: nothing to learn from"
-        figures += means(f"class.{name}", *_columns([[p[index] for p in row] for row in rates]), "", note, truth.seed)
-    return figures, {}
+        columns = _columns([[p[index] for p in row] for row in rates])
+        measurements += means(f"class.{name}", *columns, truth.seed, RATE, note)
+    return measurements, {}
 
 
 def _other(label: int, parts: dict[int, Features]) -> int:

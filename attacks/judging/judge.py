@@ -1,6 +1,6 @@
 """The judge: the only code that compares a guess with the truth.
 
-Every figure comes as attack, control, baseline and the excess of the first over the second. Two questions are kept
+Every measurement comes as attack, control, baseline and the excess of the first over the second. Two questions are kept
 apart: did the attack work (against what the victims trained on), and did privacy leak (against the private images).
 """
 
@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from leakbench.attacks.guess import Canaries, Reconstructions, Scores
 from leakbench.attacks.judging.candidates import (
-    MEASURES,
     Floats,
     class_means,
     of_class,
@@ -21,20 +20,23 @@ from leakbench.attacks.judging.candidates import (
     without,
 )
 from leakbench.attacks.judging.class_likeness import class_likeness
-from leakbench.attacks.judging.likeness import bit_errors, label_accuracy, likeness, means, measurement
+from leakbench.attacks.judging.likeness import RATE, bit_errors, label_accuracy, likeness, means, measurement
 from leakbench.attacks.judging.linkage import linkage
 from leakbench.attacks.judging.scores import canaries, scores
-from leakbench.attacks.judging.truth import Truth, Verdict, comparable, in_order, paired, sources
-from leakbench.metrics.image import VARIANTS
-from leakbench.metrics.measurement import Better, Measurement
+from leakbench.attacks.judging.truth import Truth, comparable, in_order, paired, sources
+from leakbench.metrics.measurement import Better, Judgement, Measurement
+from leakbench.metrics.metric import image_metrics
 from leakbench.metrics.neighbours import nearest
 from leakbench.metrics.rates import Interval, exchange, mean_over_images
 from leakbench.metrics.utility import accuracy, accuracy_cost
 from leakbench.synth.images import concatenate
 from leakbench.synth.networks.training import predict
 
+NEAREST = ("ssim", "psnr")
+"""Metrics by which guesses are compared with everybody of their class; higher is more alike in both."""
 
-def judge_images(guess: Reconstructions, truth: Truth) -> Verdict:
+
+def judge_images(guess: Reconstructions, truth: Truth) -> Judgement:
     """Grade reconstructions of clients' training images.
 
     Args:
@@ -59,18 +61,18 @@ def judge_images(guess: Reconstructions, truth: Truth) -> Verdict:
     trained, absent = likeness("trained", guess, victims, wrong, without(truth.released, position), truth)
     source, missing = likeness("source", guess, members.take(sources(position, truth)), strangers, holdout, truth)
     labelled, _ = paired(guess, truth)
-    figures = [
+    measurements = [
         *trained,
         label_accuracy(guess, victims),
         *source,
         *private_leak(labelled, truth),
     ]
-    return Verdict(tuple(figures), absent | missing)
+    return Judgement(tuple(measurements), absent | missing)
 
 
 def judge_memorization(
     guess: Reconstructions, truth: Truth, *, model: nn.Module, honest: nn.Module, bits: bool
-) -> Verdict:
+) -> Judgement:
     """Grade training images read from a model, and what hiding them cost it.
 
     Args:
@@ -91,13 +93,13 @@ def judge_memorization(
     errors = (bit_errors(labelled, known.released.take(position)),) if bits else ()
     test = truth.split.test
     logits, reference = (predict(network, test.pixels, device=truth.device) for network in (model, honest))
-    figures = (
+    measurements = (
         _points("model.accuracy", accuracy(logits, test.labels), len(test), "%", "higher"),
         _points("honest.accuracy", accuracy(reference, test.labels), len(test), "%", "higher"),
         _points("model.cost", accuracy_cost(logits, reference, test.labels), len(test), "points", "lower"),
     )
     absent = {} if bits else {"trained.bit-errors": "the encoding stores values or labels, not bits"}
-    return Verdict((*images.measurements, *errors, *figures), images.absent | absent)
+    return Judgement((*images.measurements, *errors, *measurements), images.absent | absent)
 
 
 def _points(name: str, interval: Interval, n: int, unit: str, better: Better) -> Measurement:
@@ -109,7 +111,7 @@ def _points(name: str, interval: Interval, n: int, unit: str, better: Better) ->
     return Measurement(name=name, value=value, low=low, high=high, n=n, unit=unit, better=better, variant=variant)
 
 
-def judge_class(guess: Reconstructions, control: Reconstructions, truth: Truth) -> Verdict:
+def judge_class(guess: Reconstructions, control: Reconstructions, truth: Truth) -> Judgement:
     """Grade images that claim to show classes.
 
     Args:
@@ -125,19 +127,21 @@ def judge_class(guess: Reconstructions, control: Reconstructions, truth: Truth) 
         is an attacked one says little, but varies much. ``class.frechet`` and so on: see
         `class_likeness.class_likeness`. ``private.*``: do *members* leak, see :func:`private_leak`.
     """
-    figures: list[Measurement] = []
+    measurements: list[Measurement] = []
     uninformed = 1 / len(truth.released.classes)
     for name, rate in (("class.oracle", _oracle_rate), ("trained.class", _released_rate)):
         hit, miss = (_per_class(g, rate(g, truth)) for g in (guess, control))
         note = "over attacked classes; control: nothing to learn from; baseline: 1 / classes"
-        figures += means(name, hit, miss, np.full(len(hit), uninformed), "", note, truth.seed)[:3]
-        excess = mean_over_images(hit - max(miss.mean(), uninformed), seed=truth.seed % 2**32)
-        figures.append(measurement(f"{name}.excess", excess, len(hit), variant=f"{note}; over the larger of the two"))
+        measurements += means(name, hit, miss, np.full(len(hit), uninformed), truth.seed, RATE, note)[:3]
+        excess = mean_over_images(hit - max(miss.mean(), uninformed), seed=truth.seed)
+        measurements.append(
+            measurement(f"{name}.excess", excess, len(hit), variant=f"{note}; over the larger of the two")
+        )
     alike, absent = class_likeness(guess, control, truth)
-    return Verdict((*figures, *alike, *private_leak(guess, truth)), absent)
+    return Judgement((*measurements, *alike, *private_leak(guess, truth)), absent)
 
 
-def judge_members(guess: Scores | Canaries, truth: Truth) -> Verdict:
+def judge_members(guess: Scores | Canaries, truth: Truth) -> Judgement:
     """Grade membership scores and links, or scores of canaries.
 
     Args:
@@ -172,18 +176,19 @@ def private_leak(guess: Reconstructions, truth: Truth) -> list[Measurement]:
     pool = concatenate(members, holdout)
     is_member = (torch.arange(len(pool)) < len(members)).numpy()
     trivial = class_means(truth.split.auxiliary)[guess.labels]
-    figures: list[Measurement] = []
-    for name, (_, unit) in MEASURES.items():
-        scores, allowed = similarities(guess.pixels, guess.labels, pool, name)
+    measurements: list[Measurement] = []
+    for metric in (image_metrics()[name] for name in NEAREST):
+        scores, allowed = similarities(guess.pixels, guess.labels, pool, metric)
         best = np.where(allowed & is_member, scores, -np.inf).max(1)
         other = np.where(allowed & ~is_member, scores, -np.inf).max(1)
-        plain, _ = similarities(trivial, guess.labels, pool, name)
+        plain, _ = similarities(trivial, guess.labels, pool, metric)
         base = np.where(allowed & is_member, plain, -np.inf).max(1)
-        figures += means(f"private.{name}", best, other, base, unit, VARIANTS[name], truth.seed)[:3]
-        excess = exchange(scores, is_member, allowed=allowed, seed=truth.seed % 2**32)
-        note = f"{VARIANTS[name]}; nearest of the class, label exchange"
-        figures.append(measurement(f"private.{name}.excess", excess, len(guess.pixels), unit=unit, variant=note))
-    return figures
+        name = f"private.{metric.name}"
+        measurements += means(name, best, other, base, truth.seed, metric)[:3]
+        excess = exchange(scores, is_member, allowed=allowed, seed=truth.seed)
+        note = f"{metric.variant()}; nearest of the class, label exchange"
+        measurements.append(measurement(f"{name}.excess", excess, len(guess.pixels), unit=metric.unit, variant=note))
+    return measurements
 
 
 def _oracle_rate(guess: Reconstructions, truth: Truth) -> Tensor:

@@ -1,26 +1,31 @@
 """Figures of likeness: each as attack, control, baseline and the excess of the first over the second."""
 
 import math
-from collections.abc import Callable
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from leakbench.attacks.guess import Reconstructions
-from leakbench.attacks.judging.candidates import MEASURES, Floats, assign, chance, class_means, identification_hits
+from leakbench.attacks.judging.candidates import Floats, assign, chance, class_means, identification_hits
 from leakbench.attacks.judging.truth import Truth
-from leakbench.metrics import lpips
-from leakbench.metrics.image import VARIANTS
-from leakbench.metrics.measurement import Measurement
+from leakbench.metrics.measurement import Better, Measurement
+from leakbench.metrics.metric import Metric, image_metrics
 from leakbench.metrics.rates import Interval, clopper_pearson, mean_over_images, wilson
 from leakbench.synth.images import Images
 
 
 def measurement(
-    name: str, interval: Interval, n: int, *, unit: str = "", variant: str = "", level: float = 0.95
+    name: str,
+    interval: Interval,
+    n: int,
+    *,
+    unit: str = "",
+    variant: str = "",
+    level: float = 0.95,
+    better: Better = "lower",
 ) -> Measurement:
-    """A leakage figure: lower is better for the data owner."""
+    """A measurement of a leak, from its interval; lower is better for the data owner unless it says otherwise."""
     return Measurement(
         name=name,
         value=interval.value,
@@ -28,7 +33,7 @@ def measurement(
         high=interval.high,
         n=n,
         unit=unit,
-        better="lower",
+        better=better,
         variant=variant,
         level=level,
     )
@@ -61,24 +66,19 @@ def likeness(
     paired = guess.pixels[assign(guess.pixels, right.float(), clients)]
     astray = guess.pixels[assign(guess.pixels, wrong.float(), clients)]
     comparisons = ((paired, right.float()), (astray, wrong.float()), (trivial, right.float()))
-    figures: list[Measurement] = []
-    for kind, (metric, unit) in MEASURES.items():
-        scores = [metric(a, b).double().numpy() for a, b in comparisons]
-        figures += _compared(f"{name}.{kind}", scores, clients, unit, VARIANTS[kind], truth.seed)
-    errors = [255 * (a - b).abs().mean((1, 2, 3)).double().numpy() for a, b in comparisons]
-    note = "mean absolute pixel error"
-    figures += _compared(f"{name}.mae", errors, clients, "of 255", note, truth.seed, alike=np.min)
+    measurements: list[Measurement] = []
     absent = {}
-    if (reason := lpips.unavailable()) is not None:
-        absent[f"{name}.lpips"] = reason
-    else:
-        scores = [lpips.lpips_distance(a, b).double().numpy() for a, b in comparisons]
-        figures += _compared(f"{name}.lpips", scores, clients, "", lpips.variant(), truth.seed, alike=np.min)
+    for metric in (m for m in image_metrics().values() if m.of_guesses):
+        if (reason := metric.unavailable(right.side)) is not None:
+            absent[f"{name}.{metric.name}"] = reason
+            continue
+        scores = [metric.function(a, b).double().numpy() for a, b in comparisons]
+        measurements += _compared(name, metric, scores, clients, truth.seed)
     hits = identification_hits(paired, right, others, seed=truth.seed)
     plain = identification_hits(trivial, right, others, seed=truth.seed)
     expected = chance(guess.pixels, clients, right.labels, others, seed=truth.seed)
     found, trite = (by_client(np.array(each, dtype=np.float64), clients) for each in (hits, plain))
-    return figures + _identification(f"{name}.identification", found, trite, expected), absent
+    return measurements + _identification(f"{name}.identification", found, trite, expected), absent
 
 
 def by_client(values: Floats, clients: Tensor) -> Floats:
@@ -108,35 +108,55 @@ def _identification(name: str, hits: Floats, plain: Floats, expected: float) -> 
 
 
 def means(
-    name: str, attack: Floats, control: Floats, baseline: Floats, unit: str, variant: str, seed: int
+    name: str, attack: Floats, control: Floats, baseline: Floats, seed: int, metric: Metric, variant: str = ""
 ) -> list[Measurement]:
-    """The four parts of a figure, as means over what is independent: clients, or images."""
-    parts = {"attack": attack, "control": control, "baseline": baseline, "excess": attack - control}
+    """The four parts of a figure, as means over what is independent: clients, or images.
+
+    Args:
+        name: of the figure.
+        attack: what the attack reached.
+        control: what it reaches where there is nothing to find.
+        baseline: what somebody reaches who saw nothing.
+        seed: of the bootstrap.
+        metric: says which direction is alike; its excess is above 0 where the attack's images are more alike.
+        variant: what exactly was measured; the metric's own by default.
+    """
+    parts = {"attack": attack, "control": control, "baseline": baseline, "excess": metric.excess(attack, control)}
     return [
         measurement(
-            f"{name}.{part}", mean_over_images(values, seed=seed % 2**32), len(values), unit=unit, variant=variant
+            f"{name}.{part}",
+            mean_over_images(values, seed=seed),
+            len(values),
+            unit=metric.unit,
+            variant=variant or metric.variant(),
+            better="lower" if part == "excess" else metric.better,
         )
         for part, values in parts.items()
     ]
 
 
-def _compared(
-    name: str,
-    scores: list[Floats],
-    clients: Tensor,
-    unit: str,
-    variant: str,
-    seed: int,
-    alike: Callable[[Floats], Floats] = np.max,
-) -> list[Measurement]:
+def _compared(name: str, metric: Metric, scores: list[Floats], clients: Tensor, seed: int) -> list[Measurement]:
     """Means over clients of attack, control and baseline, and the single most alike image of the first two."""
-    best = {"best": scores[0], "best-control": scores[1]}
+    own, variant = f"{name}.{metric.name}", metric.variant()
     worst_case = [
-        measurement(f"{name}.{part}", Interval(float(alike(v)), None, None), len(v), unit=unit, variant=variant)
-        for part, v in best.items()
+        measurement(
+            f"{own}.{part}",
+            Interval(metric.most_alike(values), None, None),
+            len(values),
+            unit=metric.unit,
+            variant=variant,
+            better=metric.better,
+        )
+        for part, values in {"best": scores[0], "best-control": scores[1]}.items()
     ]
     attack, control, baseline = (by_client(values, clients) for values in scores)
-    return means(name, attack, control, baseline, unit, variant, seed) + worst_case
+    return means(own, attack, control, baseline, seed, metric) + worst_case
+
+
+RATE = Metric(name="rate", function=lambda x, y: x, variant=lambda: "")
+"""Shares of things, of which more is more alike."""
+DISTANCE = Metric(name="distance", function=lambda x, y: x, alike="lower", variant=lambda: "")
+"""Distances of sets of images."""
 
 
 def label_accuracy(guess: Reconstructions, victims: Images) -> Measurement:

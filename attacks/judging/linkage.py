@@ -43,7 +43,7 @@ def linkage(links: Links, truth: Truth) -> tuple[list[Measurement], dict[str, st
     ranked = _ranks(links.scores.double().numpy(), behind, allowed)
     plain = _ranks(_pixel_links(links.released, truth, pool.pixels), behind, allowed)
     sizes = list(zip(behind.sum(1).tolist(), allowed.sum(1).tolist(), strict=True))
-    figures: list[Measurement] = []
+    measurements: list[Measurement] = []
     for top in TOP:
         chance = float(np.mean([1 - _missed(few, crowd, top) for few, crowd in sizes]))
         found = clopper_pearson(int((ranked < top).sum()), len(ranked))
@@ -54,13 +54,13 @@ def linkage(links: Links, truth: Truth) -> tuple[list[Measurement], dict[str, st
             "baseline": clopper_pearson(int((plain < top).sum()), len(plain)),
         }
         note = "Clopper-Pearson over released images; control: chance among the class; baseline: nearest in pixels"
-        figures += [measurement(f"linkage.top-{top}.{p}", i, len(ranked), variant=note) for p, i in parts.items()]
+        measurements += [measurement(f"linkage.top-{top}.{p}", i, len(ranked), variant=note) for p, i in parts.items()]
         excess = Interval(*(end - chance for end in strict))  # type: ignore[operator]
-        figures.append(
+        measurements.append(
             measurement(f"linkage.top-{top}.excess", excess, len(ranked), variant=note, level=truth.deciding)
         )
     curve, absent = _curve(ranked, behind, allowed)
-    return figures + curve, absent
+    return measurements + curve, absent
 
 
 def _is_source(linked: Tensor, truth: Truth) -> NDArray[np.bool_]:
@@ -99,12 +99,14 @@ def _curve(
 ) -> tuple[list[Measurement], dict[str, str]]:
     """How often a source comes first in smaller crowds, in expectation over who the others are."""
     others = (allowed & ~behind).sum(1)
-    figures, absent = [], {}
+    measurements, absent = [], {}
     for crowd in CROWDS:
         name = f"linkage.top-1-of-{crowd}"
         if others.min() < crowd - 1:
             absent[name] = f"a class has {others.min() + 1} candidates, too few for {crowd}"
             continue
         rates = np.array([_missed(int(r), int(o), crowd - 1) for r, o in zip(ranked, others, strict=True)])
-        figures.append(measurement(name, mean_over_images(rates), len(rates), variant="in expectation over the others"))
-    return figures, absent
+        measurements.append(
+            measurement(name, mean_over_images(rates), len(rates), variant="in expectation over the others")
+        )
+    return measurements, absent

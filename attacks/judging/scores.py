@@ -9,10 +9,17 @@ from numpy.typing import NDArray
 from leakbench.attacks.guess import Canaries, Scores
 from leakbench.attacks.judging.candidates import Floats
 from leakbench.attacks.judging.likeness import measurement
-from leakbench.attacks.judging.truth import Truth, Verdict
+from leakbench.attacks.judging.truth import Truth
 from leakbench.metrics.epsilon import adding_or_removing, from_many_runs, from_pairs
-from leakbench.metrics.measurement import Measurement
-from leakbench.metrics.membership import at_chosen_threshold, auc, auc_excess, members_first, roc, tpr_at_fpr
+from leakbench.metrics.measurement import Judgement, Measurement
+from leakbench.metrics.membership import (
+    at_chosen_threshold,
+    auc,
+    auc_excess,
+    roc,
+    tpr_at_fpr,
+    true_positives_at_no_false_one,
+)
 from leakbench.metrics.neighbours import nearest
 from leakbench.metrics.rates import Interval
 
@@ -29,16 +36,16 @@ class Game(NamedTuple):
     level: float
 
 
-def scores(guess: Scores, truth: Truth) -> Verdict:
+def scores(guess: Scores, truth: Truth) -> Judgement:
     """Grade membership scores.
 
     Returns:
-        The baseline of each figure but the bounds is the distance to the nearest auxiliary image, which knows nothing
-        of the release. ``members.auc.*``: area under the ROC curve; control: chance; an excess below 0 gives members
+        The baseline of all but the bounds is the distance to the nearest auxiliary image, which knows nothing of the
+        release. ``members.auc.*``: area under the ROC curve; control: chance; an excess below 0 gives members
         away as well as one above. ``members.tpr-at-1.*`` and ``members.tpr-at-0.1.*``: true positive rate where 1 % and
         0.1 % of these non-members are taken for members; the control is that rate itself, with its exact interval, the
         excess at least what lies between the two intervals. Absent where the candidates are too few to resolve it.
-        ``members.first.*``: members that score higher than every non-member; control: what chance explains.
+        ``members.tp-at-0-fpr.*``: members that score higher than every non-member; control: what chance explains.
         ``members.balanced-accuracy.*``: with the threshold chosen on the other half. ``members.epsilon``: no epsilon
         below it allows these scores, at 95 % confidence, for replacing one image by another
         (`epsilon.from_pairs`); ``.excess``: at the level that decides; ``members.epsilon-add-remove``:
@@ -46,16 +53,16 @@ def scores(guess: Scores, truth: Truth) -> Verdict:
     """
     game = _game(guess, truth)
     rates, absent = _rates(game)
-    rng = np.random.default_rng(truth.seed % 2**32)
+    rng = np.random.default_rng(truth.seed)
     # Each member is paired with a non-member: who of the two went in was the toss of a coin.
     inside, outside = (rng.permutation(game.scores[who]) for who in (game.is_member, ~game.is_member))
     pairs = min(len(inside), len(outside))
     bounds = _from_one_run(inside[:pairs], outside[:pairs], truth)
-    figures = (*_area(game), *rates, *_first(game), *_balanced(game, truth.seed), *bounds)
-    return Verdict(figures, absent, tuple(roc(game.scores, game.is_member)))
+    measurements = (*_area(game), *rates, *_first(game), *_balanced(game, truth.seed), *bounds)
+    return Judgement(measurements, absent, tuple(roc(game.scores, game.is_member)))
 
 
-def canaries(guess: Canaries, truth: Truth) -> Verdict:
+def canaries(guess: Canaries, truth: Truth) -> Judgement:
     """Grade scores of canaries.
 
     Returns:
@@ -65,12 +72,12 @@ def canaries(guess: Canaries, truth: Truth) -> Verdict:
     """
     game = _coins(guess, truth)
     inside, outside = (part.double().numpy() for part in (guess.inside, guess.outside))
-    absent = {f"members.{name}": "asked of members, not of canaries" for name in (*LOW_FPR, "first")}
+    absent = {f"members.{name}": "asked of members, not of canaries" for name in (*LOW_FPR, "tp-at-0-fpr")}
     if guess.reruns == 1:
         bounds = _from_one_run(inside, outside, truth)
     else:
         bound, sure = (
-            from_many_runs(inside, outside, delta=truth.delta, level=level, seed=truth.seed % 2**32)
+            from_many_runs(inside, outside, delta=truth.delta, level=level, seed=truth.seed)
             for level in (0.95, truth.deciding)
         )
         note = f"lower bound, delta {truth.delta:g}; {guess.reruns} runs, arXiv 2101.04535"
@@ -79,7 +86,7 @@ def canaries(guess: Canaries, truth: Truth) -> Verdict:
             _bound("members.epsilon.excess", sure, guess.reruns, note, level=truth.deciding),
         ]
         absent["members.epsilon"] = "the runs differ in one image that was added, not replaced"
-    return Verdict((*_area(game), *bounds), absent, tuple(roc(game.scores, game.is_member)))
+    return Judgement((*_area(game), *bounds), absent, tuple(roc(game.scores, game.is_member)))
 
 
 def _coins(guess: Canaries, truth: Truth) -> Game:
@@ -104,7 +111,7 @@ def _area(game: Game) -> list[Measurement]:
 
 
 def _rates(game: Game) -> tuple[list[Measurement], dict[str, str]]:
-    figures: list[Measurement] = []
+    measurements: list[Measurement] = []
     absent = {}
     others = int((~game.is_member).sum())
     for name, rate in LOW_FPR.items():
@@ -116,18 +123,26 @@ def _rates(game: Game) -> tuple[list[Measurement], dict[str, str]]:
         excess = _between(strict.true, strict.false)
         parts = (found.true, found.false, plain.true)
         note = f"Clopper-Pearson; excess: between the intervals; the smallest rate resolved is {1 / others:.2g}"
-        figures += _parts(f"members.{name}", parts, excess, len(game.scores), note, level=game.level)
-    return figures, absent
+        measurements += _parts(f"members.{name}", parts, excess, len(game.scores), note, level=game.level)
+    return measurements, absent
 
 
 def _first(game: Game) -> list[Measurement]:
-    found, plain = (members_first(scores, game.is_member, level=game.level) for scores in (game.scores, game.typical))
+    found, plain = (
+        true_positives_at_no_false_one(scores, game.is_member, level=game.level)
+        for scores in (game.scores, game.typical)
+    )
     assert found.low is not None
     explained = found.value - found.low
     parts = tuple(Interval(value, None, None) for value in (found.value, explained, plain.value))
     note = "members before every non-member; control: what chance explains; exact"
     return _parts(
-        "members.first", parts, Interval(found.low, found.low, found.value), len(game.scores), note, level=game.level
+        "members.tp-at-0-fpr",
+        parts,
+        Interval(found.low, found.low, found.value),
+        len(game.scores),
+        note,
+        level=game.level,
     )
 
 
@@ -136,7 +151,7 @@ def _balanced(game: Game, seed: int) -> list[Measurement]:
         return []
 
     def balanced(values: Floats) -> Interval:
-        true, negative = at_chosen_threshold(values, game.is_member, seed=seed % 2**32)
+        true, negative = at_chosen_threshold(values, game.is_member, seed=seed)
         return Interval(*((a + b) / 2 for a, b in zip(true, negative, strict=True)))  # type: ignore[operator]
 
     found, half = balanced(game.scores), Interval(0.5, 0.5, 0.5)
@@ -151,7 +166,7 @@ def _from_one_run(inside: Floats, outside: Floats, truth: Truth) -> list[Measure
     pairs = len(inside)
 
     def replacing(delta: float, level: float = 0.95) -> float:
-        return from_pairs(inside, outside, delta=delta, level=level, seed=truth.seed % 2**32) if pairs >= 4 else 0.0
+        return from_pairs(inside, outside, delta=delta, level=level, seed=truth.seed) if pairs >= 4 else 0.0
 
     note = f"lower bound, delta {truth.delta:g}; one run, arXiv 2305.08846"
     sure = replacing(truth.delta, truth.deciding)
@@ -178,8 +193,8 @@ def _parts(
     name: str, parts: tuple[Interval, ...], excess: Interval, n: int, variant: str, *, level: float
 ) -> list[Measurement]:
     """Attack, control, baseline and excess; the first three at 95 %."""
-    figures = [
+    measurements = [
         measurement(f"{name}.{part}", interval, n, variant=variant)
         for part, interval in zip(("attack", "control", "baseline"), parts, strict=True)
     ]
-    return [*figures, measurement(f"{name}.excess", excess, n, variant=variant, level=level)]
+    return [*measurements, measurement(f"{name}.excess", excess, n, variant=variant, level=level)]

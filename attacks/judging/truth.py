@@ -7,7 +7,6 @@ from torch import Tensor, nn
 
 from leakbench.attacks.guess import Reconstructions
 from leakbench.attacks.judging.candidates import assign, of_class
-from leakbench.metrics.measurement import Measurement
 from leakbench.synth.images import Images, Split
 
 
@@ -27,7 +26,7 @@ class Truth:
         candidates: (N,) positions in the members with the holdout behind them, in the order in which candidates were
             shown; None where none were.
         delta: of the bounds on epsilon: the one that the defense claims, if it claims one.
-        alarms: probability of a false alarm by any of the six figures that decide whether members leak.
+        alarms: probability of a false alarm by any of the six measurements that decide whether members leak.
         oracle: a classifier trained on holdout images, which no attack sees; for attacks on a class alone.
     """
 
@@ -64,19 +63,10 @@ def _in_gray(images: Images, channels: int) -> Images:
     return replace(gray, pixels=gray.pixels.repeat(1, channels, 1, 1))
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """The judge's figures, those that could not be had, with the reason, and the ROC curve of scores."""
-
-    measurements: tuple[Measurement, ...]
-    absent: dict[str, str]
-    roc: tuple[tuple[float, float], ...] = ()
-
-
 def sources(position: Tensor, truth: Truth) -> Tensor:
     """The member behind each attacked image: its source where there is exactly one, else one of its class at random.
 
-    Standing in at random makes `disjoint` a control for figures that need a source.
+    Standing in at random makes `disjoint` a control for measurements that need a source.
     """
     if truth.source_index is not None and truth.source_index.ndim == 1:
         return truth.source_index[position]

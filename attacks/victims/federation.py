@@ -55,14 +55,14 @@ class Federation:
             if not 0 < getattr(self, name) <= 1:
                 raise ValueError(f"federation.{name} must be in (0, 1], got {getattr(self, name)}")
 
-    def describe(self) -> dict[str, str]:
-        """What a generator's images depend on, as it stands with their figures."""
+    def describe(self) -> tuple[str, dict[str, str]]:
+        """What a generator's images depend on, in words: the victim, and by name what else there is to say."""
         shares = [f"{getattr(self, name):.0%} {name}ed" for name in ("upload", "download") if getattr(self, name) < 1]
-        return {
-            "victim": ", ".join([f"{self.network}, {self.clients} clients", self.protocol, *shares]),
+        details = {
             "rounds": f"{self.rounds} of {self.local_steps} local steps",
             "control": "the other clients never train",
         }
+        return ", ".join([f"{self.network}, {self.clients} clients", self.protocol, *shares]), details
 
 
 class HonestClient:

@@ -120,28 +120,28 @@ class Scenario:
             raise ValueError(f"{name} needs {', '.join(a.name for a in unknown)}, which no scenario provides yet")
         return View(threat_model=name, grants={access: providers[access]() for access in attack.needs})
 
-    def conditions(self, attack: Attack) -> dict[str, str]:
-        """What an attack's figures depend on: the state of the attacked network, in words."""
+    def describe(self, attack: Attack) -> tuple[str, dict[str, str]]:
+        """What an attack's measurements depend on, in words: the victim, and by name what else there is to say."""
         if attack.family == "gradient":
-            return {"victim": self.clients.describe(self._build)}
+            return self.clients.describe(self._build), {}
         if attack.family == "memorization":
-            return {"victim": self.owner.describe() + self._room(attack)}
+            return self.owner.describe() + self._room(attack), {}
         if attack.family == "gan":
             return self._show_classes(attack)
         if Access.CANDIDATES not in attack.needs:
-            return {"victim": "the defense, on canaries"}
+            return "the defense, on canaries", {}
         looked_at = (
             f", by a student of the release ({self.student.name})"
             if Access.MODEL in attack.needs and self.student
             else ""
         )
-        return {"victim": f"{len(self.split.members)} members among {len(self.split.holdout)} others{looked_at}"}
+        return f"{len(self.split.members)} members among {len(self.split.holdout)} others{looked_at}", {}
 
-    def _show_classes(self, attack: Attack) -> dict[str, str]:
+    def _show_classes(self, attack: Attack) -> tuple[str, dict[str, str]]:
         if Access.FEDERATION in attack.needs:
             return self.federation.describe()
         assert self.student is not None
-        return {"victim": f"{self.student.name}, a student of the release", "control": "an untrained student"}
+        return f"{self.student.name}, a student of the release", {"control": "an untrained student"}
 
     def _build(self, name: str, purpose: str, classes: int) -> nn.Module:
         images = self.release.images

@@ -18,8 +18,8 @@ from leakbench.attacks.membership.nearest import Nearest
 from leakbench.attacks.view import Access, View
 from leakbench.benchmarks.audit.folders import unlabelled
 from leakbench.metrics.measurement import Measurement
-from leakbench.metrics.membership import members_first
-from leakbench.reports.records import Cell, Record
+from leakbench.metrics.membership import true_positives_at_no_false_one
+from leakbench.reports.records import Attacked, Cell, Record
 from leakbench.reports.verdicts import Results
 from leakbench.synth.defense import Release, Resources
 from leakbench.synth.defenses.leaky import Leaky
@@ -92,22 +92,22 @@ def leaks(measured: Measured, tolerance: float = 0.0) -> bool:
     if tolerance:
         figures = {m.name: m for m in measured}
         excesses = [figures[f"{name}.excess"] for name in RATES if f"{name}.excess" in figures]
-        area, first = figures["members.auc.excess"], figures["members.first.excess"]
+        area, first = figures["members.auc.excess"], figures["members.tp-at-0-fpr.excess"]
         return (
             any(m.low is not None and m.low > tolerance for m in excesses)
             or (area.high is not None and area.high < -tolerance)
             or (first.low is not None and first.low / first.n > tolerance)
         )
     cell = Cell(suite="audit", dataset="", defense="release", task="attack", method="audit")
-    record = Record(cell=cell, status="ok", measurements=measured, conditions={"family": "membership"})
-    return bool(Results([record]).found("release", "audit", "members"))
+    record = Record(cell=cell, status="ok", measurements=measured, attacked=Attacked(family="membership"))
+    return bool(Results([record]).detected("release", "audit", "members"))
 
 
 def words(measured: Measured, tolerance: float) -> str:
     """What an attack found."""
     found = {m.name: m for m in measured}
-    area, first = found["members.auc.attack"], found["members.first.attack"]
-    chance = found["members.first.control"].value
+    area, first = found["members.auc.attack"], found["members.tp-at-0-fpr.attack"]
+    chance = found["members.tp-at-0-fpr.control"].value
     verdict = "tells private images from the holdout"
     if not leaks(measured, tolerance):
         verdict = "does not tell private images from the holdout" + (" by more than is tolerated" if tolerance else "")
@@ -141,7 +141,7 @@ def power(
         Whether any would have been found, and a sentence for each kind of copy.
     """
     marks = (order < len(parts.members)).numpy()
-    explained = -members_first(np.zeros(len(marks)), marks, level=1 - ALARMS / 6).low  # type: ignore[operator]
+    explained = -true_positives_at_no_false_one(np.zeros(len(marks)), marks, level=1 - ALARMS / 6).low  # type: ignore[operator]
     fewest, most = math.ceil(explained) + 1, min(len(parts.members), released)
     if fewest > most:
         return False, [

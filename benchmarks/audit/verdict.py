@@ -67,7 +67,11 @@ def audit(folders: Folders, limits: Limits | None = None, *, seed: int = 0) -> A
     order = torch.randperm(len(parts.members) + len(parts.holdout), generator=seeded_rng("audit", seed))
     others = find_copies(folders.holdout.pixels, folders.released.pixels)
     copied, sentence = _copied(copies, others, _like_private(others, folders), folders, limits)
-    reasons, figures, rows = [sentence], {}, {c.private: _row(folders, c.private, c.released, c.why) for c in copies}
+    reasons, figures, rows = (
+        [sentence],
+        {},
+        {c.private: _row(folders, c.private, c.released, c.why) for c in copies},
+    )
     found = {}
     if folders.dropped:
         reasons.append(f"{folders.dropped} images of the holdout are private ones too, and were left out of it")

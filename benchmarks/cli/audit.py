@@ -16,7 +16,7 @@ from leakbench.benchmarks.cli.options import (
     ImageSize,
     out_console,
 )
-from leakbench.benchmarks.suite.model import RequestProblems
+from leakbench.benchmarks.suite.problems import RequestProblems
 
 STATUS = {LEAKS: 3, UNKNOWN: 4}
 """What an audit leaves with: a gate must not open because nobody could tell."""

@@ -11,7 +11,7 @@ from leakbench.benchmarks.suite.estimate import disk_of, estimate, side_of
 from leakbench.benchmarks.suite.graph import Plan, plan
 from leakbench.benchmarks.suite.model import Suite
 from leakbench.reports.table import short
-from leakbench.reports.verdicts import SILENT, Results
+from leakbench.reports.verdicts import MUST_BE_SILENT, Results
 
 
 def show_plan(console: Console, suite: Suite, grid: Plan, device: str) -> None:
@@ -42,16 +42,15 @@ def show_summary(console: Console, results: Results) -> None:
     table = Grid("defense", "attack", "worked", "members")
     for defense in results.defenses:
         for attack in results.attacks:
-            verdicts = map(short, (results.worked(defense, attack), results.leak(defense, attack)))
-            table.add_row(*map(Text, (defense, results.label(attack), *verdicts)))
+            verdicts = map(short, (results.attack_verdict(defense, attack), results.member_verdict(defense, attack)))
+            table.add_row(*map(Text, (results.label(defense), results.label(attack), *verdicts)))
     console.print(table)
     for attack in results.attacks:
         for question in results.questions(attack):
             control = results.control(attack, question)
+            asked = "members" if question in MUST_BE_SILENT else "worked"
             state = "validated" if control.validated else f"NOT VALIDATED: {control.why}"
-            console.print(
-                Text(f"control of {results.label(attack)}, {'members' if question in SILENT else 'worked'}: {state}")
-            )
+            console.print(Text(f"control of {results.label(attack)}, {asked}: {state}"))
     for record in results.records:
         if record.status == "failed":
             cell = record.cell

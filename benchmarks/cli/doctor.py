@@ -7,12 +7,15 @@ import torch
 from leakbench.attacks.attack import attacks as attack_registry
 from leakbench.benchmarks.storage.environment import environment
 from leakbench.metrics import lpips
-from leakbench.metrics.image import VARIANTS
+from leakbench.metrics.metric import image_metrics
 from leakbench.synth.networks.architectures import NETWORKS
 from leakbench.synth.networks.compilation import can_compile
 from leakbench.synth.networks.training import has_bf16
 from leakbench.synth.registry import Registry
 from leakbench.synth.registry import defenses as defense_registry
+
+LARGE = 512
+"""Pixels a side of images that every metric exists for."""
 
 
 def _first_lines(registry: Registry[Any]) -> dict[str, str]:
@@ -25,7 +28,7 @@ def catalogue(datasets: dict[str, str], suites: list[str]) -> dict[str, dict[str
         "datasets": datasets,
         "defenses": _first_lines(defense_registry),
         "attacks": _first_lines(attack_registry),
-        "metrics": VARIANTS | {"lpips": lpips.unavailable() or lpips.variant()},
+        "metrics": {name: metric.unavailable(LARGE) or metric.variant() for name, metric in image_metrics().items()},
         "networks": dict.fromkeys(sorted(NETWORKS), ""),
         "suites": {name: f"leakbench run {name}" for name in suites},
     }

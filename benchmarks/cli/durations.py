@@ -2,7 +2,7 @@
 
 import re
 
-from leakbench.benchmarks.suite.model import RequestProblems
+from leakbench.benchmarks.suite.problems import RequestProblems
 
 UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 

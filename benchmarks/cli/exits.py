@@ -8,7 +8,7 @@ from rich.text import Text
 from typer import TyperException
 
 from leakbench.benchmarks.execution.cell import FULL
-from leakbench.benchmarks.suite.model import RequestProblems
+from leakbench.benchmarks.suite.problems import RequestProblems
 from leakbench.reports.write import ReportProblem
 from leakbench.synth.data.image_files import DataProblems
 

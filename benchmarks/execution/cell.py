@@ -13,25 +13,24 @@ from typing import cast
 import torch
 from safetensors import SafetensorError
 
-from leakbench.attacks.attack import attacks
 from leakbench.benchmarks.stages.context import RunContext
 from leakbench.benchmarks.stages.publish import SIMULATED, claim_of, offered, publishes
 from leakbench.benchmarks.stages.stages import STAGES
 from leakbench.benchmarks.storage.environment import environment, is_plugin, peak_memory, result_key
 from leakbench.benchmarks.storage.run_folder import RunFolder
 from leakbench.benchmarks.storage.store import Store
-from leakbench.benchmarks.suite.model import Suite, parse
+from leakbench.benchmarks.suite.model import Suite
+from leakbench.benchmarks.suite.spec import attack_of, defense_of
 from leakbench.metrics import lpips
-from leakbench.reports.records import Cell, Guarantee, Record
+from leakbench.reports.records import Attacked, Cell, Guarantee, Record
 from leakbench.synth.data.image_files import DataProblems
 from leakbench.synth.defense import PrivateTrainer, Synthesizer
 from leakbench.synth.images import Split
 from leakbench.synth.networks.compilation import can_compile
 from leakbench.synth.networks.pretrained import PretrainedWeights
-from leakbench.synth.registry import defenses
 
 COMPUTING = ("synth", "metrics", "attacks", "benchmarks")
-"""The packages whose code figures come from."""
+"""The packages whose code measurements come from."""
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 """No space is left: every cell after this one would fail alike."""
@@ -47,7 +46,7 @@ class RunConfig:
         out: the run folder.
         cache: of the store.
         device: ``cpu``, or a CUDA device.
-        threads: of torch, on a CPU; the last bits of figures depend on them.
+        threads: of torch, on a CPU; the last bits of measurements depend on them.
         plugin_timeout: seconds that a cell may take in which a plug-in's code runs.
         plugins: files and modules to import.
         weights: the teacher's, where somebody published them.
@@ -139,7 +138,7 @@ def without_release(folder: RunFolder, cell: Cell) -> Record | None:
 
 def _beside_the_point(cell: Cell) -> str:
     """Why a cell has nothing to say of a defense that publishes no images; empty where it has."""
-    defense = parse(cell.defense, defenses) if cell.defense else None
+    defense = defense_of(cell.defense) if cell.defense else None
     if defense is None or isinstance(defense, Synthesizer):
         return ""
     why = f"this defense releases no images, {publishes(defense)}"
@@ -147,7 +146,7 @@ def _beside_the_point(cell: Cell) -> str:
         return why
     if cell.task == "utility":
         return "" if isinstance(defense, PrivateTrainer) else f"{why}; no student learns from those here"
-    missing = parse(cell.method, attacks).needs - offered(defense)
+    missing = attack_of(cell.method).needs - offered(defense)
     named = ", ".join(sorted(access.name for access in missing))
     return f"{why}; the attack needs {named}" if missing else ""
 
@@ -173,8 +172,8 @@ def runs_plugin(cell: Cell) -> bool:
 
 def methods(cell: Cell) -> list[type]:
     """The defense and the attack of a cell, as far as it has them."""
-    found: list[type] = [type(parse(cell.defense, defenses))] if cell.defense else []
-    return found + ([type(parse(cell.method, attacks))] if cell.task == "attack" else [])
+    found: list[type] = [type(defense_of(cell.defense))] if cell.defense else []
+    return found + ([type(attack_of(cell.method))] if cell.task == "attack" else [])
 
 
 def timed_out(cell: Cell, plugin_timeout: float) -> Record:
@@ -185,7 +184,7 @@ def timed_out(cell: Cell, plugin_timeout: float) -> Record:
 def reads_release(cell: Cell) -> bool:
     """Whether a cell reads a release from the run folder."""
     reads = cell.task not in ("oracle", "teacher", "release")
-    return reads and isinstance(parse(cell.defense, defenses), Synthesizer)
+    return reads and isinstance(defense_of(cell.defense), Synthesizer)
 
 
 def stored(config: RunConfig, cells: Sequence[Cell]) -> int:
@@ -215,10 +214,12 @@ def measure(context: RunContext, cell: Cell) -> Record:
         outcome = STAGES[cell.task](context, cell)
         record = replace(
             record,
-            measurements=outcome.measurements,
-            absent=outcome.absent,
-            conditions=record.conditions | outcome.conditions | _public(context, cell),
-            roc=outcome.roc,
+            measurements=outcome.judgement.measurements,
+            absent=outcome.judgement.absent,
+            roc=outcome.judgement.roc,
+            attacked=outcome.attacked or record.attacked,
+            paired_with=outcome.paired_with,
+            public=_public(context, cell),
         )
     except (Exception, SystemExit) as error:  # whatever a cell does wrong is its result, and costs no other cell
         if isinstance(error, OSError) and error.errno in FULL:
@@ -232,10 +233,10 @@ def measure(context: RunContext, cell: Cell) -> Record:
     )
 
 
-def _public(context: RunContext, cell: Cell) -> dict[str, str]:
+def _public(context: RunContext, cell: Cell) -> str:
     """Where the public images came from that a cell's defense reads, if it does."""
-    reads = bool(cell.defense) and parse(cell.defense, defenses).reads_public
-    return {"public": context.public or SIMULATED} if reads else {}
+    reads = bool(cell.defense) and defense_of(cell.defense).reads_public
+    return (context.public or SIMULATED) if reads else ""
 
 
 def failed(cell: Cell, reason: str) -> Record:
@@ -244,12 +245,12 @@ def failed(cell: Cell, reason: str) -> Record:
 
 
 def _blank(cell: Cell) -> Record:
-    """A record without figures."""
+    """A record without measurements."""
     claim = claim_of(cell) if cell.defense else None
-    attack = parse(cell.method, attacks) if cell.task == "attack" else None
+    attack = attack_of(cell.method) if cell.task == "attack" else None
     return Record(
         cell=cell,
         status="ok",
-        conditions={"family": attack.family, "goal": attack.goal} if attack else {},
+        attacked=Attacked(family=attack.family, goal=attack.goal) if attack else None,
         claim=cast(Guarantee, asdict(claim)) if claim else Guarantee(),
     )

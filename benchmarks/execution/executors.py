@@ -33,7 +33,7 @@ from leakbench.benchmarks.execution.contained import (
 )
 from leakbench.benchmarks.stages.context import RunContext
 from leakbench.benchmarks.storage.environment import keep_freed_memory
-from leakbench.benchmarks.suite.model import RequestProblems
+from leakbench.benchmarks.suite.problems import RequestProblems
 from leakbench.reports.records import Cell, Record
 
 
@@ -233,7 +233,7 @@ def load_plugins(needed: tuple[str, ...]) -> None:
 
 
 def default_threads(device: str) -> int:
-    """Threads of torch in each process: by the machine alone, so that figures do not depend on the processes.
+    """Threads of torch in each process: by the machine alone, so that measurements do not depend on the processes.
 
     One for every eight cores: cells that do not need each other use cores better than the threads of one cell do.
     """

@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import NamedTuple
 
 from leakbench.attacks.attack import attacks
-from leakbench.benchmarks.suite.model import RequestProblems
+from leakbench.benchmarks.suite.problems import RequestProblems
 from leakbench.synth.registry import defenses
 
 GROUPS = ("leakbench.defenses", "leakbench.attacks")

@@ -26,7 +26,7 @@ from leakbench.benchmarks.execution.executors import (
 from leakbench.benchmarks.stages.context import RunContext
 from leakbench.benchmarks.storage.environment import code
 from leakbench.benchmarks.storage.store import Store, default_cache
-from leakbench.benchmarks.suite.model import RequestProblems
+from leakbench.benchmarks.suite.problems import RequestProblems
 from leakbench.reports.records import Cell, Record
 
 Parcel = tuple[bytes, dict[str, bytes]]

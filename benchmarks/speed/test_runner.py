@@ -5,8 +5,9 @@ import torch
 from leakbench.benchmarks.cli.progress import JsonLog
 from leakbench.benchmarks.execution.runner import local_executor, prepare_run, run
 from leakbench.benchmarks.stages import stages
-from leakbench.benchmarks.stages.stages import Outcome
+from leakbench.benchmarks.stages.outcome import Outcome
 from leakbench.benchmarks.suite.model import load_suite
+from leakbench.metrics.measurement import Judgement
 from leakbench.synth.data.datasets import open_pool
 
 COUNT = 600
@@ -14,7 +15,7 @@ COUNT = 600
 
 def test_cells_that_do_nothing(benchmark, tmp_path, monkeypatch):
     for task in stages.STAGES:
-        monkeypatch.setitem(stages.STAGES, task, lambda context, cell: Outcome(()))
+        monkeypatch.setitem(stages.STAGES, task, lambda context, cell: Outcome(Judgement(())))
     monkeypatch.setattr("leakbench.benchmarks.storage.run_folder.RunFolder.has_release", lambda *_: True)
     monkeypatch.setattr("leakbench.benchmarks.stages.context.RunContext._release_digest", lambda *_: "x")
     attacks = [f"sign:images={i}" for i in range(1, COUNT // 2 - 5)]

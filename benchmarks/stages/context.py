@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from leakbench.attacks.attack import attacks
 from leakbench.attacks.judging.truth import Truth
 from leakbench.attacks.learner import Learner, Tensors
 from leakbench.attacks.victims.scenario import Scenario, attacked_order
@@ -19,14 +18,14 @@ from leakbench.benchmarks.stages.publish import claim_of
 from leakbench.benchmarks.storage.environment import is_plugin, result_key
 from leakbench.benchmarks.storage.run_folder import RunFolder
 from leakbench.benchmarks.storage.store import Store, digest
-from leakbench.benchmarks.suite.model import Suite, Training, parse
+from leakbench.benchmarks.suite.model import Suite, Training
+from leakbench.benchmarks.suite.spec import attack_of, defense_of
 from leakbench.reports.records import Cell
 from leakbench.synth.defense import PrivateTrainer, Release, Resources, Synthesizer
 from leakbench.synth.images import Images, Split
 from leakbench.synth.networks.architectures import build
 from leakbench.synth.networks.pretrained import PretrainedWeights
 from leakbench.synth.networks.training import Recipe, train
-from leakbench.synth.registry import defenses
 from leakbench.synth.seeds import derive_seed, seeded_rng
 
 Progress = Callable[[int, int], None]
@@ -123,7 +122,7 @@ class RunContext:
 
     def _attacked(self, spec: str, seed: int) -> tuple[Release, Tensor | None]:
         """What victims hold, and the judge's pairing: the release as the world sees it; else the members themselves."""
-        if isinstance(parse(spec, defenses), Synthesizer):
+        if isinstance(defense_of(spec), Synthesizer):
             return self.folder.load_release(spec, seed)
         members = self.parts(seed).members
         return Release(members), torch.arange(len(members))
@@ -141,7 +140,7 @@ class RunContext:
 
     def _student(self, spec: str, seed: int, name: str, labels: str) -> StudentModel:
         """A student of a release, from scratch."""
-        defense = parse(spec, defenses)
+        defense = defense_of(spec)
         if isinstance(defense, PrivateTrainer):
             return StudentModel(self._protected(defense, spec, seed, name), name, self.suite.student.recipe)
         release, _ = self.attacked(spec, seed)
@@ -213,5 +212,5 @@ class RunContext:
             split=self.parts(cell.seed),
             seed=self.seed("judge", cell.id),
             device=self.device,
-            oracle=self.oracle(cell.seed) if parse(cell.method, attacks).goal == "class" else None,
+            oracle=self.oracle(cell.seed) if attack_of(cell.method).goal == "class" else None,
         )

@@ -6,9 +6,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from leakbench.attacks.attack import attacks
 from leakbench.attacks.view import Access
-from leakbench.benchmarks.suite.model import RequestProblems, parameters, parse
+from leakbench.benchmarks.suite.problems import RequestProblems
+from leakbench.benchmarks.suite.spec import attack_of, defense_of, parameters
 from leakbench.reports.records import Cell
 from leakbench.synth import guard
 from leakbench.synth.defense import (
@@ -23,7 +23,6 @@ from leakbench.synth.defense import (
 )
 from leakbench.synth.images import Images
 from leakbench.synth.randomness import Randomness
-from leakbench.synth.registry import defenses
 
 SIMULATED = "a part of the dataset (simulation)"
 """What stands in for public images where none are given."""
@@ -85,8 +84,8 @@ def about(spec: str, defense: Synthesizer, *, public: str, known_seed: bool) -> 
 
 def claim_of(cell: Cell) -> Claim:
     """The claim that covers what a cell looks at: the release and all that is made from it, a student, or gradients."""
-    defense = parse(cell.defense, defenses)
-    needs = parse(cell.method, attacks).needs if cell.task == "attack" else frozenset()
+    defense = defense_of(cell.defense)
+    needs = attack_of(cell.method).needs if cell.task == "attack" else frozenset()
     if isinstance(defense, PrivateTrainer) and (cell.task == "utility" or Access.MODEL in needs):
         return defense.student_claim
     if isinstance(defense, Synthesizer):
@@ -100,7 +99,7 @@ def synthesizer(spec: str) -> Synthesizer:
     Raises:
         RequestProblems: it names none.
     """
-    defense = parse(spec, defenses)
+    defense = defense_of(spec)
     if not isinstance(defense, Synthesizer):
         raise RequestProblems([f"{spec!r} releases no images; {publishes(defense)}: `leakbench run` attacks these"])
     return defense

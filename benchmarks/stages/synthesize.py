@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 from leakbench.benchmarks.stages.publish import about, equipped, synthesised, synthesizer
-from leakbench.benchmarks.suite.model import RequestProblems, Suite
+from leakbench.benchmarks.suite.model import Suite
+from leakbench.benchmarks.suite.problems import RequestProblems
 from leakbench.benchmarks.suite.public import check_labels, check_others, need_none, open_public
 from leakbench.synth.data.datasets import Pool, stratified_order
 from leakbench.synth.images import Images

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 from leakbench.benchmarks.storage.store import digest
-from leakbench.benchmarks.suite.model import RequestProblems
+from leakbench.benchmarks.suite.problems import RequestProblems
 from leakbench.reports.records import SCHEMA
 from leakbench.synth.networks.training import has_bf16
 

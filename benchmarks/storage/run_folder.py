@@ -18,10 +18,10 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from leakbench.benchmarks.storage.store import write_whole
-from leakbench.benchmarks.suite.model import RequestProblems, parse
+from leakbench.benchmarks.suite.problems import RequestProblems
+from leakbench.benchmarks.suite.spec import defense_of
 from leakbench.reports.records import Cell, Record, append_record, read_records
 from leakbench.synth.defense import Defense, Release, Synthesizer
-from leakbench.synth.registry import defenses
 from leakbench.synth.release_files import DESCRIPTION, load_release, save_release
 
 RECORD = "record.json"
@@ -120,7 +120,7 @@ class RunFolder:
 
     def release_folder(self, spec: str, seed: int) -> Path:
         """Where a release lies: among those that may be published, or apart."""
-        publishable = may_be_published(parse(spec, defenses), public_given=self.public_given)
+        publishable = may_be_published(defense_of(spec), public_given=self.public_given)
         return self.root / (PUBLISHABLE if publishable else PRIVATE) / f"{slug(spec)}-seed{seed}"
 
     @staticmethod

@@ -1,8 +1,9 @@
 """What can be said of a run before it starts: what its attacks have room for."""
 
-from leakbench.attacks.attack import attacks
 from leakbench.attacks.memorization.memorization import Memorization, Shape
-from leakbench.benchmarks.suite.model import RequestProblems, Suite, parse, scenario_of
+from leakbench.benchmarks.suite.model import Suite
+from leakbench.benchmarks.suite.problems import RequestProblems
+from leakbench.benchmarks.suite.spec import attack_of, scenario_of
 from leakbench.synth.networks.architectures import build
 
 
@@ -19,7 +20,7 @@ def capacities(suite: Suite, image_shape: Shape, classes: int) -> list[str]:
     """
     lines, problems = [], []
     for spec in suite.attacks:
-        attack = parse(spec, attacks)
+        attack = attack_of(spec)
         if not isinstance(attack, Memorization):
             continue
         name = suite.memorization[scenario_of(spec)].network

@@ -6,16 +6,16 @@ from functools import cache
 
 import torch
 
-from leakbench.attacks.attack import Attack, attacks
+from leakbench.attacks.attack import Attack
 from leakbench.attacks.victims.owner import DataOwner
 from leakbench.attacks.view import Access
 from leakbench.benchmarks.suite.graph import Plan
-from leakbench.benchmarks.suite.model import Suite, parse, scenario_of
+from leakbench.benchmarks.suite.model import Suite
+from leakbench.benchmarks.suite.spec import attack_of, defense_of, scenario_of
 from leakbench.reports.records import Cell
 from leakbench.synth.images import Images
 from leakbench.synth.networks.architectures import build
 from leakbench.synth.networks.training import Recipe, train
-from leakbench.synth.registry import defenses
 from leakbench.synth.seeds import seeded_rng
 
 SIDES = {"imagenet": 224}
@@ -49,7 +49,7 @@ def disk_of(suite: Suite) -> int:
     """Bytes of a run folder, at most: a PNG of a photograph takes about as much as its pixels."""
     images = 0
     for spec in suite.defenses:
-        count = getattr(parse(spec, defenses), "images", "members")
+        count = getattr(defense_of(spec), "images", "members")
         images += count if isinstance(count, int) else suite.sizes.members
     galleries = 10**6 * len(suite.attacks) * len(suite.defenses)
     return suite.seeds * (images * 3 * side_of(suite) ** 2 + galleries)
@@ -81,7 +81,7 @@ def _seconds(suite: Suite, cell: Cell, seconds, trained: set[tuple[object, ...]]
     if cell.task in ("oracle", "teacher"):
         return teacher
     if cell.task == "release":
-        defense = parse(cell.defense, defenses)
+        defense = defense_of(cell.defense)
         if not defense.teacher_based:
             return suite.sizes.members * 1e-3
         images = getattr(defense, "images", suite.sizes.members)
@@ -91,7 +91,7 @@ def _seconds(suite: Suite, cell: Cell, seconds, trained: set[tuple[object, ...]]
         return cost(cell.method.split(":")[0], suite.student.recipe)
     if cell.task == "visual":
         return suite.sizes.members * 2e-3 + (suite.sizes.members / 1e4) ** 2 * 10
-    attack = parse(cell.method, attacks)
+    attack = attack_of(cell.method)
     if attack.family == "memorization":
         owner = suite.memorization[scenario_of(cell.method)]
         return _memorization_seconds(owner, attack, cost, trained, (cell.defense, cell.seed))
@@ -99,7 +99,7 @@ def _seconds(suite: Suite, cell: Cell, seconds, trained: set[tuple[object, ...]]
 
 
 def _attack_seconds(suite: Suite, cell: Cell, seconds, cost, trained) -> float:  # type: ignore[no-untyped-def]
-    attack = parse(cell.method, attacks)
+    attack = attack_of(cell.method)
     if attack.family == "membership":
         return _membership_seconds(suite, cell, attack, seconds, trained) + _shadow_seconds(
             suite, cell, attack, cost, trained
@@ -139,13 +139,13 @@ def _membership_seconds(suite: Suite, cell: Cell, attack: Attack, seconds, train
     key = ("teacher of linkage", cell.seed, cell.defense if published else "")
     passes = 0 if key in trained else steps * recipe.batch_size
     trained.add(key)
-    rerun = getattr(attack, "shadows", 0) * getattr(parse(cell.defense, defenses), "steps", 0)
+    rerun = getattr(attack, "shadows", 0) * getattr(defense_of(cell.defense), "steps", 0)
     return float(compared + (passes + rerun) * seconds(network))
 
 
 def _release_passes(suite: Suite, cell: Cell) -> float:
     """Images that pass through the teacher's network for a release, its training included."""
-    defense = parse(cell.defense, defenses)
+    defense = defense_of(cell.defense)
     if not defense.teacher_based:
         return 0.0
     images = getattr(defense, "images", suite.sizes.members)

@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from graphlib import TopologicalSorter
 
-from leakbench.attacks.attack import attacks
 from leakbench.attacks.view import Access
-from leakbench.benchmarks.suite.model import Suite, parse
+from leakbench.benchmarks.suite.model import Suite
+from leakbench.benchmarks.suite.spec import attack_of, defense_of
 from leakbench.reports.records import Cell, Record
-from leakbench.synth.registry import defenses
 
 
 @dataclass(frozen=True)
@@ -58,8 +57,8 @@ def plan(suite: Suite) -> Plan:
         return Cell(suite=identity, dataset=suite.dataset, defense=defense, task=task, method=method, seed=seed)
 
     def cells() -> Iterator[tuple[Cell, tuple[Cell, ...]]]:
-        taught = any(parse(spec, defenses).teacher_based for spec in suite.defenses)
-        graded = {spec for spec in suite.attacks if parse(spec, attacks).goal == "class"}
+        taught = any(defense_of(spec).teacher_based for spec in suite.defenses)
+        graded = {spec for spec in suite.attacks if attack_of(spec).goal == "class"}
         for seed in range(suite.seeds):
             oracle = cell("", "oracle", suite.teacher.network, seed)
             teacher = cell("", "teacher", suite.teacher.network, seed)
@@ -68,7 +67,7 @@ def plan(suite: Suite) -> Plan:
             if taught:
                 yield teacher, ()
             for spec in suite.defenses:
-                defense = parse(spec, defenses)
+                defense = defense_of(spec)
                 release = cell(spec, "release", "", seed)
                 yield release, (teacher,) if defense.teacher_based else ()
                 yield cell(spec, "visual", "", seed), (release,)
@@ -76,7 +75,7 @@ def plan(suite: Suite) -> Plan:
                 students = [cell(spec, "utility", f"{n}:{k}", seed) for n in suite.student.networks for k in labels]
                 yield from ((student, (release,)) for student in students)
                 for attack in suite.attacks:
-                    needs = parse(attack, attacks).needs
+                    needs = attack_of(attack).needs
                     victim = students[:1] if Access.MODEL in needs else []
                     published = [teacher] if Access.TEACHER in needs and defense.teacher_based else []
                     grader = [oracle] if attack in graded else []

@@ -2,24 +2,23 @@
 
 import hashlib
 import json
-import math
 import tomllib
 from collections.abc import Mapping
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import nn
 
-from leakbench.attacks.attack import Attack
 from leakbench.attacks.attack import attacks as attack_registry
 from leakbench.attacks.victims.clients import GradientClients
 from leakbench.attacks.victims.federation import Federation
 from leakbench.attacks.victims.owner import DataOwner
 from leakbench.attacks.view import Access
+from leakbench.benchmarks.suite.problems import RequestProblems
+from leakbench.benchmarks.suite.spec import attack_class, build_method, family_of, scenario_of, sentence
 from leakbench.synth.data.datasets import DATASETS, Sizes
-from leakbench.synth.defense import Defense
 from leakbench.synth.networks.architectures import NETWORKS, build
 from leakbench.synth.networks.training import Recipe
 from leakbench.synth.registry import Registry
@@ -29,14 +28,6 @@ T = TypeVar("T")
 
 FOLDER = Path(__file__).parent
 """Where the suites lie, one TOML file each."""
-
-
-class RequestProblems(ValueError):
-    """Everything that is wrong with a request, as one sentence each."""
-
-    def __init__(self, problems: list[str]) -> None:
-        self.problems = problems
-        super().__init__("\n".join(problems))
 
 
 class _Strict(BaseModel):
@@ -109,14 +100,14 @@ class Suite(_Strict):
             return self.gradient
         return self.memorization if family == "memorization" else {}
 
-    def sanitizing(self, spec: str) -> dict[str, str]:
+    def sanitizing(self, spec: str) -> tuple[bool | None, str]:
         """Whether what a memorization attack's model is handed out as was sanitized, and a name for the rest of it."""
         owner = self.memorization.get(scenario_of(spec))
         if owner is None or family_of(spec) != "memorization":
-            return {}
+            return None, ""
         plain = replace(owner, fine_tuning=None, pruning=0.0, rounding="none")
         rest = hashlib.sha256(json.dumps(asdict(plain), sort_keys=True).encode()).hexdigest()[:12]
-        return {"sanitized": "yes" if owner.sanitizes else "no", "but for the sanitizing": rest}
+        return owner.sanitizes, rest
 
     @property
     def hash(self) -> str:
@@ -151,30 +142,13 @@ def load_suite(name: str, **overrides: Any) -> Suite:
     try:
         suite = Suite.model_validate(raw)
     except ValidationError as error:
-        raise RequestProblems([_sentence(f"suite {name}", problem) for problem in error.errors()]) from error
+        raise RequestProblems([sentence(f"suite {name}", problem) for problem in error.errors()]) from error
     problems = _unknown_names(suite)
     problems += _bad_specs(suite.defenses, defense_registry) + _bad_specs(suite.attacks, attack_registry)
     problems += _unknown_scenarios(suite) + _without_student(suite)
     if problems:
         raise RequestProblems(problems)
     return suite
-
-
-def scenario_of(spec: str) -> str:
-    """The scenario that an attack's spec asks for."""
-    return spec.partition("@")[2] or "default"
-
-
-def attack_named(spec: str) -> type[Attack] | None:
-    """The class of the attack that a spec names, or None where there is none of this name."""
-    name = spec.partition("@")[0].partition(":")[0]
-    return attack_registry.get(name)
-
-
-def family_of(spec: str) -> str:
-    """The family of the attack that a spec names, or nothing where there is none of this name."""
-    attack = attack_named(spec)
-    return attack.family if attack else ""
 
 
 def _unknown_scenarios(suite: Suite) -> list[str]:
@@ -193,7 +167,7 @@ def _unknown_scenarios(suite: Suite) -> list[str]:
 def _without_student(suite: Suite) -> list[str]:
     if suite.student.networks:
         return []
-    needy = [spec for spec in suite.attacks if Access.MODEL in getattr(attack_named(spec), "needs", ())]
+    needy = [spec for spec in suite.attacks if Access.MODEL in getattr(attack_class(spec), "needs", ())]
     return [f"{spec!r} attacks a student, but suite {suite.name} trains none; take another suite" for spec in needy]
 
 
@@ -224,58 +198,7 @@ def _bad_specs(specs: tuple[str, ...], registry: Registry[T]) -> list[str]:
     problems = [f"{spec!r} is asked for twice" for spec in sorted(set(specs)) if specs.count(spec) > 1]
     for spec in specs:
         try:
-            parse(spec, registry)
+            build_method(spec, registry)
         except RequestProblems as error:
             problems += error.problems
     return problems
-
-
-def _sentence(owner: str, problem: Any) -> str:
-    where = ".".join(str(part) for part in problem["loc"] if part not in ("int", "literal['class']"))
-    message = problem["msg"].removeprefix("Value error, ")
-    if problem["type"] == "value_error":  # our own sentences name the parameter and the value already
-        return f"{owner}: {message}"
-    return f"{owner}: {where}: {message}, got {problem['input']!r}"
-
-
-def parse(spec: str, registry: Registry[T]) -> T:
-    """Build a defense or an attack from ``NAME[:key=value,…]``; an attack's ``@SCENARIO`` is for others to read.
-
-    Raises:
-        RequestProblems: no such name, no such parameter, or a value of the wrong kind.
-    """
-    body, at, _ = spec.partition("@")
-    if at and registry.kind != "attack":
-        raise RequestProblems([f"{spec!r}: only attacks have scenarios; leave out what follows {body}"])
-    name, _, rest = body.partition(":")
-    if name not in registry:
-        raise RequestProblems([f"there is no {registry.kind} {name!r}; there are: {', '.join(registry.names())}"])
-    cls = registry[name]
-    known = [field.name for field in fields(cls)]  # type: ignore[arg-type]
-    values: dict[str, str] = {}
-    problems = []
-    for item in filter(None, rest.split(",")):
-        key, equals, value = item.partition("=")
-        if not equals or key not in known:
-            choices = ", ".join(known) or "none"
-            problems.append(f"{spec!r}: {key!r} is not a parameter of {name}; its parameters: {choices}")
-        elif key in values:
-            problems.append(f"{spec!r}: {key} is given twice")
-        values[key] = value
-    if problems:
-        raise RequestProblems(problems)
-    try:
-        built = TypeAdapter(cls).validate_python(values)
-    except ValidationError as error:
-        raise RequestProblems([_sentence(repr(spec), problem) for problem in error.errors()]) from error
-    except (Exception, SystemExit) as error:  # a plug-in's own code runs there
-        raise RequestProblems([f"{spec!r}: cannot be built: {type(error).__name__}: {error}"]) from error
-    odd = [key for key, value in vars(built).items() if isinstance(value, float) and not math.isfinite(value)]
-    if odd:
-        raise RequestProblems([f"{spec!r}: {key} must be a finite number" for key in odd])
-    return built
-
-
-def parameters(item: Defense | Attack) -> dict[str, Any]:
-    """The hyper-parameters of a defense or an attack, JSON-ready."""
-    return asdict(item)

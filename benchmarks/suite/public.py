@@ -5,12 +5,13 @@ from pathlib import Path
 
 import torch
 
-from leakbench.benchmarks.suite.model import RequestProblems, Suite, parse
+from leakbench.benchmarks.suite.model import Suite
+from leakbench.benchmarks.suite.problems import RequestProblems
+from leakbench.benchmarks.suite.spec import defense_of
 from leakbench.synth import guard
 from leakbench.synth.data.datasets import Pool
 from leakbench.synth.data.image_files import DataProblems, list_images, read
 from leakbench.synth.images import Images
-from leakbench.synth.registry import defenses
 
 OWN = "imagefolder"
 """The dataset that is somebody's own folder: no part of it stands in for public images unasked."""
@@ -26,7 +27,7 @@ def need_none(specs: Iterable[str], remedy: str) -> None:
     Raises:
         RequestProblems: there are such defenses.
     """
-    readers = [spec for spec in specs if parse(spec, defenses).reads_public]
+    readers = [spec for spec in specs if defense_of(spec).reads_public]
     if readers:
         raise RequestProblems([f"{', '.join(readers)}: reads images of other people; {remedy}"])
 
@@ -37,7 +38,7 @@ def check_labels(specs: Iterable[str], public: Images, classes: tuple[str, ...])
     Raises:
         RequestProblems: there are such defenses.
     """
-    readers = [spec for spec in specs if parse(spec, defenses).reads_public_labels]
+    readers = [spec for spec in specs if defense_of(spec).reads_public_labels]
     if readers and public.classes != classes:
         wanted = f"--public must have the dataset's class folders ({', '.join(classes)}), and no others"
         raise RequestProblems([f"{', '.join(readers)}: publishes public images with their labels; {wanted}"])

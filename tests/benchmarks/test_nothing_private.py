@@ -16,7 +16,8 @@ from leakbench.benchmarks.stages.context import RunContext
 from leakbench.benchmarks.storage.run_folder import RunFolder
 from leakbench.benchmarks.storage.store import Store
 from leakbench.benchmarks.suite.graph import plan
-from leakbench.benchmarks.suite.model import load_suite, parse
+from leakbench.benchmarks.suite.model import load_suite
+from leakbench.benchmarks.suite.spec import defense_of
 from leakbench.reports.records import read_records
 from leakbench.reports.verdicts import Results
 from leakbench.synth import guard
@@ -117,7 +118,7 @@ def test_a_run_publishes_nobody(tmp_path, suites, capfd):
     assert len(private & pictures(run / "not-for-publication").keys()) >= 50, "identity's are there, and are seen"
     apart = {json.loads(f.read_text())["defense"] for f in run.glob("not-for-publication/*/release.json")}
     publishable = {json.loads(f.read_text())["defense"] for f in run.glob("releases/*/release.json")}
-    shows = {one for one in specs if parse(one, defenses).shows_members or parse(one, defenses).reads_public}
+    shows = {one for one in specs if defense_of(one).shows_members or defense_of(one).reads_public}
     assert apart == shows, "public images are a part of the digits here"
     assert publishable == {spec(n) for n in NAMES if issubclass(defenses[n], Synthesizer)} - shows
     assert {"identity", "disjoint", spec("subset"), "leaky"} <= apart
@@ -185,7 +186,7 @@ def test_a_release_publishes_nobody(name, tmp_path, suites, others, capsys):
     warned = "not for publication" in capsys.readouterr().err
     call("synthesize", "identity", "--dataset", "digits", "--members", 60, "--out", tmp_path / "members")
     members = pictures(tmp_path / "members")
-    declared = parse(spec(name), defenses).shows_members
+    declared = defense_of(spec(name)).shows_members
     shown = bool(members.keys() & pictures(out).keys())
     assert declared or not shown
     assert shown or name not in ("identity", "subset")
@@ -193,7 +194,7 @@ def test_a_release_publishes_nobody(name, tmp_path, suites, others, capsys):
     assert ("not for publication" in said) == warned == declared
     assert said["seed"] == "of the operating system, not kept"
     assert said["claim"]["kind"] == ("differential-privacy" if name.startswith("dp-") else "none")
-    assert said.get("public") == ("public" if parse(spec(name), defenses).reads_public else None)
+    assert said.get("public") == ("public" if defense_of(spec(name)).reads_public else None)
 
 
 @pytest.mark.usefixtures("unregister")

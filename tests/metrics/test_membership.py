@@ -2,7 +2,14 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from leakbench.metrics.membership import at_chosen_threshold, auc, auc_excess, members_first, roc, tpr_at_fpr
+from leakbench.metrics.membership import (
+    at_chosen_threshold,
+    auc,
+    auc_excess,
+    roc,
+    tpr_at_fpr,
+    true_positives_at_no_false_one,
+)
 
 MARKS = np.array([True, True, False, False])
 
@@ -75,10 +82,10 @@ def test_one_of_a_kind_is_too_few():
 def test_members_first_by_hand():
     """Of 4 members 3 are before the first of 4 others; chance explains 3: 4/8 * 3/7 * 2/6 = 0.071 is above 2.5 %."""
     scores, marks = np.array([9.0, 8, 7, 1, 6, 5, 4, 3]), np.arange(8) < 4
-    found = members_first(scores, marks)
+    found = true_positives_at_no_false_one(scores, marks)
     assert found.value == 3
     assert found.low == 0, "4/8 * 3/7 * 2/6 * 1/5 = 0.014: it would have taken all four"
-    assert members_first(np.array([9.0, 8, 7, 6.5, 6, 5, 4, 3]), marks).low == 1
+    assert true_positives_at_no_false_one(np.array([9.0, 8, 7, 6.5, 6, 5, 4, 3]), marks).low == 1
 
 
 def test_members_first_finds_one_copy_in_a_hundred():
@@ -86,7 +93,7 @@ def test_members_first_finds_one_copy_in_a_hundred():
     rng = np.random.default_rng(3)
     scores, marks = rng.normal(size=2000), np.arange(2000) < 1000
     scores[:10] += 20
-    assert members_first(scores, marks, level=0.9875).low > 0
+    assert true_positives_at_no_false_one(scores, marks, level=0.9875).low > 0
     assert auc_excess(scores, marks).low < 0
 
 
@@ -111,7 +118,7 @@ def test_all_figures_together_keep_the_nominal_rate():
         alarms += (
             auc_excess(scores, marks, level=level).low > 0
             or rates.true.low > rates.false.high
-            or members_first(scores, marks, level=level).low > 0
+            or true_positives_at_no_false_one(scores, marks, level=level).low > 0
         )
     assert alarms <= 50 + 3 * (1000 * 0.05 * 0.95) ** 0.5
 

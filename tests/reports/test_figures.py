@@ -56,15 +56,15 @@ def test_nor_does_an_attack_that_is_not_validated_or_one_seed_of_two():
 
 def test_an_area_below_chance_gives_members_away_as_well():
     found = [members("identity", 0.5, 0.9), members("disjoint", 0.0, 0.0), members("shy", -0.3, 0.0)]
-    assert Results(found).leak("shy", "gan-leaks") == "leaks"
+    assert Results(found).member_verdict("shy", "gan-leaks") == "leaks"
     loud = [members("identity", 0.5, 0.9), members("disjoint", -0.3, 0.0)]
-    assert Results(loud).leak("identity", "gan-leaks") == "not validated: false alarm on disjoint"
+    assert Results(loud).member_verdict("identity", "gan-leaks") == "not validated: false alarm on disjoint"
 
 
 def test_canaries_tell_of_the_defense():
     found = [members("identity", 0.5, 0.9), members("disjoint", 0.0, 0.0), members("noise", 0.0, 0.0)]
     results = Results([replace(r, conditions=r.conditions | {"goal": "canaries"}) for r in found])
-    assert [results.leak(d, "gan-leaks") for d in results.defenses] == [
+    assert [results.member_verdict(d, "gan-leaks") for d in results.defenses] == [
         "canaries found",
         "no canary found",
         "no canary found",

@@ -107,7 +107,7 @@ def test_seeds_must_agree():
     others = [r for r in good_run() if r.cell.defense != "noise" and r.cell.task == "attack"]
     both = others + [replace(r, cell=replace(r.cell, seed=1)) for r in others]
     results = Results([*both, first, second])
-    assert results.figure("noise", "attack", "sign:images=8", "private.ssim.excess").low > 0
+    assert results.measurement("noise", "attack", "sign:images=8", "private.ssim.excess").low > 0
     assert results.verdict("noise", "sign:images=8", "private") == "no leak found"
 
 
@@ -120,7 +120,7 @@ def test_members_nearer_to_strangers_on_disjoint_is_a_broken_split():
 def test_a_failed_seed_is_not_averaged_over():
     records = [*good_run(), record("noise", "attack", "sign:images=8", seed=1, status="failed", reason="boom\ntrace")]
     results = Results(records)
-    assert results.figure("noise", "attack", "sign:images=8", "private.ssim.excess") is None
+    assert results.measurement("noise", "attack", "sign:images=8", "private.ssim.excess") is None
     assert results.verdict("noise", "sign:images=8", "private") == "failed"
     t4 = next(t for t in tables(results) if t.name == "T4")
     assert any(row[0] == "noise" and "failed" in row for row in t4.rows)
@@ -217,18 +217,18 @@ def test_membership_answers_one_question():
     records.append(members("blur", 0.01, 0.02))
     results = Results(records)
     assert results.questions("gan-leaks") == ("members",)
-    assert [results.leak(d, "gan-leaks") for d in results.defenses] == [
+    assert [results.member_verdict(d, "gan-leaks") for d in results.defenses] == [
         "leaks",
         "no leak found",
         "leaks",  # the few who are given away for sure count, though on average nobody is
         "no leak found",
     ]
-    assert results.worked("noise", "gan-leaks") == "-"
+    assert results.attack_verdict("noise", "gan-leaks") == "-"
     table = next(t for t in tables(results) if t.name == "T6")
     assert [row[-2:] for row in table.rows][2] == ("-", "leaks")
     assert "members are given away by gan-leaks" in sentence(results, "noise")
     loud = Results([members("identity", 0.5, 0.9), members("disjoint", 0.3, 0.0)])
-    assert loud.leak("identity", "gan-leaks") == "not validated: false alarm on disjoint"
+    assert loud.member_verdict("identity", "gan-leaks") == "not validated: false alarm on disjoint"
 
 
 def sanitized(defense, trained, private):
@@ -241,11 +241,11 @@ def test_a_washing_that_works_is_not_a_broken_attack():
     known = [replace(r, conditions=r.conditions | plain) if r.conditions else r for r in good_run()]
     records = [*known, sanitized("identity", 0.0, 0.0), sanitized("disjoint", 0.0, 0.0)]
     results = Results(records)
-    assert results.worked("identity", "sign:images=8@bf16") == "no"
-    assert results.leak("identity", "sign:images=8@bf16") == "no leak found"
+    assert results.attack_verdict("identity", "sign:images=8@bf16") == "no"
+    assert results.member_verdict("identity", "sign:images=8@bf16") == "no leak found"
     assert "no leak of members is found by sign@bf16" in sentence(results, "identity")
     without = Results([sanitized("identity", 0.0, 0.0), sanitized("disjoint", 0.0, 0.0)])
-    assert without.leak("identity", "sign:images=8@bf16").startswith("not validated"), (
+    assert without.member_verdict("identity", "sign:images=8@bf16").startswith("not validated"), (
         "nobody has shown that it works at all"
     )
 

@@ -94,7 +94,7 @@ def test_links_and_scores_are_judged_together(scenario, make_truth):
         torch.arange(float(count)), Links(torch.tensor([3]), torch.rand(1, count, generator=torch.Generator()))
     )
     names = {m.name for m in judge_members(guess, truth).measurements}
-    assert {"members.auc.excess", "members.first.excess", "members.epsilon", "linkage.top-1.excess"} <= names
+    assert {"members.auc.excess", "members.tp-at-0-fpr.excess", "members.epsilon", "linkage.top-1.excess"} <= names
 
 
 def test_links_must_fit():

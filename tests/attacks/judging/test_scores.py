@@ -23,7 +23,7 @@ ATTACKS = {
     "features": Nearest(space="features", steps=60),
     "density-ratio": DensityRatio(),
 }
-DECIDING = ("members.auc", "members.tpr-at-1", "members.first")
+DECIDING = ("members.auc", "members.tpr-at-1", "members.tp-at-0-fpr")
 
 
 def judged(attack, scenario, make_truth, cpu):
@@ -86,14 +86,14 @@ def leaky(pool, cpu, **parameters):
 def test_one_copy_in_a_hundred_is_found(copies, pool, cpu):
     """Ten of 1,000 members were copied: the area under the curve sees nothing, the ten come before everybody."""
     found = audited(leaky(pool, cpu, leaked=0.01, copies=copies), Nearest(), pool, cpu)
-    assert found["members.first.attack"].value >= 10
-    assert found["members.first.excess"].low > 0
+    assert found["members.tp-at-0-fpr.attack"].value >= 10
+    assert found["members.tp-at-0-fpr.excess"].low > 0
     assert found["members.auc.excess"].low <= 0
 
 
 def test_a_mirror_hides_copies_from_gan_leaks(pool, cpu):
     found = audited(leaky(pool, cpu, leaked=0.01, copies="flip"), GanLeaks(), pool, cpu)
-    assert found["members.first.excess"].low <= 0
+    assert found["members.tp-at-0-fpr.excess"].low <= 0
 
 
 def test_detection_grows_with_the_share(pool, cpu):

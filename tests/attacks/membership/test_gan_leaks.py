@@ -79,5 +79,5 @@ def test_candidates_are_shuffled_and_unmarked(scenario, digits):
     count = len(digits.members)
     everybody = concatenate(digits.members, digits.holdout)
     assert torch.equal(shown.pixels, everybody.pixels[scenario.candidate_order])
-    members_first = (scenario.candidate_order[:count] < count).double().mean().item()
-    assert members_first == pytest.approx(count / len(everybody), abs=0.1)
+    true_positives_at_no_false_one = (scenario.candidate_order[:count] < count).double().mean().item()
+    assert true_positives_at_no_false_one == pytest.approx(count / len(everybody), abs=0.1)

@@ -5,11 +5,12 @@ import pytest
 from leakbench.attacks.attack import attacks
 from leakbench.benchmarks.execution.cell import run_cell
 from leakbench.benchmarks.stages.context import RunContext
-from leakbench.benchmarks.stages.stages import scenario_for
+from leakbench.benchmarks.stages.leakage import scenario_for
 from leakbench.benchmarks.storage.run_folder import RunFolder
 from leakbench.benchmarks.storage.store import Store
 from leakbench.benchmarks.suite.graph import plan
-from leakbench.benchmarks.suite.model import Teacher, load_suite, parse
+from leakbench.benchmarks.suite.model import Teacher, load_suite
+from leakbench.benchmarks.suite.spec import attack_of
 from leakbench.synth.data.datasets import open_pool, split
 from leakbench.synth.networks.training import Recipe
 from tests.attacks.test_view import pictures, reachable, shown_on_purpose
@@ -34,7 +35,7 @@ def context(tmp_path_factory, cpu):
 @pytest.mark.parametrize("name", sorted(attacks))
 def test_nothing_of_the_truth_hangs_on_a_view(name, context):
     cell = next(cell for cell in plan(context.suite).cells if cell.method == name)
-    attack = parse(name, attacks)
+    attack = attack_of(name)
     scenario = scenario_for(context, cell, attack, handed_out=[].append)
     parts = context.parts(0)
     private = set().union(*(pictures(part.pixels) for part in (parts.members, parts.holdout, parts.test)))

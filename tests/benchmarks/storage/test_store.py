@@ -11,7 +11,8 @@ from leakbench.benchmarks.storage import environment
 from leakbench.benchmarks.storage.environment import result_key
 from leakbench.benchmarks.storage.run_folder import RunFolder
 from leakbench.benchmarks.storage.store import Store, digest
-from leakbench.benchmarks.suite.model import RequestProblems, load_suite
+from leakbench.benchmarks.suite.model import load_suite
+from leakbench.benchmarks.suite.problems import RequestProblems
 from leakbench.metrics.measurement import Measurement
 from leakbench.reports.records import Cell, Record
 from leakbench.synth.data.datasets import open_pool

@@ -80,5 +80,7 @@ def test_a_washed_model_has_its_power_shown_unwashed(suites, tmp_path, capsys):
     assert "control of lsb@bf16, worked: validated" in out
     records = read_records(tmp_path / "run" / "records.jsonl").values()
     results = Results(records)
-    assert results.worked("identity", "lsb:images=4") == "yes"
-    assert results.worked("identity", "lsb:images=4@bf16") == "no", "rounding works, and is not called a broken attack"
+    assert results.attack_verdict("identity", "lsb:images=4") == "yes"
+    assert results.attack_verdict("identity", "lsb:images=4@bf16") == "no", (
+        "rounding works, and is not called a broken attack"
+    )

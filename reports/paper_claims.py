@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
+from leakbench.reports.spec import parse_spec, parse_student
 from leakbench.reports.table import Table, show
 from leakbench.reports.verdicts import Results
 
@@ -10,7 +11,7 @@ COMPARABLE = 0.9
 """Of identity's accuracy: what this page calls comparable."""
 
 Answer = tuple[bool | None, str]
-"""Whether a claim holds for a release, None where that is open, and the figure that says so."""
+"""Whether a claim holds for a release, None where that is open, and the measurement that says so."""
 
 
 def claims(results: Results) -> Table | None:
@@ -19,14 +20,16 @@ def claims(results: Results) -> Table | None:
     A claim *holds* or *does not hold* where all releases of the defense agree, holds *only when* where they do not, and
     is *open* where nothing that was validated was measured.
     """
-    specs = [spec for spec in results.defenses if spec.split(":")[0] == PAPER]
+    specs = [spec for spec in results.defenses if parse_spec(spec).name == PAPER]
     if not specs:
         return None
     rows = []
     for claim, condition, answer in _claims(results):
         answers = {spec: answer(spec) for spec in specs}
-        figures = "; ".join(f"{_short(spec, specs)}: {text}" for spec, (_, text) in answers.items())
-        rows.append((claim, _verdict({spec: holds for spec, (holds, _) in answers.items()}, specs), figures, condition))
+        measurements = "; ".join(f"{_short(results, spec)}: {text}" for spec, (_, text) in answers.items())
+        rows.append(
+            (claim, _verdict(results, {spec: holds for spec, (holds, _) in answers.items()}), measurements, condition)
+        )
     notes = (
         "Each claim as leakbench reads it; intervals are at 95 %, see T1 to T6 for controls. The paper's own tables "
         "were not at hand.",
@@ -58,16 +61,16 @@ def _claims(results: Results) -> Iterator[tuple[str, str, Callable[[str], Answer
 
 def _accuracy(results: Results, spec: str) -> Answer:
     """Of all students with hard labels: it holds where it does for each."""
-    identity, answers, figures = results.named("identity"), [], []
-    for student in (s for s in results.students if s.endswith(":hard")):
-        ours = results.figure(spec, "utility", student, "student.accuracy")
-        base = results.figure(identity, "utility", student, "student.accuracy") if identity else None
+    identity, answers, measurements = results.spec_named("identity"), [], []
+    for student in results.hard_students:
+        ours = results.measurement(spec, "utility", student, "student.accuracy")
+        base = results.measurement(identity, "utility", student, "student.accuracy") if identity else None
         if ours is None or base is None or ours.low is None or ours.high is None:
             return None, results.missing(spec, "utility", student)
         bar = COMPARABLE * base.value
         answers.append(True if ours.low >= bar else False if ours.high < bar else None)
-        figures.append(f"{student.partition(':')[0]} {show(ours)} % of {base.value:.1f} %")
-    return _all(answers), ", ".join(figures) or "not run"
+        measurements.append(f"{parse_student(student).network} {show(ours)} % of {base.value:.1f} %")
+    return _all(answers), ", ".join(measurements) or "not run"
 
 
 def _all(answers: list[bool | None]) -> bool | None:
@@ -77,9 +80,9 @@ def _all(answers: list[bool | None]) -> bool | None:
 
 
 def _dissimilar(results: Results, spec: str) -> Answer:
-    ours = results.figure(spec, "visual", "", "paired.ssim")
-    identity = results.named("identity")
-    stranger = results.figure(identity, "visual", "", "stranger.ssim") if identity else None
+    ours = results.measurement(spec, "visual", "", "paired.ssim")
+    identity = results.spec_named("identity")
+    stranger = results.measurement(identity, "visual", "", "stranger.ssim") if identity else None
     if ours is None or stranger is None:
         return None, results.missing(spec, "visual", "", "paired.ssim")
     text = f"SSIM {show(ours)}, strangers {show(stranger)}"
@@ -92,14 +95,16 @@ def _resists(results: Results, family: str) -> Callable[[str], Answer]:
     attacks = [attack for attack in results.attacks if results.family(attack) == family]
 
     def answer(spec: str) -> Answer:
-        leaks = {attack: results.leak(spec, attack) for attack in attacks}
+        leaks = {attack: results.member_verdict(spec, attack) for attack in attacks}
         by = [attack for attack, verdict in leaks.items() if verdict == "leaks"]
         if family == "gan":
-            by += [attack for attack in attacks if attack not in by and results.worked(spec, attack) == "yes"]
+            by += [attack for attack in attacks if attack not in by and results.attack_verdict(spec, attack) == "yes"]
         if by:
             return False, f"beaten by {', '.join(map(results.label, by))}"
         silent = [
-            a for a in attacks if leaks[a] == "no leak found" and (family != "gan" or results.worked(spec, a) == "no")
+            a
+            for a in attacks
+            if leaks[a] == "no leak found" and (family != "gan" or results.attack_verdict(spec, a) == "no")
         ]
         rest = [f"{results.label(a)} ({leaks[a]})" for a in attacks if a not in silent]
         found = [f"no leak found by {', '.join(map(results.label, silent))}"] * bool(silent)
@@ -110,22 +115,20 @@ def _resists(results: Results, family: str) -> Callable[[str], Answer]:
     return answer
 
 
-def _verdict(answers: dict[str, bool | None], specs: list[str]) -> str:
+def _verdict(results: Results, answers: dict[str, bool | None]) -> str:
     known = {spec: holds for spec, holds in answers.items() if holds is not None}
     if not known:
         return "open"
-    left = [_short(spec, specs) for spec in answers if spec not in known]
+    left = [_short(results, spec) for spec in answers if spec not in known]
     rest = f"; open: {' or '.join(left)}" if left else ""
     if len(set(known.values())) == 1:
         return ("holds" if all(known.values()) else "does not hold") + rest
-    return "only when " + " or ".join(_short(spec, specs) for spec, holds in known.items() if holds) + rest
+    return "only when " + " or ".join(_short(results, spec) for spec, holds in known.items() if holds) + rest
 
 
-def _short(spec: str, specs: list[str]) -> str:
-    """The parameters in which releases differ."""
-    parts = spec.partition(":")[2].split(",")
-    shared = set.intersection(*(set(other.partition(":")[2].split(",")) for other in specs))
-    return ", ".join(part for part in parts if part not in shared) or spec
+def _short(results: Results, spec: str) -> str:
+    """What sets a release apart from the others of the paper's defense."""
+    return results.label(spec).removeprefix(PAPER).strip(" ()") or spec
 
 
 def _suite(results: Results) -> str:

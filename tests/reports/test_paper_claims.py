@@ -6,8 +6,8 @@ from dataclasses import replace
 import pyarrow.parquet as pq
 import pytest
 
-from leakbench.reports.claims import claims
 from leakbench.reports.formats import to_csv, to_latex, to_markdown
+from leakbench.reports.paper_claims import claims
 from leakbench.reports.practice import practice
 from leakbench.reports.records import append_record
 from leakbench.reports.table import merit, ranked
@@ -141,7 +141,9 @@ def test_defenses_are_ranked_by_attacks_that_are_validated_only():
     column = table.columns.index("AUC")
     assert [table.rank(row, column) for row in range(4)] == [0, 0, 2, 1], "below chance gives away as much as above"
     for name, figures in (("c", 7), ("d", 0)):
-        found.append(with_more(members(name, 0.3, 0.0), [figure("members.first.excess", figures - 7, None, None)]))
+        found.append(
+            with_more(members(name, 0.3, 0.0), [figure("members.tp-at-0-fpr.excess", figures - 7, None, None)])
+        )
     (table,) = [t for t in tables(Results(found)) if t.name == "T6"]
     column = table.columns.index("members before every other")
     assert table.rank(4, column) == table.rank(5, column), "who gives away fewer than chance explains is no worse"
