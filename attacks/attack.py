@@ -50,3 +50,4 @@ def _stated(cls: type[Attack]) -> None:
 
 
 attacks: Registry[Attack] = Registry("attack", _stated)
+register_attack = attacks.register

@@ -1,1 +1,95 @@
-"""What a synthetic image dataset gives away about the private photographs behind it, and what it is still good for."""
+"""What a synthetic image dataset gives away about the private photographs behind it, and what it is still good for.
+
+The names below are all that a notebook or a plug-in needs. Each is imported when it is first asked for: `import
+leakbench` alone takes no time, and reports need no torch.
+"""
+
+import importlib
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from leakbench.attacks.attack import Attack, register_attack
+    from leakbench.attacks.guess import Canaries, Links, Reconstructions, Scores
+    from leakbench.attacks.view import Access, View
+    from leakbench.benchmarks.api import compare, load, run
+    from leakbench.metrics.measurement import Measurement
+    from leakbench.metrics.metric import Metric
+    from leakbench.reports.table import Table
+    from leakbench.reports.verdicts import Results
+    from leakbench.synth.defense import (
+        Claim,
+        Defense,
+        GradientFilter,
+        PrivateTrainer,
+        Release,
+        Resources,
+        Synthesizer,
+    )
+    from leakbench.synth.images import Images
+    from leakbench.synth.registry import register_defense
+    from leakbench.synth.seeds import seeded_rng
+
+_HOMES = {
+    "attacks.attack": ("Attack", "register_attack"),
+    "attacks.guess": ("Canaries", "Links", "Reconstructions", "Scores"),
+    "attacks.view": ("Access", "View"),
+    "benchmarks.api": ("compare", "load", "run"),
+    "metrics.measurement": ("Measurement",),
+    "metrics.metric": ("Metric",),
+    "reports.table": ("Table",),
+    "reports.verdicts": ("Results",),
+    "synth.defense": (
+        "Claim",
+        "Defense",
+        "GradientFilter",
+        "PrivateTrainer",
+        "Release",
+        "Resources",
+        "Synthesizer",
+    ),
+    "synth.images": ("Images",),
+    "synth.registry": ("register_defense",),
+    "synth.seeds": ("seeded_rng",),
+}
+"""Where each public name lives."""
+
+__all__ = [
+    "Access",
+    "Attack",
+    "Canaries",
+    "Claim",
+    "Defense",
+    "GradientFilter",
+    "Images",
+    "Links",
+    "Measurement",
+    "Metric",
+    "PrivateTrainer",
+    "Reconstructions",
+    "Release",
+    "Resources",
+    "Results",
+    "Scores",
+    "Synthesizer",
+    "Table",
+    "View",
+    "compare",
+    "load",
+    "register_attack",
+    "register_defense",
+    "run",
+    "seeded_rng",
+]
+__version__ = version("leakbench")
+
+
+def __getattr__(name: str) -> Any:
+    home = next((module for module, names in _HOMES.items() if name in names), None)
+    if home is None:
+        raise AttributeError(f"module 'leakbench' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"leakbench.{home}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -17,9 +17,8 @@ def compare(folders: list[Path]) -> Table:
         folders: run folders, two at least.
 
     Returns:
-        A row for each measurement that any of them has. ``outside`` says whether the intervals of the first and another run
-        have nothing in common; where one has no interval, it says nothing. Its notes say what differs between the runs
-        beside their measurements.
+        A row for each measurement that any of them has. ``outside`` says whether the intervals of the first run and
+        another have nothing in common; where one has no interval, it says nothing. Its notes say what else differs.
 
     Raises:
         ReportProblem: fewer than two folders, or one that is no run.

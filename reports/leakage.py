@@ -98,8 +98,8 @@ MEMORIZATION_NOTES = (
 
 
 VOID = (
-    "Claims are those of the mechanisms. The releases of a run follow from known seeds, so that it can be repeated, "
-    "and theirs are void: what is to be published is made by `leakbench synthesize`."
+    "Claims are those of the mechanisms. What a run makes follows from known seeds, so that it can be repeated, and "
+    "its own claims are void: what is to be published is made by `leakbench synthesize`."
 )
 MORE_NOTES = {"memorization": MEMORIZATION_NOTES, "membership": MEMBERSHIP_NOTES}
 
@@ -198,9 +198,8 @@ def leakage(results: Results, kind: str) -> Table:
             cells += map(short, verdicts)
             rows.append((results.label(defense), results.label(attack), _victim(results, defense, attack), *cells))
             if (missing := results.missing(defense, "attack", attack)).startswith("n/a: "):
-                reasons[
-                    f"{results.label(defense)}, {results.label(attack)}: not applicable: {missing.removeprefix('n/a: ')}."
-                ] = None
+                who = f"{results.label(defense)}, {results.label(attack)}"
+                reasons[f"{who}: not applicable: {missing.removeprefix('n/a: ')}."] = None
         first = next((r for r in results.records if r.cell.method == attack and r.attacked), None)
         if first and first.attacked:
             notes.append(f"{attack}: {_told(first.attacked)}.")

@@ -127,8 +127,10 @@ def _verdict(results: Results, answers: dict[str, bool | None]) -> str:
 
 
 def _short(results: Results, spec: str) -> str:
-    """What sets a release apart from the others of the paper's defense."""
-    return results.label(spec).removeprefix(PAPER).strip(" ()") or spec
+    """The parameters in which a release differs from the others of the paper's defense."""
+    others = [parse_spec(other) for other in results.defenses if parse_spec(other).name == PAPER]
+    apart = [(k, v) for k, v in parse_spec(spec).parameters if any(other.value(k) != v for other in others)]
+    return ", ".join(f"{key}={value}" for key, value in apart) or spec
 
 
 def _suite(results: Results) -> str:

@@ -79,13 +79,14 @@ class Attacked:
 
 
 class Guarantee(TypedDict, total=False):
-    """The fields of `images.Claim`."""
+    """The fields of `synth.defense.Claim`, and why it does not hold here, if it does not."""
 
     kind: str
     epsilon: float | None
     delta: float | None
     relation: str
     mechanism: str
+    void: str
 
 
 @dataclass(frozen=True, kw_only=True)

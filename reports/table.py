@@ -4,6 +4,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+import pandas as pd
+
 from leakbench.metrics.measurement import Measurement
 
 
@@ -26,6 +28,10 @@ class Table:
     rows: tuple[tuple[str, ...], ...]
     notes: tuple[str, ...] = ()
     ranks: Mapping[tuple[int, int], int] = field(default_factory=dict)
+
+    def frame(self) -> pd.DataFrame:
+        """The same as a frame of strings."""
+        return pd.DataFrame(self.rows, columns=list(self.columns))
 
     def rank(self, row: int, column: int) -> int:
         """1 for the best of a column, 2 for the second best, 0 for the rest."""

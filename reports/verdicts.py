@@ -5,7 +5,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
 
+import pandas as pd
+
 from leakbench.metrics.measurement import Measurement
+from leakbench.reports.frames import tidy
 from leakbench.reports.records import Attacked, Guarantee, Record, pool
 from leakbench.reports.spec import labels, parse_spec, parse_student
 
@@ -118,6 +121,23 @@ class Results:
         self.attacks = list(dict.fromkeys(r.cell.method for r in self.records if r.cell.task == "attack"))
         self._labels = labels(self.defenses) | labels(self.attacks)
         self.students = list(dict.fromkeys(r.cell.method for r in self.records if r.cell.task == "utility"))
+
+    def frame(self) -> pd.DataFrame:
+        """Every measurement in a row of its own, as in measurements.parquet; a failed cell has a row without one."""
+        return tidy(self.records)
+
+    def table(self, name: str) -> pd.DataFrame:
+        """A table of the report, ``T1`` to ``T9``, as it is printed.
+
+        Raises:
+            KeyError: the run has no such table.
+        """
+        from leakbench.reports.tables import tables  # which reads results
+
+        found = {table.name: table for table in tables(self)}
+        if name not in found:
+            raise KeyError(f"this run has no table {name!r}; it has {', '.join(found)}")
+        return found[name].frame()
 
     def rows(self, defense: str, task: str, method: str = "") -> list[Record]:
         """The records of one row, one per seed."""

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, field
+from inspect import getattr_static
 from typing import Any, Literal
 
 import torch
@@ -18,16 +19,15 @@ class Release:
     Args:
         images: uint8 images with hard labels.
         soft_labels: (N, K) probabilities, or None.
-        source_index: (N,) the member each image was made from, where there is exactly one, or (N, k) the k members
-            whose common statistics it was made from; -1 there for nobody, repeated where there are fewer than k. None
-            where a whole class stands behind each image, or nobody. Known to the judge, never written among the
-            published files.
+        sources: (N, k) positions of the k members that each image was made from, always two-dimensional; repeated
+            where there are fewer than k, -1 for nobody. None where a whole class stands behind each image, or nobody.
+            Known to the judge, never written among the published files.
         about: what is published of how it was made: ``defense``, its ``parameters``, its ``claim``.
     """
 
     images: Images
     soft_labels: Tensor | None = None
-    source_index: Tensor | None = None
+    sources: Tensor | None = None
     about: dict[str, Any] = field(default_factory=dict)
 
 
@@ -134,6 +134,8 @@ class Defense:
     """Whether it reads their labels too, which then must be of the members' classes."""
     shows_members = False
     """Whether released images show members on purpose: then they are never put where publishable ones lie."""
+    relies_on_randomness = False
+    """Whether what protects is random: who can draw it again can take it off."""
     publishes_soft_labels = False
     """Whether the release carries probabilities beside hard labels."""
 
@@ -206,6 +208,13 @@ class GradientFilter(Defense):
 ROLES: dict[str, type[Defense]] = {"release": Synthesizer, "train": PrivateTrainer, "share": GradientFilter}
 """The method of each role."""
 
+CLAIMS: dict[type[Defense], str] = {
+    Synthesizer: "release_claim",
+    PrivateTrainer: "student_claim",
+    GradientFilter: "gradients_claim",
+}
+"""The property of each role that says what it guarantees."""
+
 
 def inspect(cls: type[Defense]) -> None:
     """Refuse what has no role, or does something that its roles do not say.
@@ -217,6 +226,10 @@ def inspect(cls: type[Defense]) -> None:
     for method, role in ROLES.items():
         if hasattr(cls, method) and role not in roles:
             raise ValueError(f"{cls.__name__} has `{method}`: subclass synth.defense.{role.__name__} for it")
+    for role in roles:
+        claim = CLAIMS[role]
+        if claim in getattr(cls, "__annotations__", {}) or not isinstance(getattr_static(cls, claim), property):
+            raise ValueError(f"{cls.__name__}.{claim} must be a property that returns a Claim: put @property above it")
     if not roles:
         raise ValueError(
             f"{cls.__name__} has no role: subclass Synthesizer (release), PrivateTrainer (train) or GradientFilter "

@@ -45,3 +45,4 @@ class Registry(dict[str, type[T]]):
 
 
 defenses: Registry[Defense] = Registry("defense", inspect)
+register_defense = defenses.register

@@ -25,7 +25,7 @@ class Published(NamedTuple):
     """
 
     description: dict[str, Any]
-    source_index: Tensor | None
+    sources: Tensor | None
 
 
 def save_release(release: Release, folder: Path, *, about: dict[str, Any]) -> Published:
@@ -57,7 +57,7 @@ def save_release(release: Release, folder: Path, *, about: dict[str, Any]) -> Pu
         (folder / SOFT_LABELS).write_bytes(save({"probabilities": release.soft_labels[order].half().contiguous()}))
     description = {**about, "classes": list(images.classes), "files": names}
     (folder / DESCRIPTION).write_text(json.dumps(description, indent=1, ensure_ascii=False), encoding="utf-8")
-    source = release.source_index
+    source = release.sources
     return Published(description, None if source is None else source[order])
 
 

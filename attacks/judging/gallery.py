@@ -42,8 +42,8 @@ def save_gallery(file: Path, guess: Reconstructions, truth: Truth) -> None:
     private, distance = _nearest_of_class(pixels, guess.labels, members)
     if position is not None:
         released = truth.released.pixels[position]
-        if truth.source_index is not None and truth.source_index.ndim == 1:
-            private = members.pixels[truth.source_index[position]]
+        if truth.single_source is not None:
+            private = members.pixels[truth.single_source[position]]
             distance = (pixels.int() - private.int()).square().flatten(1).sum(1)
         order = distance.argsort(stable=True)
     else:

@@ -23,7 +23,7 @@ from leakbench.attacks.judging.class_likeness import class_likeness
 from leakbench.attacks.judging.likeness import RATE, bit_errors, label_accuracy, likeness, means, measurement
 from leakbench.attacks.judging.linkage import linkage
 from leakbench.attacks.judging.scores import canaries, scores
-from leakbench.attacks.judging.truth import Truth, comparable, in_order, paired, sources
+from leakbench.attacks.judging.truth import Truth, comparable, in_order, one_source, paired
 from leakbench.metrics.measurement import Better, Judgement, Measurement
 from leakbench.metrics.metric import image_metrics
 from leakbench.metrics.neighbours import nearest
@@ -59,7 +59,7 @@ def judge_images(guess: Reconstructions, truth: Truth) -> Judgement:
     wrong = truth.released.take(other_victims(truth.released, position, seed=truth.seed))
     strangers = holdout.take(of_class(holdout, victims.labels, seed=truth.seed, purpose="stranger"))
     trained, absent = likeness("trained", guess, victims, wrong, without(truth.released, position), truth)
-    source, missing = likeness("source", guess, members.take(sources(position, truth)), strangers, holdout, truth)
+    source, missing = likeness("source", guess, members.take(one_source(position, truth)), strangers, holdout, truth)
     labelled, _ = paired(guess, truth)
     measurements = [
         *trained,

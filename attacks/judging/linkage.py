@@ -9,7 +9,7 @@ from torch import Tensor
 
 from leakbench.attacks.guess import Links
 from leakbench.attacks.judging.likeness import measurement
-from leakbench.attacks.judging.truth import Truth, sources
+from leakbench.attacks.judging.truth import Truth, one_source
 from leakbench.metrics.measurement import Measurement
 from leakbench.metrics.rates import Interval, clopper_pearson, mean_over_images
 
@@ -31,8 +31,8 @@ def linkage(links: Links, truth: Truth) -> tuple[list[Measurement], dict[str, st
         where a class has fewer.
     """
     assert truth.candidates is not None
-    if truth.source_index is not None and truth.source_index.ndim == 2:
-        somebody = (truth.source_index[links.released] >= 0).all(1)
+    if truth.sources is not None:
+        somebody = (truth.sources[links.released] >= 0).all(1)
         links = Links(links.released[somebody], links.scores[somebody])
     if not len(links.released):
         return [], dict.fromkeys((f"linkage.top-{top}" for top in TOP), "nobody stands behind the images looked at")
@@ -66,8 +66,7 @@ def linkage(links: Links, truth: Truth) -> tuple[list[Measurement], dict[str, st
 def _is_source(linked: Tensor, truth: Truth) -> NDArray[np.bool_]:
     """(R, N) which candidates stand behind which linked image."""
     assert truth.candidates is not None
-    index = truth.source_index
-    behind = index[linked] if index is not None and index.ndim == 2 else sources(linked, truth)[:, None]
+    behind = one_source(linked, truth)[:, None] if truth.sources is None else truth.sources[linked]
     where = torch.empty_like(truth.candidates)
     where[truth.candidates] = torch.arange(len(where))
     marks = torch.zeros(len(linked), len(where), dtype=torch.bool)

@@ -17,8 +17,7 @@ class Truth:
     Args:
         released: the release as the victims trained on it.
         victims: (V,) positions in the release of the attacked images, in the attack's order, client after client.
-        source_index: (N,) the member behind each released image, where there is exactly one, or (N, k) where several
-            stand behind each.
+        sources: (N, k) the members behind each released image; -1 for nobody.
         split: members, holdout and auxiliary.
         seed: of resampling.
         device: where the oracle runs.
@@ -32,7 +31,7 @@ class Truth:
 
     released: Images
     victims: Tensor
-    source_index: Tensor | None
+    sources: Tensor | None
     split: Split
     seed: int
     device: torch.device
@@ -43,9 +42,21 @@ class Truth:
     oracle: nn.Module | None = None
 
     @property
+    def single_source(self) -> Tensor | None:
+        """(N,) the member behind each released image, where there is exactly one behind every one."""
+        return single(self.sources)
+
+    @property
     def deciding(self) -> float:
         """Level of each of the excesses that together decide: any one of six may say so."""
         return 1 - self.alarms / 6
+
+
+def single(sources: Tensor | None) -> Tensor | None:
+    """(N,) of (N, k) sources, where k is 1 and nobody is missing."""
+    if sources is None or sources.shape[1] != 1 or (sources < 0).any():
+        return None
+    return sources[:, 0]
 
 
 def comparable(guess: Reconstructions, truth: Truth) -> tuple[Reconstructions, Truth]:
@@ -63,13 +74,13 @@ def _in_gray(images: Images, channels: int) -> Images:
     return replace(gray, pixels=gray.pixels.repeat(1, channels, 1, 1))
 
 
-def sources(position: Tensor, truth: Truth) -> Tensor:
+def one_source(position: Tensor, truth: Truth) -> Tensor:
     """The member behind each attacked image: its source where there is exactly one, else one of its class at random.
 
     Standing in at random makes `disjoint` a control for measurements that need a source.
     """
-    if truth.source_index is not None and truth.source_index.ndim == 1:
-        return truth.source_index[position]
+    if truth.single_source is not None:
+        return truth.single_source[position]
     labels = truth.released.labels[position]
     return of_class(truth.split.members, labels, seed=truth.seed, purpose="stand-in")
 

@@ -23,15 +23,15 @@ class _Audit(Attack):
 
     kind: Literal["natural", "mislabelled", "crafted"] = "crafted"
     look: Literal["student", "release"] = "student"
-    images: int = 1000
+    num_images: int = 1000
 
     family = "membership"
     needs = frozenset({Access.RERUN, Access.AUXILIARY, Access.MODEL})
     goal = "canaries"
 
     def __post_init__(self) -> None:
-        if self.images < 0:
-            raise ValueError(f"images must be >= 0, got {self.images}")
+        if self.num_images < 0:
+            raise ValueError(f"num_images must be >= 0, got {self.num_images}")
 
     def drawn(self, own: Images, count: int, seed: int) -> tuple[Images, Images, Images]:
         """Canaries, the attacker's images that go in beside them, and others that stand for public ones."""
@@ -41,7 +41,7 @@ class _Audit(Attack):
         if spent >= len(own):
             raise ValueError(f"{count} {self.kind} canaries need more auxiliary images than {len(own)}; ask for fewer")
         rest = torch.arange(spent, len(own))
-        kept = min(self.images, len(rest) // 2)
+        kept = min(self.num_images, len(rest) // 2)
         canaries = self._canaries(own.take(torch.arange(count) % len(own)), rng)
         return canaries, own.take(rest[:kept]), own.take(rest[kept:])
 
@@ -84,7 +84,7 @@ class CanariesOnce(_Audit):
             channel of every pixel at random black or white, with a random label: unlike anything else.
         look: ``student``: the confidence of a student of the release in the canary's label. ``release``: how near the
             nearest released image is, mirrored or not.
-        images: of the attacker's own that go in beside them; half of what there is, if that is less: the other half
+        num_images: of the attacker's own that go in beside them; half of what there is, if that is less: the other half
             stands for public images.
         canaries: pairs; half of them choose how many are guessed, the other half is reported.
     """
@@ -119,7 +119,7 @@ class CanaryReruns(_Audit):
     Args:
         kind: as for ``canaries``.
         look: likewise.
-        images: likewise.
+        num_images: likewise.
         reruns: runs of the defense; even.
     """
 

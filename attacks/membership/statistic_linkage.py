@@ -161,14 +161,14 @@ class StatisticLinkageTeacher(StatisticLinkage):
 def _as_published(made: Release, about: dict[str, Any]) -> Release:
     """A release in the order in which it would be published: by class, else as made."""
     order = made.images.labels.argsort(stable=True)
-    behind = None if made.source_index is None else made.source_index[order]
-    return Release(made.images.take(order), source_index=behind, about=about)
+    sources = None if made.sources is None else made.sources[order]
+    return Release(made.images.take(order), sources=sources, about=about)
 
 
 def _behind(release: Release, groups: list[Group], members: Images) -> list[Tensor]:
     """The private images behind each group; nothing where the defense made no use of them, or does not say."""
-    if release.source_index is not None:
-        found = [release.source_index[positions[0]].reshape(-1) for positions, _ in groups]
+    if release.sources is not None:
+        found = [release.sources[positions[0]] for positions, _ in groups]
         return found if all((index >= 0).all() for index in found) else []
     if images_behind(release) is None:
         return [(members.labels == label).nonzero().squeeze(1) for _, label in groups]

@@ -83,7 +83,7 @@ class CapacityAbuse(Memorization):
         ValueError: a parameter out of range, or more images than fit.
     """
 
-    images: int = 4
+    num_images: int = 4
     gray: bool = True
     per_step: int = 128
     strength: float = 0.3
@@ -110,6 +110,6 @@ class CapacityAbuse(Memorization):
         """Have the model trained, then ask it for the labels of the same synthetic inputs."""
         trained = view.train_black_box(self)
         shape = self.shape(trained.image_shape)
-        inputs = SyntheticInputs(min(self.images, len(trained.labels)), shape, trained.image_shape)
+        inputs = SyntheticInputs(min(self.num_images, len(trained.labels)), shape, trained.image_shape)
         labels = torch.cat([trained.answer(inputs(part)) for part in torch.arange(len(inputs)).split(512)])
         return self.guess(from_labels(labels, trained.classes, shape), trained.labels)

@@ -25,11 +25,11 @@ class Memorization(Attack):
     goes from one to the other but the model.
 
     Args:
-        images: how many to hide, the first of the training set; fewer if it has fewer.
+        num_images: how many to hide, the first of the training set; fewer if it has fewer.
         gray: hide their luma only, a third of the size.
     """
 
-    images: int = 8
+    num_images: int = 8
     gray: bool = False
 
     family = "memorization"
@@ -39,8 +39,8 @@ class Memorization(Attack):
     """Whether a value's bits are hidden one by one, so that it makes sense to count the wrong ones."""
 
     def __post_init__(self) -> None:
-        if self.images < 1:
-            raise ValueError(f"images must be >= 1, got {self.images}")
+        if self.num_images < 1:
+            raise ValueError(f"num_images must be >= 1, got {self.num_images}")
         if getattr(self, "strength", 0) < 0:
             raise ValueError(f"strength must be >= 0, got {getattr(self, 'strength', 0)}")
 
@@ -70,9 +70,11 @@ class Memorization(Attack):
         """What fits into a network and how much of it is asked for, in words; arguments as for `capacity`."""
         gray, color = (replace(self, gray=g).capacity(network, image_shape, classes) for g in (True, False))
         size = f"{image_shape[2]}x{image_shape[1]}"
-        share = self.images / max(1, gray if self.gray else color)
+        share = self.num_images / max(1, gray if self.gray else color)
         kind = "gray" if self.gray else "RGB"
-        return f"holds {gray} gray or {color} RGB images of {size}; {self.images} {kind} asked for, {share:.0%} of it"
+        return (
+            f"holds {gray} gray or {color} RGB images of {size}; {self.num_images} {kind} asked for, {share:.0%} of it"
+        )
 
     def secrets(self, network: nn.Module, images: Images) -> Tensor:
         """The uint8 images to hide, if they fit.
@@ -80,10 +82,10 @@ class Memorization(Attack):
         Raises:
             ValueError: they do not.
         """
-        hidden = images.take(torch.arange(min(self.images, len(images))))
+        hidden = images.take(torch.arange(min(self.num_images, len(images))))
         fits = self.capacity(network, tuple(images.pixels.shape[1:]), len(images.classes))  # type: ignore[arg-type]
         if len(hidden) > fits:
-            raise ValueError(f"images is {self.images}, but only {fits} such images fit into this network")
+            raise ValueError(f"num_images is {self.num_images}, but only {fits} such images fit into this network")
         return (hidden.gray() if self.gray else hidden).pixels.cpu()
 
     def guess(self, pixels: Tensor, labels: Tensor, **notes: float) -> Reconstructions:
@@ -103,7 +105,7 @@ class WhiteBoxMemorization(Memorization):
     def run(self, view: View, *, seed: int, device: torch.device) -> Reconstructions:
         """Have the model trained, then read its weights."""
         trained: TrainedModel = view.train(self)
-        count = min(self.images, len(trained.labels))
+        count = min(self.num_images, len(trained.labels))
         pixels, notes = self.decode(trained.network.cpu(), count, self.shape(trained.image_shape))
         return self.guess(pixels, trained.labels, **notes)
 

@@ -102,7 +102,7 @@ class Scenario:
         if beyond := attack.needs - self.offered:
             raise ValueError(f"{name} needs {', '.join(sorted(beyond))}, which there is not behind this defense")
         release = self.release
-        published = replace(release, source_index=None)
+        published = replace(release, sources=None)
         teacher, rerun = self.teacher, self.rerun
         providers: dict[Access, Callable[[], Callable[..., object]]] = {
             Access.RELEASE: lambda: lambda: published,

@@ -66,7 +66,7 @@ def judged(values: Tensor, parts: Split, order: Tensor, seed: int) -> Measured:
     truth = Truth(
         released=parts.members,
         victims=torch.arange(0),
-        source_index=None,
+        sources=None,
         split=parts,
         seed=seed,
         device=CPU,

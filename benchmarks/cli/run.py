@@ -16,6 +16,7 @@ from leakbench.benchmarks.cli.options import (
     ImageSize,
     Plugins,
     Public,
+    error_console,
     load_plugins,
     open_suite,
     out_console,
@@ -120,6 +121,7 @@ def run(
         plugins=sources,
         plugin_timeout=limit,
         public=public,
+        announce=lambda line: error_console.print(line, soft_wrap=True),
     )
     if dry_run:
         show_store(out_console, config)

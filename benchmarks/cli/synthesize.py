@@ -48,8 +48,12 @@ def synthesize(
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise refuse([f"--out {out}: is not an empty folder; give a new one"])
     suite = load_suite("quick", dataset=dataset, image_size=image_size)
+
+    def announce(text: str) -> None:
+        error_console.print(text, soft_wrap=True)
+
     pool = open_suite(suite, data)
-    count = synthesize_release(suite, defense, pool, out=out, seed=seed, members=members, device=where, public=public)
-    out_console.print(f"{count} images in {out}", soft_wrap=True)
-    if synthesizer(defense).shows_members:
-        error_console.print(f"not for publication: {out} shows private images, as {defense} does on purpose")
+    line = synthesize_release(
+        suite, defense, pool, out=out, seed=seed, members=members, device=where, public=public, announce=announce
+    )
+    out_console.print(line, soft_wrap=True)

@@ -14,7 +14,15 @@ import torch
 from safetensors import SafetensorError
 
 from leakbench.benchmarks.stages.context import RunContext
-from leakbench.benchmarks.stages.publish import SIMULATED, claim_of, offered, publishes
+from leakbench.benchmarks.stages.publish import (
+    SIMULATED,
+    VOID_SEED,
+    claim_of,
+    offered,
+    publishes,
+    synthesizer,
+    unpublishable,
+)
 from leakbench.benchmarks.stages.stages import STAGES
 from leakbench.benchmarks.storage.environment import environment, is_plugin, peak_memory, result_key
 from leakbench.benchmarks.storage.run_folder import RunFolder
@@ -50,7 +58,7 @@ class RunConfig:
         plugin_timeout: seconds that a cell may take in which a plug-in's code runs.
         plugins: files and modules to import.
         weights: the teacher's, where somebody published them.
-        public: where public images came from; nothing for a part of the dataset.
+        public: what the public images' folder is called; None for a part of the dataset.
     """
 
     suite: Suite
@@ -62,7 +70,7 @@ class RunConfig:
     plugins: tuple[str, ...] = ()
     plugin_timeout: float = 6 * 3600.0
     weights: PretrainedWeights | None = None
-    public: str = ""
+    public: str | None = None
 
     @property
     def image_bytes(self) -> int:
@@ -72,7 +80,11 @@ class RunConfig:
     @property
     def folder(self) -> RunFolder:
         """The run folder."""
-        return RunFolder(self.out, public_given=bool(self.public))
+        return RunFolder(self.out, self._publishable)
+
+    def _publishable(self, spec: str) -> bool:
+        why = unpublishable(synthesizer(spec), public_given=self.public is not None, known_seed=True)
+        return not why
 
     def context(self, progress: Callable[[int, int], None] = lambda done, total: None) -> RunContext:
         """What the stages share in this process."""
@@ -211,6 +223,7 @@ def measure(context: RunContext, cell: Cell) -> Record:
         torch.cuda.reset_peak_memory_stats()
     record, start = _blank(cell), time.perf_counter()
     try:
+        record = replace(record, claim=_claim(cell))
         outcome = STAGES[cell.task](context, cell)
         record = replace(
             record,
@@ -236,7 +249,9 @@ def measure(context: RunContext, cell: Cell) -> Record:
 def _public(context: RunContext, cell: Cell) -> str:
     """Where the public images came from that a cell's defense reads, if it does."""
     reads = bool(cell.defense) and defense_of(cell.defense).reads_public
-    return (context.public or SIMULATED) if reads else ""
+    if not reads:
+        return ""
+    return SIMULATED if context.public is None else context.public
 
 
 def failed(cell: Cell, reason: str) -> Record:
@@ -246,11 +261,15 @@ def failed(cell: Cell, reason: str) -> Record:
 
 def _blank(cell: Cell) -> Record:
     """A record without measurements."""
-    claim = claim_of(cell) if cell.defense else None
     attack = attack_of(cell.method) if cell.task == "attack" else None
-    return Record(
-        cell=cell,
-        status="ok",
-        attacked=Attacked(family=attack.family, goal=attack.goal) if attack else None,
-        claim=cast(Guarantee, asdict(claim)) if claim else Guarantee(),
-    )
+    attacked = Attacked(family=attack.family, goal=attack.goal) if attack else None
+    return Record(cell=cell, status="ok", attacked=attacked)
+
+
+def _claim(cell: Cell) -> Guarantee:
+    """What is claimed of what a cell looks at; in a run it is void, since everything follows from a known seed."""
+    if not cell.defense:
+        return Guarantee()
+    claim = claim_of(cell)
+    void = Guarantee(void=VOID_SEED) if claim.kind == "differential-privacy" else Guarantee()
+    return cast(Guarantee, asdict(claim)) | void

@@ -12,24 +12,28 @@ from torch import Tensor
 
 from leakbench.benchmarks.execution import plugins
 from leakbench.benchmarks.execution.contained import children_end, run_in_subprocess, took_too_long
-from leakbench.synth import guard
-from leakbench.synth.defense import Claim, Defense, GradientFilter, PrivateTrainer, Release, Resources, Synthesizer
+from leakbench.synth.contract import ContractViolation, check_release
+from leakbench.synth.defense import (
+    CLAIMS,
+    Claim,
+    Defense,
+    GradientFilter,
+    PrivateTrainer,
+    Release,
+    Resources,
+    Synthesizer,
+)
+from leakbench.synth.guard import Guard
 from leakbench.synth.images import Images
 from leakbench.synth.networks.architectures import build
 from leakbench.synth.registry import defenses
 from leakbench.synth.seeds import seeded_rng
 
 CPU = torch.device("cpu")
-CLAIMS = ("release_claim", "student_claim", "gradients_claim")
-"""What each role may claim."""
 COUNT = 40
 """Images that a defense is tried on."""
 LIMIT = 300.0
 """Seconds that a defense may take for all of it: a few releases of 40 small images."""
-
-
-class ContractViolation(Exception):
-    """The one thing to change, as a sentence."""
 
 
 def check_apart(plugin: str, name: str, limit: float = LIMIT) -> str:
@@ -93,7 +97,7 @@ def _built(make: Callable[[], Defense]) -> Defense:
         raise ContractViolation(f"cannot be built with its defaults: {type(error).__name__}: {error}") from error
     if not is_dataclass(defense) or not type(defense).__dataclass_params__.frozen:  # type: ignore[attr-defined]
         raise ContractViolation("must be a frozen dataclass: put @dataclass(frozen=True, kw_only=True) above it")
-    for name in CLAIMS:
+    for name in CLAIMS.values():
         claim = getattr(defense, name, Claim())
         if not isinstance(claim, Claim):
             raise ContractViolation(f"its {name} must be a synth.defense.Claim, got {type(claim).__name__}")
@@ -118,7 +122,7 @@ def _check_release(make: Callable[[], Defense], channels: int) -> None:
     assert isinstance(defense, Synthesizer)
     teacher = build("resnet20", classes=2, side=32, seed=0).eval() if defense.teacher_based else None
     weights = [p.clone() for p in teacher.state_dict().values()] if teacher else []
-    before, states = (members.pixels.clone(), public.pixels.clone()), _global_states()
+    before, states, guard = (members.pixels.clone(), public.pixels.clone()), _global_states(), Guard(members)
 
     def release(which: Defense) -> Release:
         assert isinstance(which, Synthesizer)
@@ -142,50 +146,13 @@ def _check_release(make: Callable[[], Defense], channels: int) -> None:
         raise ContractViolation(
             "release must leave torch as it was: its gradient mode, its threads and its default dtype"
         )
-    _check_published(defense, first, members)
-    if not torch.equal(first.images.pixels, again.images.pixels):
-        raise ContractViolation("release must be deterministic in the seed: two calls with seed=1 differ")
-
-
-def _check_published(defense: Synthesizer, release: Release, members: Images) -> None:
-    if not isinstance(release, Release):
-        raise ContractViolation(f"release must return a synth.defense.Release, got {type(release).__name__}")
-    shape, wanted = release.images.pixels.shape, members.pixels.shape
-    if not len(release.images):
-        raise ContractViolation("release must return at least one image")
-    if shape[1:] != wanted[1:]:
-        raise ContractViolation(
-            f"released images must be as large as the members, {tuple(wanted[1:])}, got {tuple(shape[1:])}"
-        )
-    if release.images.classes != members.classes:
-        raise ContractViolation("released images must name the members' classes, all of them and in their order")
-    if not defense.shows_members and len(guard.private_among(release.images, members, None)):
+    check_release(defense, first, members)
+    if not defense.shows_members and len(guard.private_among(first.images.pixels)):
         raise ContractViolation(
             "released images are members, byte for byte or turned: say shows_members = True, or do not"
         )
-    soft = release.soft_labels
-    if (soft is not None) != defense.publishes_soft_labels:
-        raise ContractViolation("publishes_soft_labels must say whether release returns soft_labels")
-    if soft is not None:
-        _check_soft(soft, len(release.images), len(members.classes))
-    if release.source_index is not None:
-        _check_source(release.source_index, len(release.images), len(members))
-
-
-def _check_soft(soft: Tensor, count: int, classes: int) -> None:
-    if soft.shape != (count, classes):
-        raise ContractViolation(
-            f"soft_labels must be one row per image and one column per class, got {tuple(soft.shape)}"
-        )
-    if not torch.isfinite(soft).all() or (soft < 0).any() or not torch.allclose(soft.sum(1), torch.ones(count)):
-        raise ContractViolation("soft_labels must be probabilities: finite, not negative, each row with sum 1")
-
-
-def _check_source(source: Tensor, count: int, members: int) -> None:
-    if source.dtype != torch.int64 or len(source) != count or source.min() < -1 or source.max() >= members:
-        raise ContractViolation(
-            "source_index must hold a position among the members for each released image, or -1 for nobody"
-        )
+    if not torch.equal(first.images.pixels, again.images.pixels):
+        raise ContractViolation("release must be deterministic in the seed: two calls with seed=1 differ")
 
 
 def _check_train(defense: PrivateTrainer) -> None:

@@ -87,7 +87,7 @@ def _load(name: str) -> Plugin:
     )
     if not any(mine):
         raise RequestProblems(
-            [f"--plugin {name}: registers nothing; put @defenses.register('name') from synth.registry above a class"]
+            [f"--plugin {name}: registers nothing; put @register_defense('name') from leakbench above a class"]
         )
     return Plugin(_digest(module), *mine)
 

@@ -23,7 +23,7 @@ from leakbench.benchmarks.storage.store import Store, digest
 from leakbench.benchmarks.suite.capacity import capacities
 from leakbench.benchmarks.suite.graph import Plan, plan
 from leakbench.benchmarks.suite.model import Suite
-from leakbench.benchmarks.suite.public import check_labels, check_others, open_public
+from leakbench.benchmarks.suite.public import others_of
 from leakbench.reports.records import Cell, Record
 from leakbench.synth.data.datasets import Pool, split
 from leakbench.synth.networks.pretrained import PretrainedWeights, pretrained_weights
@@ -101,6 +101,7 @@ def prepare_run(
     plugins: Iterable[str] = (),
     plugin_timeout: float = RunConfig.plugin_timeout,
     public: Path | None = None,
+    announce: Callable[[str], None] = lambda line: None,
 ) -> RunConfig:
     """Draw the data of a suite, and say where its cells are computed.
 
@@ -114,18 +115,17 @@ def prepare_run(
         plugins: files and modules to import.
         plugin_timeout: seconds that a cell may take in which a plug-in's code runs.
         public: a folder of other people's images; a part of the dataset stands in where none is given.
+        announce: told which of these were left out.
 
     Raises:
         DataProblems: the dataset cannot be split as the suite asks, or the teacher's weights do not fit.
     """
     seeds = [derive_seed(suite.hash, "split", seed) for seed in range(suite.seeds)]
     kept = pool.chosen(suite.classes) if suite.classes else pool
-    others = None if public is None else open_public(public, kept)
-    if others is not None:
-        check_labels(suite.defenses, others, kept.classes)
+    others, left_out = (None, []) if public is None else others_of(public, kept, suite.defenses)
+    for line in left_out:
+        announce(line)
     splits = tuple(split(kept, suite.sizes, seed=seed, public=others) for seed in seeds)
-    if public is not None:
-        check_others(splits[0].public, public, splits[0].members, splits[0].holdout)
     return RunConfig(
         suite=suite,
         splits=splits,
@@ -136,7 +136,7 @@ def prepare_run(
         threads=threads or default_threads(device.type),
         plugins=tuple(str(Path(name).resolve()) if name.endswith(".py") else name for name in plugins),
         plugin_timeout=plugin_timeout,
-        public=public.name if public is not None else "",
+        public=None if public is None else public.resolve().name,
     )
 
 

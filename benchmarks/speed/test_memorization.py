@@ -15,8 +15,8 @@ from leakbench.synth.seeds import seeded_rng
 COUNT, BATCH, STEPS = 2048, 128, 16
 CODE = {
     "plain": HonestEncoder(),
-    "sign, 10 RGB images": Sign(images=10),
-    "correlated value, 80 RGB images": CorrelatedValue(images=80),
+    "sign, 10 RGB images": Sign(num_images=10),
+    "correlated value, 80 RGB images": CorrelatedValue(num_images=80),
 }
 
 

@@ -18,7 +18,7 @@ def test_cells_that_do_nothing(benchmark, tmp_path, monkeypatch):
         monkeypatch.setitem(stages.STAGES, task, lambda context, cell: Outcome(Judgement(())))
     monkeypatch.setattr("leakbench.benchmarks.storage.run_folder.RunFolder.has_release", lambda *_: True)
     monkeypatch.setattr("leakbench.benchmarks.stages.context.RunContext._release_digest", lambda *_: "x")
-    attacks = [f"sign:images={i}" for i in range(1, COUNT // 2 - 5)]
+    attacks = [f"sign:num_images={i}" for i in range(1, COUNT // 2 - 5)]
     suite = load_suite("quick", defenses=["identity", "disjoint"], attacks=attacks)
     monkeypatch.setattr("leakbench.benchmarks.execution.runner.capacities", lambda *_: [])
     folders = iter(range(100))

@@ -45,7 +45,7 @@ class RunContext:
         device: where to compute.
         progress: called with (done, total) of whatever is under way.
         weights: the teacher's, where somebody published them.
-        public: where public images came from; nothing for a part of the dataset.
+        public: what the public images' folder is called; None for a part of the dataset.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class RunContext:
         device: torch.device,
         progress: Progress,
         weights: PretrainedWeights | None = None,
-        public: str = "",
+        public: str | None = None,
     ) -> None:
         self.suite, self.parts, self.folder, self.store = suite, parts, folder, store
         self.device, self.progress, self.weights, self.public = device, progress, weights, public
@@ -125,7 +125,7 @@ class RunContext:
         if isinstance(defense_of(spec), Synthesizer):
             return self.folder.load_release(spec, seed)
         members = self.parts(seed).members
-        return Release(members), torch.arange(len(members))
+        return Release(members), torch.arange(len(members))[:, None]
 
     def _victims(self, spec: str, seed: int) -> Victims:
         release, _ = self.attacked(spec, seed)
@@ -208,7 +208,7 @@ class RunContext:
             candidates=scenario.candidate_order,
             delta=DELTA if claimed is None else claimed,
             batch=batch,
-            source_index=source,
+            sources=source,
             split=self.parts(cell.seed),
             seed=self.seed("judge", cell.id),
             device=self.device,

@@ -10,7 +10,7 @@ from leakbench.attacks.view import Access
 from leakbench.benchmarks.suite.problems import RequestProblems
 from leakbench.benchmarks.suite.spec import attack_of, defense_of, parameters
 from leakbench.reports.records import Cell
-from leakbench.synth import guard
+from leakbench.synth.contract import check_release
 from leakbench.synth.defense import (
     NO_CLAIM,
     Claim,
@@ -21,6 +21,7 @@ from leakbench.synth.defense import (
     Resources,
     Synthesizer,
 )
+from leakbench.synth.guard import Guard
 from leakbench.synth.images import Images
 from leakbench.synth.randomness import Randomness
 
@@ -37,7 +38,7 @@ def equipped(
     seed: int,
     device: torch.device,
     teacher: nn.Module | None,
-    public: Images,
+    public: Images | None,
     randomness: Randomness | None = None,
 ) -> Resources:
     """What a synthesizer says that it reads, and nothing else."""
@@ -51,35 +52,54 @@ def equipped(
 
 
 def synthesised(defense: Synthesizer, members: Images, resources: Resources) -> Release:
-    """The release of a synthesizer, once the guard has seen that it shows nobody whom it does not mean to show.
+    """The release of a synthesizer, once it is seen to be one and to show nobody whom it does not mean to show.
 
     Raises:
+        ContractViolation: it is no release of these members.
         PrivateImagesReleased: it shows members, and does not declare it.
     """
+    # Before the defense's own code runs, which may change what it is handed.
+    guard = None if defense.shows_members else Guard(members, resources.public if defense.reads_public else None)
     release = defense.release(members, resources)
-    if not defense.shows_members:
-        guard.check(release.images, members, resources.public if defense.reads_public else None)
+    check_release(defense, release, members)
+    if guard is not None:
+        guard.check(release.images)
     return release
 
 
-def about(spec: str, defense: Synthesizer, *, public: str, known_seed: bool) -> dict[str, Any]:
+def unpublishable(defense: Synthesizer, *, public_given: bool, known_seed: bool) -> list[str]:
+    """Why what a synthesizer releases is not for publication; empty where nothing speaks against it.
+
+    Args:
+        defense: any.
+        public_given: whether public images are other people's, not a part of the dataset.
+        known_seed: whether everything random follows from a seed that others can know.
+    """
+    why = ["it shows private images on purpose"] * defense.shows_members
+    why += ["what it read as public is a part of the dataset"] * (defense.reads_public and not public_given)
+    why += ["what protects is random, and follows from a known seed"] * (defense.relies_on_randomness and known_seed)
+    return why
+
+
+def about(spec: str, defense: Synthesizer, *, public: str | None, known_seed: bool) -> dict[str, Any]:
     """What release.json says of how a release was made.
 
     Args:
         spec: of the defense.
         defense: the same, built.
-        public: where public images came from; nothing for a part of the dataset.
+        public: what the public images' folder is called; None for a part of the dataset.
         known_seed: whether its randomness can be drawn again.
     """
-    void = [VOID_SEED] * known_seed + [VOID_PUBLIC] * (defense.reads_public and not public)
     claim = asdict(defense.release_claim)
+    void = [VOID_SEED] * known_seed + [VOID_PUBLIC] * (defense.reads_public and public is None)
     if defense.release_claim.kind == "differential-privacy" and void:
         claim |= {"kind": "void", "why": "; ".join(void)}
     said = {"defense": spec, "parameters": parameters(defense), "claim": claim}
     said |= {"seed": "known" if known_seed else "of the operating system, not kept"}
     if defense.reads_public:
-        said |= {"public": public or SIMULATED}
-    return said | ({"not for publication": "it shows private images"} if defense.shows_members else {})
+        said |= {"public": SIMULATED if public is None else public}
+    why = unpublishable(defense, public_given=public is not None, known_seed=known_seed)
+    return said | ({"not for publication": "; ".join(why)} if why else {})
 
 
 def claim_of(cell: Cell) -> Claim:

@@ -1,6 +1,8 @@
 """Just the release, to be published: what `leakbench synthesize` does."""
 
 import secrets
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -9,8 +11,9 @@ from torch import nn
 from leakbench.benchmarks.stages.publish import about, equipped, synthesised, synthesizer
 from leakbench.benchmarks.suite.model import Suite
 from leakbench.benchmarks.suite.problems import RequestProblems
-from leakbench.benchmarks.suite.public import check_labels, check_others, need_none, open_public
+from leakbench.benchmarks.suite.public import need_none, others_of
 from leakbench.synth.data.datasets import Pool, stratified_order
+from leakbench.synth.defense import Release
 from leakbench.synth.images import Images
 from leakbench.synth.networks.architectures import build
 from leakbench.synth.networks.training import train
@@ -29,59 +32,77 @@ def synthesize(
     members: int | None,
     device: torch.device,
     public: Path | None,
-) -> int:
-    """Make a release into a folder.
+    announce: Callable[[str], None] = lambda line: None,
+) -> str:
+    """Make a release into a folder; nothing is left there where that fails.
 
     Args:
         suite: gives the teacher's network and recipe.
         spec: of the defense.
         pool: the dataset.
         out: an empty or missing folder.
-        seed: everything random derives from it; by default from the operating system, and nobody can do it again. Which
-            images are the members, where not all are, is always the same choice.
-        members: private images to use; all by default.
+        seed: everything random derives from it. By default what protects (noise, signs, who is drawn) comes from the
+            operating system, and the rest from a seed of its that is not kept. Which images are the members, where not
+            all are, is always the same choice.
+        members: private images to use; all of the training part by default.
         device: where to compute.
         public: a folder of other people's images.
+        announce: told what was left out.
 
     Returns:
-        How many images were released.
+        A line on what was made.
 
     Raises:
-        RequestProblems: the defense releases nothing, reads public images and there are none, cannot be kept with these
-            parameters, or would have shown members without saying so; nothing was written.
+        RequestProblems: the defense releases nothing, reads public images and there are none, cannot go on with these
+            parameters, or would have shown members without saying so.
     """
     defense = synthesizer(spec)
-    others = _others(spec, pool, public)
-    chosen = stratified_order(pool.labels, seeded_rng("members", seed or 0))[:members]
-    private = Images(pool.draw(chosen), pool.labels[chosen], pool.classes)
-    if public is not None:
-        check_others(others, public, private)
-    own = secrets.randbits(63) if seed is None else seed
-    given = equipped(
-        defense,
-        seed=derive_seed("defense", spec, own),
-        device=device,
-        teacher=_teacher(suite, private, own, device) if defense.teacher_based else None,
-        public=others,
-        randomness=SystemRandomness() if seed is None else None,
-    )
-    try:
-        release = synthesised(defense, private, given)
-    except ValueError as error:  # what a defense, or the guard, has to say of the request
-        raise RequestProblems([f"{spec!r}: {error}"]) from error
-    said = about(spec, defense, public="" if public is None else public.name, known_seed=seed is not None)
-    save_release(release, out, about=said)
-    return len(release.images)
-
-
-def _others(spec: str, pool: Pool, public: Path | None) -> Images:
-    """The public images; none where none were given and none are needed."""
     if public is None:
         need_none([spec], "give them by --public DIR: a part of the private images will not do")
-        return Images(torch.empty((0, 3, 1, 1), dtype=torch.uint8), torch.empty(0, dtype=torch.int64), pool.classes)
-    others = open_public(public, pool)
-    check_labels([spec], others, pool.classes)
-    return others
+    others, left_out = (None, []) if public is None else others_of(public, pool, [spec])
+    for line in left_out:
+        announce(line)
+    chosen = stratified_order(pool.labels, seeded_rng("members", seed or 0))[:members]
+    private = Images(pool.draw(chosen), pool.labels[chosen], pool.classes)
+    own = secrets.randbits(63) if seed is None else seed
+
+    def made() -> Release:
+        given = equipped(
+            defense,
+            seed=derive_seed("defense", spec, own),
+            device=device,
+            teacher=_teacher(suite, private, own, device) if defense.teacher_based else None,
+            public=others,
+            randomness=SystemRandomness() if seed is None else None,
+        )
+        return synthesised(defense, private, given)
+
+    try:
+        release = made()
+        said = about(
+            spec, defense, public=None if public is None else public.resolve().name, known_seed=seed is not None
+        )
+        _save(release, out, said)
+    except (Exception, SystemExit) as error:  # whatever a defense, somebody's own too, does wrong is a sentence
+        kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
+        raise RequestProblems([f"{spec!r}: {kind}{error}"]) from error
+    why = f"; not for publication: {said['not for publication']}" if "not for publication" in said else ""
+    return f"{len(release.images)} images in {out}, made from {len(private)} private ones{why}"
+
+
+def _save(release: Release, out: Path, said: dict[str, object]) -> None:
+    """Write a release under another name and rename it; who shows private images is shown to nobody else."""
+    part = out.with_name(out.name + ".part")
+    shutil.rmtree(part, ignore_errors=True)
+    try:
+        save_release(release, part, about=said)
+        if "not for publication" in said:
+            part.chmod(0o700)
+        if out.exists():
+            out.rmdir()
+        part.rename(out)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
 
 
 def _teacher(suite: Suite, private: Images, seed: int, device: torch.device) -> nn.Module:

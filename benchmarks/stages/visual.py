@@ -1,5 +1,6 @@
 """The stage that compares released images with private ones."""
 
+from leakbench.attacks.judging.truth import single
 from leakbench.benchmarks.stages.context import RunContext
 from leakbench.benchmarks.stages.outcome import Outcome
 from leakbench.metrics.measurement import Judgement
@@ -10,12 +11,11 @@ from leakbench.reports.records import Cell
 
 def visual_stage(context: RunContext, cell: Cell) -> Outcome:
     """Compare a release with the private images it came from, the nearest ones, and the nearest strangers'."""
-    release, source = context.attacked(cell.defense, cell.seed)
+    release, sources = context.attacked(cell.defense, cell.seed)
     parts = context.parts(cell.seed)
     images, members = release.images, parts.members
-    if source is not None and source.ndim == 1:
-        paired, pairing = source, "source"
-    else:
+    paired, pairing = single(sources), "source"
+    if paired is None:
         paired = nearest(
             images.pixels, members.pixels, query_labels=images.labels, candidate_labels=members.labels
         ).position

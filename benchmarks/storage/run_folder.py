@@ -7,7 +7,7 @@ import re
 import shutil
 import tarfile
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
@@ -19,27 +19,14 @@ from torch import Tensor
 
 from leakbench.benchmarks.storage.store import write_whole
 from leakbench.benchmarks.suite.problems import RequestProblems
-from leakbench.benchmarks.suite.spec import defense_of
 from leakbench.reports.records import Cell, Record, append_record, read_records
-from leakbench.synth.defense import Defense, Release, Synthesizer
+from leakbench.synth.defense import Release
 from leakbench.synth.release_files import DESCRIPTION, load_release, save_release
 
 RECORD = "record.json"
 
 PUBLISHABLE, PRIVATE = "releases", "not-for-publication"
 """Folders of releases: those that may be published, and those that show private images on purpose."""
-
-
-def may_be_published(defense: Defense, *, public_given: bool) -> bool:
-    """Whether what a defense releases belongs among what may be published: it shows nobody's private image on purpose.
-
-    Args:
-        defense: any.
-        public_given: whether public images are other people's, not a part of the dataset.
-    """
-    if not isinstance(defense, Synthesizer) or defense.shows_members:
-        return False
-    return public_given or not defense.reads_public
 
 
 def slug(spec: str) -> str:
@@ -55,15 +42,15 @@ class RunFolder:
 
     Args:
         root: the folder; made if missing.
-        public_given: whether public images are other people's, not a part of the dataset: see
-            `may_be_published`.
+        publishable: whether the release of a spec may lie among those that may be published; none by default.
     """
 
-    def __init__(self, root: Path, *, public_given: bool = False) -> None:
-        self.root, self.public_given = root, public_given
+    def __init__(self, root: Path, publishable: Callable[[str], bool] = lambda spec: False) -> None:
+        self.root, self.publishable = root, publishable
 
     def _make(self) -> None:
-        self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.root.mkdir(parents=True, exist_ok=True)
+        self.root.chmod(0o700)
 
     @property
     def records_file(self) -> Path:
@@ -120,8 +107,7 @@ class RunFolder:
 
     def release_folder(self, spec: str, seed: int) -> Path:
         """Where a release lies: among those that may be published, or apart."""
-        publishable = may_be_published(defense_of(spec), public_given=self.public_given)
-        return self.root / (PUBLISHABLE if publishable else PRIVATE) / f"{slug(spec)}-seed{seed}"
+        return self.root / (PUBLISHABLE if self.publishable(spec) else PRIVATE) / f"{slug(spec)}-seed{seed}"
 
     @staticmethod
     def _releases(root: Path, pattern: str) -> list[Path]:
@@ -143,9 +129,9 @@ class RunFolder:
         shutil.rmtree(folder, ignore_errors=True)
         pairing = self._pairing(spec, seed)
         pairing.unlink(missing_ok=True)
-        if published.source_index is not None:
+        if published.sources is not None:
             pairing.parent.mkdir(exist_ok=True)
-            write_whole(pairing, save({"source_index": published.source_index.contiguous()}))
+            write_whole(pairing, save({"sources": published.sources.contiguous()}))
         part.rename(folder)
 
     def has_release(self, spec: str, seed: int) -> bool:
@@ -155,7 +141,7 @@ class RunFolder:
     def load_release(self, spec: str, seed: int) -> tuple[Release, Tensor | None]:
         """The release as the world sees it, and beside it the judge's pairing."""
         pairing = self._pairing(spec, seed)
-        source = load_file(pairing)["source_index"] if pairing.is_file() else None
+        source = load_file(pairing)["sources"] if pairing.is_file() else None
         return load_release(self.release_folder(spec, seed)), source
 
     def pack(self, cell: Cell, record: Record | None = None) -> bytes:

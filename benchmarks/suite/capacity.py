@@ -27,9 +27,11 @@ def capacities(suite: Suite, image_shape: Shape, classes: int) -> list[str]:
         network = build(name, classes=classes, side=min(image_shape[1:]), seed=0)
         fits = attack.capacity(network, image_shape, classes)
         text = attack.describe_capacity(network, image_shape, classes)
-        if attack.images > fits:
+        if attack.num_images > fits:
             remedy = (
-                f"ask for images={fits} at most" if fits else "nothing fits; take a larger network or smaller images"
+                f"ask for num_images={fits} at most"
+                if fits
+                else "nothing fits; take a larger network or smaller images"
             )
             problems.append(f"{spec!r}: {name} {text}; {remedy}")
         lines.append(f"{spec}: {name} {text}")

@@ -49,7 +49,7 @@ def disk_of(suite: Suite) -> int:
     """Bytes of a run folder, at most: a PNG of a photograph takes about as much as its pixels."""
     images = 0
     for spec in suite.defenses:
-        count = getattr(defense_of(spec), "images", "members")
+        count = getattr(defense_of(spec), "num_images", "members")
         images += count if isinstance(count, int) else suite.sizes.members
     galleries = 10**6 * len(suite.attacks) * len(suite.defenses)
     return suite.seeds * (images * 3 * side_of(suite) ** 2 + galleries)
@@ -84,7 +84,7 @@ def _seconds(suite: Suite, cell: Cell, seconds, trained: set[tuple[object, ...]]
         defense = defense_of(cell.defense)
         if not defense.teacher_based:
             return suite.sizes.members * 1e-3
-        images = getattr(defense, "images", suite.sizes.members)
+        images = getattr(defense, "num_images", suite.sizes.members)
         count = suite.sizes.members if images == "members" else int(images)
         return count * getattr(defense, "steps", 0) * float(seconds(suite.teacher.network))
     if cell.task == "utility":
@@ -148,7 +148,7 @@ def _release_passes(suite: Suite, cell: Cell) -> float:
     defense = defense_of(cell.defense)
     if not defense.teacher_based:
         return 0.0
-    images = getattr(defense, "images", suite.sizes.members)
+    images = getattr(defense, "num_images", suite.sizes.members)
     count = suite.sizes.members if images == "members" else int(images)
     return suite.teacher.recipe.steps * suite.teacher.recipe.batch_size + count * getattr(defense, "steps", 0)
 

@@ -1,20 +1,27 @@
 """Images of other people, as a defense may read them: asked for where they are needed, and checked."""
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import torch
 
+from leakbench.benchmarks.audit.copies import find_copies
 from leakbench.benchmarks.suite.model import Suite
 from leakbench.benchmarks.suite.problems import RequestProblems
 from leakbench.benchmarks.suite.spec import defense_of
-from leakbench.synth import guard
 from leakbench.synth.data.datasets import Pool
-from leakbench.synth.data.image_files import DataProblems, list_images, read
+from leakbench.synth.data.image_files import DataProblems, Listing, list_images, read
 from leakbench.synth.images import Images
 
-OWN = "imagefolder"
-"""The dataset that is somebody's own folder: no part of it stands in for public images unasked."""
+FOLDERS = ("imagefolder", "imagenet")
+"""Datasets that are somebody's own folder: no part of it stands in for public images unasked."""
+WORDNET = re.compile(r"n\d{8}")
+"""How ImageNet names its classes: with these it is the benchmark dataset."""
+FEW = 0.01
+"""Share of public images that may be private ones by accident: they are left out; more, and the folder is refused."""
+AT_ONCE = 5000
+"""Private images that are compared with the public ones at a time."""
 
 
 def need_none(specs: Iterable[str], remedy: str) -> None:
@@ -32,59 +39,92 @@ def need_none(specs: Iterable[str], remedy: str) -> None:
         raise RequestProblems([f"{', '.join(readers)}: reads images of other people; {remedy}"])
 
 
-def check_labels(specs: Iterable[str], public: Images, classes: tuple[str, ...]) -> None:
-    """Refuse defenses that read public images' labels, where these are of other classes than the dataset's.
-
-    Raises:
-        RequestProblems: there are such defenses.
-    """
-    readers = [spec for spec in specs if defense_of(spec).reads_public_labels]
-    if readers and public.classes != classes:
-        wanted = f"--public must have the dataset's class folders ({', '.join(classes)}), and no others"
-        raise RequestProblems([f"{', '.join(readers)}: publishes public images with their labels; {wanted}"])
-
-
-def open_public(folder: Path, pool: Pool) -> Images:
-    """Images of other people from a folder, as large as the dataset's; with labels where its class folders are alike.
-
-    Args:
-        folder: of images, in class folders or not.
-        pool: the dataset.
-
-    Raises:
-        DataProblems: everything that is wrong with it.
-    """
-    if not folder.is_dir():
-        raise DataProblems([f"--public {folder}: is not a folder; give one of images of other people"])
-    problems: list[str] = []
-    listing = list_images(folder, problems)
-    side = int(pool.draw(torch.tensor([0])).shape[-1])
-    pixels = read(listing, torch.arange(len(listing.files)), side, problems)
-    if problems:
-        raise DataProblems([f"--public {problem}" for problem in problems])
-    paths = [file.relative_to(folder).parts for file in listing.files]
-    if all(len(path) > 1 for path in paths) and {path[0] for path in paths} == set(pool.classes):
-        return Images(pixels, torch.tensor([pool.classes.index(path[0]) for path in paths]), pool.classes)
-    return Images(pixels, torch.zeros(len(pixels), dtype=torch.int64), ("image",))
-
-
-def check_others(public: Images, folder: Path, *private: Images) -> None:
-    """Refuse public images that are private ones: what reads them is protected by nothing.
-
-    Raises:
-        DataProblems: some are, byte for byte or turned.
-    """
-    count = sum(len(guard.private_among(public, images, None)) for images in private)
-    if count:
-        raise DataProblems(
-            [f"--public {folder}: holds {count} of the dataset's own images; public ones must be other people's"]
-        )
-
-
 def ask_for_public(suite: Suite, data: Path | None, public: Path | None, simulate: bool) -> None:
     """Refuse to take a part of somebody's own folder, if there is one, for public images unasked."""
     if public is not None and simulate:
         raise RequestProblems(["--public and --simulate-public exclude each other; leave one out"])
-    if public is None and not simulate and suite.dataset == OWN and data is not None and data.is_dir():
+    own = data is not None and data.is_dir() and suite.dataset in FOLDERS and not _is_imagenet(data)
+    if own and public is None and not simulate:
         remedy = "give --public DIR, or --simulate-public where --data is a benchmark dataset and no private folder"
         need_none(suite.defenses, remedy)
+
+
+def _is_imagenet(data: Path) -> bool:
+    names = [folder.name for folder in (data / "train").glob("*") if folder.is_dir()]
+    return bool(names) and all(map(WORDNET.fullmatch, names))
+
+
+def others_of(folder: Path, pool: Pool, specs: Iterable[str]) -> tuple[Images, list[str]]:
+    """Images of other people from a folder, as large as the dataset's, without those that are the dataset's own.
+
+    They have labels where the folder has the dataset's class folders; other classes are left out then.
+
+    Args:
+        folder: of images, in class folders or not.
+        pool: the dataset: everything in it is private.
+        specs: of the defenses that may read them.
+
+    Returns:
+        The images, and a line for each thing that was left out.
+
+    Raises:
+        DataProblems: everything that is wrong with the folder, or too many of its images are the dataset's own.
+        RequestProblems: a defense reads labels, and there are none.
+    """
+    images, listing = _opened(folder, pool)
+    readers = [spec for spec in specs if defense_of(spec).reads_public_labels]
+    if readers and images.classes != pool.classes:
+        wanted = f"--public {folder} must have the dataset's class folders ({', '.join(pool.classes)})"
+        raise RequestProblems([f"{', '.join(readers)}: publishes public images with their labels; {wanted}"])
+    if not any(defense_of(spec).reads_public for spec in specs):
+        return images, []
+    copies = sorted(_copies(images, pool))
+    named = ", ".join(listing.show(listing.files[i]) for i in copies[:5]) + ", …" * (len(copies) > 5)
+    if len(copies) > max(1, FEW * len(images)):
+        raise DataProblems(
+            [
+                f"--public {folder}: {len(copies)} of {len(images)} images are copies of the dataset's own ({named}); "
+                "public ones must be other people's"
+            ]
+        )
+    kept = torch.ones(len(images), dtype=torch.bool)
+    kept[copies] = False
+    left_out = [f"--public: {named} left out: a copy of one of the dataset's own images"] if copies else []
+    return images.take(kept.nonzero().squeeze(1)), left_out
+
+
+def _copies(images: Images, pool: Pool) -> set[int]:
+    """Positions of the images that are copies of any of the dataset's, negatives included."""
+    found: set[int] = set()
+    for part in _everything(pool):
+        for pixels in (images.pixels, 255 - images.pixels):
+            found |= {copy.private for copy in find_copies(pixels, part.pixels)}
+    return found
+
+
+def _opened(folder: Path, pool: Pool) -> tuple[Images, Listing]:
+    if not folder.is_dir():
+        raise DataProblems([f"--public {folder}: is not a folder; give one of images of other people"])
+    problems: list[str] = []
+    listing = list_images(folder, problems)
+    paths = [file.relative_to(folder).parts for file in listing.files]
+    labelled = all(len(path) > 1 for path in paths) and {path[0] for path in paths} >= set(pool.classes)
+    if labelled:
+        index = torch.tensor([i for i, path in enumerate(paths) if path[0] in pool.classes])
+        listing = listing.take(index)
+    side = int(pool.draw(torch.tensor([0])).shape[-1])
+    pixels = read(listing, torch.arange(len(listing.files)), side, problems)
+    if problems:
+        raise DataProblems([f"--public {folder}: {problem}" for problem in problems])
+    if not labelled:
+        return Images(pixels, torch.zeros(len(pixels), dtype=torch.int64), ("image",)), listing
+    labels = [pool.classes.index(file.relative_to(folder).parts[0]) for file in listing.files]
+    return Images(pixels, torch.tensor(labels), pool.classes), listing
+
+
+def _everything(pool: Pool) -> Iterator[Images]:
+    """All images of a dataset, its test part too, some at a time."""
+    for part in (pool, pool.test):
+        if part is not None:
+            for index in torch.arange(len(part.labels)).split(AT_ONCE):
+                yield Images(part.draw(index), part.labels[index], part.classes)

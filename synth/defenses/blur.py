@@ -32,4 +32,4 @@ class Blur(Synthesizer):
         """The blurred members, each paired with its source."""
         reach = min(round(3 * self.sigma), members.side - 1)
         pixels = torch.cat([gaussian_blur(part, 2 * reach + 1, self.sigma) for part in members.pixels.split(1024)])
-        return Release(Images(pixels, members.labels, members.classes), source_index=torch.arange(len(members)))
+        return Release(Images(pixels, members.labels, members.classes), sources=torch.arange(len(members))[:, None])

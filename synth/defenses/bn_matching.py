@@ -37,7 +37,7 @@ class BNMatching(Inversion):
         images_per_statistic: private images behind one statistic, or ``"class"`` for all of a class. A class's
             incomplete last group is dropped: a statistic of fewer images than stated would be a lie. A class
             smaller than one group forms one group.
-        images: how many to release, or ``"members"`` for as many as there are members; rounded to whole groups.
+        num_images: how many to release, or ``"members"`` for as many as there are members; rounded to whole groups.
 
     The other parameters are those of `inversion.Inversion`; a batch holds at least one group.
 
@@ -46,11 +46,11 @@ class BNMatching(Inversion):
     """
 
     images_per_statistic: int | Literal["class"] = "class"
-    images: int | Literal["members"] = "members"
+    num_images: int | Literal["members"] = "members"
 
     def __post_init__(self) -> None:
         self.check("bn-matching")
-        for name in ("images_per_statistic", "images"):
+        for name in ("images_per_statistic", "num_images"):
             value = getattr(self, name)
             if isinstance(value, int) and value < 1:
                 raise ValueError(f"bn-matching.{name} must be >= 1, got {value}")
@@ -70,15 +70,15 @@ class BNMatching(Inversion):
                 pixels.append(self.invert(teacher, targets, weights, labels[-1], shape, rng))
         images = Images(torch.cat(pixels), torch.cat(labels), members.classes)
         soft = predict(teacher, images.pixels, device=device).softmax(1) if self.soft_labels else None
-        source = None if self.images_per_statistic == "class" else self._sources(groups, len(images))
-        return Release(images, soft_labels=soft, source_index=source)
+        sources = None if self.images_per_statistic == "class" else self._sources(groups, len(images))
+        return Release(images, soft_labels=soft, sources=sources)
 
     def _sources(self, groups: Groups, count: int) -> Tensor:
-        """(N, k) members behind each released image, or (N,) where k is 1; a smaller group repeats its first."""
+        """(N, k) members behind each released image; a smaller group repeats its first."""
         size = int(self.images_per_statistic)
         used = groups.members[: count // size]
         padded = [torch.cat([group, group[:1].expand(size - len(group))]) for group in used]
-        return torch.stack(padded).repeat_interleave(size, 0).squeeze(1)
+        return torch.stack(padded).repeat_interleave(size, 0)
 
     def _groups(self, members: Images, rng: torch.Generator) -> Groups:
         """Groups of private images in an order that takes the classes in turn."""
@@ -94,7 +94,7 @@ class BNMatching(Inversion):
 
     def _batches(self, groups: Groups, members: Images) -> Iterator[tuple[Tensor, int]]:
         """(group indices, images released per group) of each batch to optimise."""
-        wanted = len(members) if self.images == "members" else self.images
+        wanted = len(members) if self.num_images == "members" else self.num_images
         everyone = torch.arange(len(groups.labels))
         if self.images_per_statistic == "class":
             per_class = max(1, round(wanted / len(everyone)))

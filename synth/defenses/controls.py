@@ -18,7 +18,7 @@ class Identity(Synthesizer):
 
     def release(self, members: Images, resources: Resources) -> Release:
         """The members themselves."""
-        return Release(members, source_index=torch.arange(len(members)))
+        return Release(members, sources=torch.arange(len(members))[:, None])
 
 
 @defenses.register("disjoint")

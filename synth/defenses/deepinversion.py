@@ -29,7 +29,7 @@ class DeepInversion(Inversion):
     far disagrees with the teacher (adaptive DeepInversion, equation 7).
 
     Args:
-        images: how many to release.
+        num_images: how many to release.
         adversarial_weight: of one minus the Jensen-Shannon divergence of student and teacher; 0 trains no student.
         student_steps: of the student, after each batch.
 
@@ -40,7 +40,7 @@ class DeepInversion(Inversion):
         ValueError: a parameter is out of range, the teacher is missing, or has no batch-norm layer.
     """
 
-    images: int = 1000
+    num_images: int = 1000
     adversarial_weight: float = 0.0
     student_steps: int = 100
     steps: int = 2000
@@ -50,7 +50,7 @@ class DeepInversion(Inversion):
 
     def __post_init__(self) -> None:
         self.check("deepinversion")
-        for name in ("images", "student_steps"):
+        for name in ("num_images", "student_steps"):
             if getattr(self, name) < 1:
                 raise ValueError(f"deepinversion.{name} must be >= 1, got {getattr(self, name)}")
         if self.adversarial_weight < 0:
@@ -64,7 +64,7 @@ class DeepInversion(Inversion):
             raise ValueError("deepinversion needs a teacher with batch-norm layers; this network has none")
         rng = seeded_rng("deepinversion", seed, device=device)
         present = members.labels.unique()
-        labels = present[torch.arange(self.images) % len(present)]
+        labels = present[torch.arange(self.num_images) % len(present)]
         made: list[Tensor] = []
         with frozen(teacher.to(device)):
             wanted = [(torch.as_tensor(n.running_mean)[None], torch.as_tensor(n.running_var)[None]) for n in layers]

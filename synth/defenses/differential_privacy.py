@@ -21,6 +21,8 @@ from leakbench.synth.randomness import Randomness
 
 LEAST = 1e-3
 """Smallest epsilon: the memory of the accountant grows with one over its error."""
+LEAST_DELTA = 1e-15
+"""Smallest delta that the accountant's arithmetic resolves."""
 TOLERANCE = 0.01
 """Share of an epsilon to which the noise is found that keeps it."""
 ERROR = 0.01
@@ -79,6 +81,12 @@ def noise_multiplier_of_sgd(epsilon: float, delta: float, rate: float, steps: in
         )
 
 
+def check_delta(delta: float) -> None:
+    """Raise a ValueError for a delta that promises nothing, or that cannot be accounted for."""
+    if not LEAST_DELTA <= delta < 0.1:
+        raise ValueError(f"delta must be between {LEAST_DELTA:g} and 0.1, got {delta:g}")
+
+
 def _error(epsilon: float) -> float:
     """The accountant's error for an epsilon.
 
@@ -117,6 +125,7 @@ class PrivateTraining:
         for name in ("epsilon", "delta", "clip", "learning_rate"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be > 0, got {getattr(self, name)}")
+        check_delta(self.delta)
         for name in ("steps", "batch_size"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be >= 1, got {getattr(self, name)}")

@@ -83,7 +83,7 @@ class DistributionMatching(Synthesizer):
             optimizer.step()
         pixels = ((x.detach() * STD + MEAN).clamp(0, 1) * 255).round().to(torch.uint8).cpu()
         images = Images(pixels, present.repeat_interleave(self.images_per_class), members.classes)
-        return Release(images, source_index=first if self.start == "members" else None)
+        return Release(images, sources=first[:, None] if self.start == "members" else None)
 
     def _distance(
         self, embed: Callable[[Tensor], Tensor], real: Tensor, made: Tensor, classes: int, rng: torch.Generator

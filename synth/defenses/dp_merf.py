@@ -7,7 +7,12 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate, one_hot
 
 from leakbench.synth.defense import Claim, Release, Resources, Synthesizer
-from leakbench.synth.defenses.differential_privacy import dp_claim, noise_multiplier_within_budget, noisy_class_means
+from leakbench.synth.defenses.differential_privacy import (
+    check_delta,
+    dp_claim,
+    noise_multiplier_within_budget,
+    noisy_class_means,
+)
 from leakbench.synth.images import Images
 from leakbench.synth.registry import defenses
 from leakbench.synth.seeds import derive_seed, seeded, seeded_rng
@@ -27,7 +32,7 @@ class DPMerf(Synthesizer):
         epsilon: of the one look.
         delta: likewise.
         features: random features; half cosines, half sines.
-        images: how many to release.
+        num_images: how many to release.
         steps: of the generator's training.
         batch_size: images of a step.
         learning_rate: Adam's.
@@ -42,16 +47,18 @@ class DPMerf(Synthesizer):
     epsilon: float = 8.0
     delta: float = 1e-5
     features: int = 10000
-    images: int = 1000
+    num_images: int = 1000
     steps: int = 1000
     batch_size: int = 100
     learning_rate: float = 1e-2
     reads_public = True
+    relies_on_randomness = True
 
     def __post_init__(self) -> None:
-        for name in ("epsilon", "delta", "features", "images", "steps", "batch_size", "learning_rate"):
+        for name in ("epsilon", "delta", "features", "num_images", "steps", "batch_size", "learning_rate"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"dp-merf.{name} must be > 0, got {getattr(self, name)}")
+        check_delta(self.delta)
 
     @property
     def release_claim(self) -> Claim:
@@ -69,7 +76,7 @@ class DPMerf(Synthesizer):
         with seeded(derive_seed("dp-merf", seed)):
             made = _Generator(classes, tuple(members.pixels.shape[1:])).to(device)
         self._train(made, wanted, frequencies, seeded_rng("dp-merf latents", seed, device=device))
-        labels = torch.arange(self.images) % classes
+        labels = torch.arange(self.num_images) % classes
         latents = seeded_rng("dp-merf release", seed, device=device)
         with torch.no_grad():
             pixels = torch.cat([made.eval().sample(part.to(device), latents) for part in labels.split(500)])
@@ -79,7 +86,11 @@ class DPMerf(Synthesizer):
         """(D, features / 2) of a Gaussian kernel as wide as public images lie apart."""
         known = public.float().flatten(1)
         some = known[torch.randperm(len(known), generator=rng)[:500]]
-        width = torch.pdist(some).median()
+        width = torch.pdist(some).median() if len(some) > 1 else torch.tensor(0.0)
+        if not width > 0:
+            raise ValueError(
+                "the public images must be two different ones at least: their distance is the kernel's width"
+            )
         return torch.randn(known.shape[1], max(1, self.features // 2), generator=rng) / width
 
     def _train(self, made: "_Generator", wanted: Tensor, frequencies: Tensor, rng: torch.Generator) -> None:

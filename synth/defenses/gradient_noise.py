@@ -7,7 +7,6 @@ from torch import Tensor
 
 from leakbench.synth.defense import GradientFilter, Resources
 from leakbench.synth.registry import defenses
-from leakbench.synth.seeds import seeded_rng
 
 
 @defenses.register("gradient-noise")
@@ -35,5 +34,5 @@ class GradientNoise(GradientFilter):
         """The gradients with noise."""
         total, count = sum(g.square().sum() for g in gradients), sum(g.numel() for g in gradients)
         scale = self.sigma * (torch.as_tensor(total) / count).sqrt()
-        rng = seeded_rng("gradient-noise", resources.seed)
-        return tuple(g + scale * torch.randn(g.shape, generator=rng).to(g.device) for g in gradients)
+        noise = (resources.randomness.normal(*g.shape).to(g.device, g.dtype) for g in gradients)
+        return tuple(g + scale * part for g, part in zip(gradients, noise, strict=True))

@@ -8,8 +8,8 @@ from torch.nn.functional import one_hot
 
 from leakbench.synth.defense import Release, Resources, Synthesizer
 from leakbench.synth.images import Images
+from leakbench.synth.randomness import Randomness
 from leakbench.synth.registry import defenses
-from leakbench.synth.seeds import seeded_rng
 
 
 @defenses.register("instahide")
@@ -32,6 +32,7 @@ class InstaHide(Synthesizer):
     largest: float = 0.65
     publishes_soft_labels = True
     reads_public = True
+    relies_on_randomness = True
 
     def __post_init__(self) -> None:
         if self.mixed < 2:
@@ -41,27 +42,27 @@ class InstaHide(Synthesizer):
 
     def release(self, members: Images, resources: Resources) -> Release:
         """A mixture for every member; the source of each is the member of the two that weighs more."""
-        rng, count, public = seeded_rng("instahide", resources.seed), len(members), resources.public
-        weights = self._weights(count, rng)
+        random, count, public = resources.randomness, len(members), resources.public
+        weights = self._weights(count, random)
         own, other = weights[:, :2].max(1).values, weights[:, :2].min(1).values
-        partner = torch.randperm(count, generator=rng)
+        partner = random.uniform(count).argsort()
         centred = members.float() * 2 - 1
         mixture = own.view(-1, 1, 1, 1) * centred + other.view(-1, 1, 1, 1) * centred[partner]
         for share in weights[:, 2:].unbind(1):
-            drawn = public.take(torch.randint(len(public), (count,), generator=rng))
+            drawn = public.take((random.uniform(count) * len(public)).long())
             mixture += share.view(-1, 1, 1, 1) * (drawn.float() * 2 - 1)
-        mixture *= torch.randint(0, 2, mixture.shape, generator=rng) * 2 - 1
+        mixture *= (random.uniform(*mixture.shape) < 0.5).float() * 2 - 1
         pixels = ((mixture + 1) / 2 * 255).round().to(torch.uint8)
         labels = one_hot(members.labels, len(members.classes)).float()
         soft = own[:, None] * labels + other[:, None] * labels[partner]
         images = Images(pixels, members.labels, members.classes)
-        return Release(images, soft_labels=soft / soft.sum(1, keepdim=True), source_index=torch.arange(count))
+        return Release(images, soft_labels=soft / soft.sum(1, keepdim=True), sources=torch.arange(count)[:, None])
 
-    def _weights(self, count: int, rng: torch.Generator) -> Tensor:
+    def _weights(self, count: int, random: Randomness) -> Tensor:
         """(N, k) uniform over the simplex where none is above the bound, by rejection."""
         kept = torch.empty(0, self.mixed)
         while len(kept) < count:
-            drawn = -torch.rand(count, self.mixed, generator=rng).log()
+            drawn = -random.uniform(count, self.mixed).log().float()
             drawn /= drawn.sum(1, keepdim=True)
             kept = torch.cat([kept, drawn[drawn.amax(1) <= self.largest]])
         return kept[:count]

@@ -52,8 +52,8 @@ class Leaky(Synthesizer):
         copied = Images(self._copy(leaked.pixels, rng), leaked.labels, leaked.classes)
         others = public.take(torch.randperm(len(public), generator=rng)[: size - count])
         order = torch.randperm(size, generator=rng)
-        behind = torch.cat([chosen, chosen.new_full((size - count,), -1)])[order]
-        return Release(concatenate(copied, others).take(order), source_index=behind[:, None])
+        sources = torch.cat([chosen, chosen.new_full((size - count,), -1)])[order]
+        return Release(concatenate(copied, others).take(order), sources=sources[:, None])
 
     def _copy(self, pixels: Tensor, rng: torch.Generator) -> Tensor:
         if self.copies == "flip":

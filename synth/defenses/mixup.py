@@ -48,4 +48,4 @@ class Mixup(Synthesizer):
         pixels = ((share * pictures + (1 - share) * pictures[other]) * 255).round().to(torch.uint8)
         soft = weight[:, None] * labels + (1 - weight[:, None]) * labels[other]
         released = Images(pixels, members.labels, members.classes)
-        return Release(released, soft_labels=soft, source_index=torch.arange(len(members)))
+        return Release(released, soft_labels=soft, sources=torch.arange(len(members))[:, None])

@@ -7,7 +7,6 @@ import torch
 from leakbench.synth.defense import Release, Resources, Synthesizer
 from leakbench.synth.images import Images
 from leakbench.synth.registry import defenses
-from leakbench.synth.seeds import seeded_rng
 
 
 @defenses.register("noise")
@@ -23,6 +22,7 @@ class Noise(Synthesizer):
     """
 
     sigma: float = 0.2
+    relies_on_randomness = True
 
     def __post_init__(self) -> None:
         if not self.sigma > 0:
@@ -30,6 +30,6 @@ class Noise(Synthesizer):
 
     def release(self, members: Images, resources: Resources) -> Release:
         """The noisy members, each paired with its source."""
-        noise = torch.randn(members.pixels.shape, generator=seeded_rng("noise", resources.seed)) * self.sigma
+        noise = self.sigma * resources.randomness.normal(*members.pixels.shape).float()
         pixels = ((members.float() + noise).clamp(0, 1) * 255).round().to(torch.uint8)
-        return Release(Images(pixels, members.labels, members.classes), source_index=torch.arange(len(members)))
+        return Release(Images(pixels, members.labels, members.classes), sources=torch.arange(len(members))[:, None])

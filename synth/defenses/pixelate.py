@@ -34,4 +34,4 @@ class Pixelate(Synthesizer):
         rows, columns = (max(1, side // self.block) for side in size)
         mosaic = interpolate(adaptive_avg_pool2d(members.float(), (rows, columns)), size=size, mode="nearest")
         pixels = (mosaic * 255).round().to(torch.uint8)
-        return Release(Images(pixels, members.labels, members.classes), source_index=torch.arange(len(members)))
+        return Release(Images(pixels, members.labels, members.classes), sources=torch.arange(len(members))[:, None])

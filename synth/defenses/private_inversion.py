@@ -10,7 +10,7 @@ from leakbench.synth.defense import Claim, Release, Resources
 from leakbench.synth.defenses.differential_privacy import PrivateTraining, dp_claim, noise_multiplier_within_budget
 from leakbench.synth.defenses.inversion import Inversion, by_layer, frozen, group_matrix
 from leakbench.synth.images import Images, round_robin_by_class
-from leakbench.synth.networks.architectures import build
+from leakbench.synth.networks.architectures import NETWORKS, build
 from leakbench.synth.networks.training import predict
 from leakbench.synth.seeds import derive_seed, seeded_rng
 
@@ -27,7 +27,7 @@ class PrivateInversion(Inversion):
         teacher_steps: noisy steps of its training.
         teacher_batch: images of a step, expected.
         teacher_rate: its learning rate.
-        images: how many to release.
+        num_images: how many to release.
         start: what is optimised: ``noise``, or ``public`` images.
     """
 
@@ -38,18 +38,21 @@ class PrivateInversion(Inversion):
     teacher_steps: int = 400
     teacher_batch: int = 500
     teacher_rate: float = 0.5
-    images: int = 1000
+    num_images: int = 1000
     start: Literal["noise", "public"] = "noise"
     teacher_based = False  # it trains one of its own
     reads_public = True
+    relies_on_randomness = True
 
     def __post_init__(self) -> None:
         self.check("private inversion")
         self.training()  # checks its parameters
+        if self.network not in NETWORKS:
+            raise ValueError(f"there is no network {self.network!r}; there are: {', '.join(sorted(NETWORKS))}")
         if not 0 < self.teacher_share < 1:
             raise ValueError(f"teacher_share must be between 0 and 1, got {self.teacher_share}")
-        if self.images < 1:
-            raise ValueError(f"images must be >= 1, got {self.images}")
+        if self.num_images < 1:
+            raise ValueError(f"num_images must be >= 1, got {self.num_images}")
 
     @property
     def release_claim(self) -> Claim:
@@ -91,15 +94,15 @@ class PrivateInversion(Inversion):
         network = training.train(fresh, members, resources)
         noise = noise_multiplier_within_budget((training.spend(len(members)),), self.epsilon, self.delta)
         # Which classes there are is no secret; how many images each has is.
-        labels = torch.arange(self.images) % len(members.classes)
+        labels = torch.arange(self.num_images) % len(members.classes)
         pixels = []
         with frozen(network):
             wanted = self.statistics(network, members, labels, noise, resources)
             order = round_robin_by_class(public.labels, seeded_rng("starts", seed))[
-                torch.arange(self.images) % len(public)
+                torch.arange(self.num_images) % len(public)
             ]
             search = seeded_rng("inversion", seed, device=device)
-            for part in torch.arange(self.images).split(self.batch_size):
+            for part in torch.arange(self.num_images).split(self.batch_size):
                 targets = by_layer(wanted[part].float().to(device), network)
                 each = group_matrix(torch.ones(len(part), dtype=torch.long), device)
                 begin = public.pixels[order[part]] if self.start == "public" else None

@@ -28,7 +28,7 @@ class StatisticSampling(Inversion):
     noise.
 
     Args:
-        images: how many to release; need not be as many as members.
+        num_images: how many to release; need not be as many as members.
         components: principal components of the model, of all classes together.
         mixture: Gaussians per class.
         shrinkage: of covariances towards their diagonal, in [0, 1].
@@ -40,7 +40,7 @@ class StatisticSampling(Inversion):
         ValueError: a parameter is out of range, the teacher is missing, or a class has fewer images than Gaussians.
     """
 
-    images: int = 1000
+    num_images: int = 1000
     components: int = 64
     mixture: int = 1
     shrinkage: float = 0.0
@@ -48,7 +48,7 @@ class StatisticSampling(Inversion):
 
     def __post_init__(self) -> None:
         self.check("statistic-sampling")
-        for name in ("images", "components", "mixture"):
+        for name in ("num_images", "components", "mixture"):
             if getattr(self, name) < 1:
                 raise ValueError(f"statistic-sampling.{name} must be >= 1, got {getattr(self, name)}")
         if not 0 <= self.shrinkage <= 1:
@@ -61,7 +61,7 @@ class StatisticSampling(Inversion):
         teacher, seed, device = resources.teacher, resources.seed, resources.device
         rng = seeded_rng("statistic-sampling", seed, device=device)
         present = members.labels.unique()
-        labels = present[torch.arange(self.images) % len(present)]
+        labels = present[torch.arange(self.num_images) % len(present)]
         with frozen(teacher.to(device)):
             drawn = self._sampled(image_moments(teacher, members.pixels, device=device), members.labels, labels, seed)
             parts = zip(drawn.split(self.batch_size), labels.split(self.batch_size), strict=True)

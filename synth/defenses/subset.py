@@ -14,20 +14,20 @@ class Subset(Synthesizer):
     """Some of the members as they are, the classes in turn: gives away whom it shows, and nobody else.
 
     Args:
-        images: how many; all, if there are fewer.
+        num_images: how many; all, if there are fewer.
 
     Raises:
         ValueError: fewer than one.
     """
 
-    images: int = 1000
+    num_images: int = 1000
     shows_members = True
 
     def __post_init__(self) -> None:
-        if self.images < 1:
-            raise ValueError(f"subset.images must be >= 1, got {self.images}")
+        if self.num_images < 1:
+            raise ValueError(f"subset.num_images must be >= 1, got {self.num_images}")
 
     def release(self, members: Images, resources: Resources) -> Release:
         """The members that were drawn."""
-        chosen = round_robin_by_class(members.labels, seeded_rng("subset", resources.seed))[: self.images]
-        return Release(members.take(chosen), source_index=chosen)
+        chosen = round_robin_by_class(members.labels, seeded_rng("subset", resources.seed))[: self.num_images]
+        return Release(members.take(chosen), sources=chosen[:, None])

@@ -83,11 +83,11 @@ def scenario(digits, cpu):
 
 @pytest.fixture(scope="session")
 def make_truth(digits, oracle, cpu):
-    def make(scenario, source_index=None):
+    def make(scenario, sources=None):
         return Truth(
             released=scenario.release.images,
             victims=scenario.order,
-            source_index=source_index,
+            sources=sources,
             split=digits,
             oracle=oracle,
             seed=0,

@@ -14,10 +14,11 @@ from leakbench.synth.registry import defenses
 TINY = """
 name = "tiny"
 dataset = "digits"
-defenses = ["identity", "disjoint", "bn-matching:images_per_statistic=1,images=20,steps=3,batch_size=20"]
+defenses = ["identity", "disjoint", "bn-matching:images_per_statistic=1,num_images=20,steps=3,batch_size=20"]
 attacks = [
-    "inverting-gradients:iterations=3", "gradinversion:iterations=2,restarts=2@sent", "sign:images=2",
-    "gan-leaks", "lsb:images=2@bf16", "correlated-value:images=2,gray=true", "capacity-abuse:images=1,per_step=8",
+    "inverting-gradients:iterations=3", "gradinversion:iterations=2,restarts=2@sent", "sign:num_images=2",
+    "gan-leaks", "lsb:num_images=2@bf16", "correlated-value:num_images=2,gray=true",
+    "capacity-abuse:num_images=1,per_step=8",
     "lira:shadows=2", "lira-pipeline:shadows=2", "rmia:shadows=2", "loss-threshold", "canaries:canaries=4",
     "hitaj:start_round=1,generator_steps=1,local_steps=1,samples=2",
 ]

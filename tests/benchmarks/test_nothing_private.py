@@ -1,16 +1,18 @@
 """Nothing private leaves by our own doing: over everything registered, and a plug-in of each role."""
 
 import json
-from dataclasses import replace
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 from scipy.stats import binomtest
 
 from leakbench.benchmarks.execution import plugins
-from leakbench.benchmarks.execution.cell import run_cell, without_release
+from leakbench.benchmarks.execution.cell import without_release
+from leakbench.benchmarks.execution.executors import run_plugin_cell
 from leakbench.benchmarks.stages import publish
 from leakbench.benchmarks.stages.context import RunContext
 from leakbench.benchmarks.storage.run_folder import RunFolder
@@ -21,50 +23,24 @@ from leakbench.benchmarks.suite.spec import defense_of
 from leakbench.reports.records import read_records
 from leakbench.reports.verdicts import Results
 from leakbench.synth import guard
-from leakbench.synth.data.datasets import open_pool, split
+from leakbench.synth.data.datasets import Pool, open_pool, split
 from leakbench.synth.defense import Synthesizer
+from leakbench.synth.images import Images
 from leakbench.synth.registry import defenses
 from leakbench.synth.seeds import derive_seed
 from tests.benchmarks.conftest import TINY, call, run_tiny
 from tests.synth.defenses.test_defenses import SMALL
 
-PLUGIN = """
-from dataclasses import dataclass
-import torch
-from leakbench.synth.defense import Claim, GradientFilter, PrivateTrainer, Synthesizer
-from leakbench.synth.registry import defenses
-from leakbench.synth.defense import Release
-
-@defenses.register("mine-copies")
-@dataclass(frozen=True, kw_only=True)
-class Copies(Synthesizer):
-    def release(self, members, resources):
-        return Release(members.take(torch.arange(3)))
-
-@defenses.register("mine-turned")
-@dataclass(frozen=True, kw_only=True)
-class Turned(Synthesizer):
-    def release(self, members, resources):
-        members.pixels[7] = members.pixels[7].flip(2)
-        return Release(members.take(torch.arange(7, 8)))
-
-@defenses.register("mine-trains")
-@dataclass(frozen=True, kw_only=True)
-class Trains(PrivateTrainer):
-    def train(self, network, members, resources):
-        return network.eval()
-
-@defenses.register("mine-shares")
-@dataclass(frozen=True, kw_only=True)
-class Shares(GradientFilter):
-    @property
-    def gradients_claim(self):
-        return Claim(kind="differential-privacy", epsilon=1.0, delta=1e-5, relation="add/remove one image")
-
-    def share(self, gradients, resources):
-        return tuple(g.sign() for g in gradients)
-"""
-MINE = ("mine-copies", "mine-turned", "mine-trains", "mine-shares")
+PLUGIN = Path(__file__).parent / "leaking_plugin.py"
+SHOWING = ("mine-copies", "mine-turned", "mine-negative", "mine-hides", "mine-launders")
+"""Plug-ins that release members, and do not say so."""
+NO_RELEASE = {
+    "mine-whispers": "soft_labels must be one row per image",
+    "mine-frames": "released images must be as large as the members",
+    "mine-leaves": "SystemExit: 0",
+}
+"""Plug-ins whose release is none, with what is said of it."""
+MINE = (*SHOWING, *NO_RELEASE, "mine-trains", "mine-shares")
 NAMES = sorted(defenses)
 TINY_LOOKS = {"dp-sgd": {"steps": 1, "batch_size": 10}}
 
@@ -91,18 +67,18 @@ def written(images, folder):
 
 @pytest.fixture(scope="session")
 def others(tmp_path_factory, digits):
-    """Images that are nobody's of the digits: other ones, with a corner changed."""
-    some = digits.public.take(torch.arange(60))
-    pixels = some.pixels.clone()
-    pixels[:, :, 0, :16] ^= torch.arange(16, dtype=torch.uint8)
-    return written(replace(some, pixels=pixels), tmp_path_factory.mktemp("others") / "public")
+    """Smooth random pictures, which are no digits."""
+    rng = torch.Generator().manual_seed(3)
+    smooth = torch.nn.functional.interpolate(torch.rand((60, 3, 5, 5), generator=rng), size=32, mode="bilinear")
+    images = Images((255 * smooth).to(torch.uint8), torch.arange(60) % 10, digits.public.classes)
+    return written(images, tmp_path_factory.mktemp("others") / "public")
 
 
 def private_of(suite):
     """The members of the first seed that are nobody else's as well, in every way in which they may be turned."""
     parts = split(open_pool("digits", None, None), suite.sizes, seed=derive_seed(suite.hash, "split", 0))
-    public = {guard.digest(image) for _, shown in guard.turned(parts.public.pixels) for image in shown}
-    return {guard.digest(i) for _, shown in guard.turned(parts.members.pixels) for i in shown} - public
+    public = {guard.digest(image) for shown in guard.every_way(parts.public.pixels) for image in shown}
+    return {guard.digest(image) for shown in guard.every_way(parts.members.pixels) for image in shown} - public
 
 
 ATTACKS = ("gan-leaks", "inverting-gradients:iterations=1", "loss-threshold")
@@ -118,20 +94,22 @@ def test_a_run_publishes_nobody(tmp_path, suites, capfd):
     assert len(private & pictures(run / "not-for-publication").keys()) >= 50, "identity's are there, and are seen"
     apart = {json.loads(f.read_text())["defense"] for f in run.glob("not-for-publication/*/release.json")}
     publishable = {json.loads(f.read_text())["defense"] for f in run.glob("releases/*/release.json")}
-    shows = {one for one in specs if defense_of(one).shows_members or defense_of(one).reads_public}
-    assert apart == shows, "public images are a part of the digits here"
+    facts = ("shows_members", "reads_public", "relies_on_randomness")  # public images are a part of the digits here
+    shows = {one for one in specs if any(getattr(defense_of(one), fact) for fact in facts)}
+    assert apart == shows
     assert publishable == {spec(n) for n in NAMES if issubclass(defenses[n], Synthesizer)} - shows
-    assert {"identity", "disjoint", spec("subset"), "leaky"} <= apart
+    assert {"identity", "disjoint", spec("subset"), "leaky", "noise", "instahide", spec("dp-merf")} <= apart
     table = (run / "tables" / "T2.md").read_text()
     assert "a part of the dataset (simulation)" in table
     cells = by_name(read_records(run / "records.jsonl").values())
-    assert cells["instahide", "visual"].conditions["public"] == "a part of the dataset (simulation)"
-    assert "public" not in cells["noise", "visual"].conditions
+    assert cells["instahide", "visual"].public == "a part of the dataset (simulation)"
+    assert cells["noise", "visual"].public == ""
+    assert "known seed" in cells["dp-sgd", "lenet"].claim["void"]
     trained = {"lenet", "resnet20", "loss-threshold"}
     assert claimed(cells, "dp-sgd") == dict.fromkeys(trained, 8.0)
     assert {what for (name, what), r in cells.items() if name == "dp-sgd" and r.status == "ok"} == trained
     assert claimed(cells, "dp-merf").keys() == trained | {"release", "visual", "gan-leaks", "inverting-gradients"}
-    assert [run.stat().st_mode & 0o077, (tmp_path / "cache").stat().st_mode & 0o077] == [0, 0], "nobody else looks in"
+    assert not run.stat().st_mode & 0o077, "nobody else looks in"
     assert not [f for f in (tmp_path / "cache").rglob("*.*") if f.is_file() and f.stat().st_mode & 0o077]
 
 
@@ -143,13 +121,12 @@ def by_name(records):
 def claimed(cells, defense):
     """The epsilon that each of a defense's cells has in its record."""
     found = {what: r.claim for (name, what), r in cells.items() if name == defense}
-    return {what: claim["epsilon"] for what, claim in found.items() if claim["kind"] == "differential-privacy"}
+    return {what: claim["epsilon"] for what, claim in found.items() if claim.get("kind") == "differential-privacy"}
 
 
 def test_a_plugin_of_each_role_publishes_nobody(tmp_path, suites, unregister, cpu):
     """Copies are a failed cell, and nothing is written; of who releases nothing, what looks at a release says n/a."""
-    (file := tmp_path / "mine.py").write_text(PLUGIN)
-    plugins.load([str(file)])
+    plugins.load([str(PLUGIN)])
     suite = load_suite("tiny", defenses=MINE, attacks=ATTACKS)
     parts = split(open_pool("digits", None, None), suite.sizes, seed=0)
     run = tmp_path / "run"
@@ -157,14 +134,16 @@ def test_a_plugin_of_each_role_publishes_nobody(tmp_path, suites, unregister, cp
         suite, [parts].__getitem__, RunFolder(run), Store(tmp_path / "cache"), cpu, lambda done, total: None
     )
     grid = [cell for cell in plan(suite).cells if cell.task not in ("teacher", "oracle")]
-    records = [without_release(context.folder, cell) or run_cell(context, cell) for cell in grid]
+    records = [without_release(context.folder, cell) or run_plugin_cell(context, (), cell) for cell in grid]
     cells = by_name(records)
-    for name in MINE[:2]:
+    for name in SHOWING:
         assert "are private ones, byte for byte or turned" in cells[name, "release"].reason
+    for name, reason in NO_RELEASE.items():
+        assert reason in cells[name, "release"].reason
     assert not pictures(run / "releases") | pictures(run / "not-for-publication")
     status = {name: {what for (d, what), r in cells.items() if (d, r.status) == (name, "ok")} for name in MINE}
-    wanted = set(), set(), {"lenet", "resnet20", "loss-threshold"}, {"inverting-gradients"}
-    assert status == dict(zip(MINE, wanted, strict=True))
+    wanted = {"mine-trains": {"lenet", "resnet20", "loss-threshold"}, "mine-shares": {"inverting-gradients"}}
+    assert status == {name: wanted.get(name, set()) for name in MINE}
     absent = {name for (name, what), r in cells.items() if r.status == "not_applicable"}
     assert absent == {"mine-trains", "mine-shares"}
     assert claimed(cells, "mine-shares") == {"inverting-gradients": 1.0}
@@ -183,7 +162,7 @@ def test_a_release_publishes_nobody(name, tmp_path, suites, others, capsys):
         assert "releases no images; it publishes" in capsys.readouterr().err
         return
     assert status == 0
-    warned = "not for publication" in capsys.readouterr().err
+    warned = "not for publication" in capsys.readouterr().out
     call("synthesize", "identity", "--dataset", "digits", "--members", 60, "--out", tmp_path / "members")
     members = pictures(tmp_path / "members")
     declared = defense_of(spec(name)).shows_members
@@ -198,16 +177,17 @@ def test_a_release_publishes_nobody(name, tmp_path, suites, others, capsys):
 
 
 @pytest.mark.usefixtures("unregister")
-def test_a_plugin_that_copies_leaves_nothing(tmp_path, suites, capsys):
-    (file := tmp_path / "mine.py").write_text(PLUGIN)
+def test_a_plugin_that_copies_leaves_nothing(tmp_path, suites, others, capsys):
     out = tmp_path / "out"
-    for name in MINE[:2]:
-        assert call("synthesize", name, "--plugin", file, "--dataset", "digits", "--out", out) == 2
-        assert "are private ones, byte for byte or turned" in capsys.readouterr().err
-        assert not out.exists()
+    wanted = dict.fromkeys(SHOWING, "are private ones, byte for byte or turned") | NO_RELEASE
+    for name, said in wanted.items():
+        more = ("--public", others) if name == "mine-launders" else ()
+        assert call("synthesize", name, "--plugin", PLUGIN, "--dataset", "digits", "--out", out, *more) == 2
+        assert said in " ".join(capsys.readouterr().err.split())
+        assert not list(tmp_path.glob("out*")), "nothing is left, under no name"
 
 
-DP_MERF = "dp-merf:epsilon=1,steps=2,features=20,images=10"
+DP_MERF = "dp-merf:epsilon=1,steps=2,features=20,num_images=10"
 
 
 @pytest.mark.parametrize("name", [DP_MERF, "noise"])
@@ -227,7 +207,7 @@ def test_the_same_command_gives_another_release(name, tmp_path, others):
 
 
 def test_a_claim_is_void_where_public_images_were_a_part_of_the_dataset():
-    said = publish.about(DP_MERF, publish.synthesizer(DP_MERF), public="", known_seed=False)
+    said = publish.about(DP_MERF, publish.synthesizer(DP_MERF), public=None, known_seed=False)
     assert said["claim"]["kind"] == "void"
     assert "leaves out" in said["claim"]["why"]
     assert said["public"] == publish.SIMULATED
@@ -263,7 +243,8 @@ class Rerunning:
 
 def test_who_makes_the_published_release_again_learns_no_more_than_the_claim_allows(tmp_path, others, cpu):
     """At epsilon 1, e / (1 + e) = 73 % right at most. The same attack on a known seed is always right."""
-    pool, allowed = open_pool("digits", None, None), np.e / (1 + np.e)
+    digits, allowed = open_pool("digits", None, None), np.e / (1 + np.e)
+    pool = Pool(digits.labels[:40], digits.classes, digits.draw)
     seeded = Rerunning(pool, others, cpu, 0).right(tmp_path / "seeded", 8)
     assert seeded == 8, "the attack works where there is something to find"
     right = Rerunning(pool, others, cpu, None).right(tmp_path / "secret", 16)
@@ -283,10 +264,12 @@ def test_public_images_are_asked_for(tmp_path, suites, digits, others, capsys):
     assert "disjoint: reads images of other people; give --public DIR, or --simulate-public" in " ".join(said.split())
     assert call(*IMAGEFOLDER, *place, *few, "--public", others, "--simulate-public") == 2
     assert call(*IMAGEFOLDER, *place, *few, "--public", photographs) == 2
-    assert "of the dataset's own images; public ones must be other people's" in capsys.readouterr().err
+    said = " ".join(capsys.readouterr().err.split())
+    assert "200 of 200 images are copies of the dataset's own" in said
+    assert "public ones must be other people's" in said
     flat = others / "0"
     assert call(*IMAGEFOLDER, *place, *few, "--public", flat) == 2
-    assert "disjoint: publishes public images with their labels; --public must have" in capsys.readouterr().err
+    assert "disjoint: publishes public images with their labels; --public" in capsys.readouterr().err
     assert call(*IMAGEFOLDER, *place, *few, "--public", tmp_path / "nowhere") == 2
     assert call(*IMAGEFOLDER, *place, *few, "--public", others) == 0
     (released,) = (tmp_path / "run" / "releases").glob("disjoint-*")
@@ -303,7 +286,7 @@ def test_a_release_that_reads_public_images_needs_them(tmp_path, capsys, others)
     members = tmp_path / "members"
     assert call("synthesize", "identity", "--dataset", "digits", "--members", 60, "--out", members) == 0
     assert call("synthesize", DP_MERF, "--dataset", "digits", "--out", out, "--public", members) == 2
-    assert "of the dataset's own images" in capsys.readouterr().err
+    assert "60 of 60 images are copies of the dataset's own" in " ".join(capsys.readouterr().err.split())
     assert (
         call("synthesize", DP_MERF, "--dataset", "digits", "--members", 60, "--out", out, "--public", others / "3") == 0
     )
@@ -317,3 +300,64 @@ def test_a_small_epsilon_is_kept_or_refused_in_a_sentence(name, epsilon, tmp_pat
     status = call("synthesize", small, "--dataset", "digits", "--members", 60, "--out", out, "--public", others)
     assert status == (2 if epsilon < 1e-6 else 0)
     assert "Traceback" not in capsys.readouterr().err
+
+
+CHANGES = {
+    "re-encoded": {"quality": 92},
+    "mirrored negative": {"invert": True},
+    "larger": {"side": 64},
+}
+
+
+@pytest.mark.parametrize("how", CHANGES)
+def test_private_images_are_not_public_however_they_were_saved(how, tmp_path, capsys, digits, others):
+    photographs, public = written(digits.members, tmp_path / "photographs"), tmp_path / "public"
+    change = CHANGES[how]
+    for file in photographs.rglob("*.png"):
+        picture = Image.open(file)
+        if "invert" in change:
+            picture = ImageOps.mirror(ImageOps.invert(picture))
+        picture = picture.resize((change.get("side", 32),) * 2, Image.Resampling.BICUBIC)
+        (public / file.parent.name).mkdir(parents=True, exist_ok=True)
+        picture.save(public / file.parent.name / f"{file.stem}.jpg", quality=change.get("quality", 100))
+    place = ("--dataset", "imagefolder", "--data", photographs, "--out", tmp_path / "out", "--public", public)
+    assert call("synthesize", "disjoint", *place) == 2
+    assert "are copies of the dataset's own" in " ".join(capsys.readouterr().err.split())
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_few_private_images_among_the_public_ones_are_left_out_and_named(tmp_path, capsys, digits, others):
+    photographs, public = written(digits.members, tmp_path / "photographs"), tmp_path / "public"
+    shutil.copytree(others, public)
+    strays = sorted((photographs / "3").iterdir())[:1]
+    for file in strays:
+        shutil.copy(file, public / "3" / f"stray-{file.name}")
+    place = ("--dataset", "imagefolder", "--data", photographs, "--out", tmp_path / "out", "--public", public)
+    assert call("synthesize", "disjoint", *place) == 0
+    assert f"3/stray-{strays[0].name} left out" in " ".join(capsys.readouterr().err.split())
+    assert not pictures(photographs).keys() & pictures(tmp_path / "out").keys()
+
+
+@pytest.mark.parametrize(
+    "bad", ["dp-merf:delta=2", "dp-merf:delta=1e-30", "dp-bn-matching:network=nope", "mine-raises", "noise:sigma=1e-9"]
+)
+def test_whatever_goes_wrong_is_a_sentence_and_leaves_nothing(bad, tmp_path, others, unregister, capsys):
+    file = tmp_path / "mine.py"
+    text = PLUGIN.read_text().replace("raise SystemExit(0)", "raise KeyError('x')")
+    file.write_text(text.replace("mine-leaves", "mine-raises"))
+    out = tmp_path / "out"
+    command = ("synthesize", bad, "--plugin", file, "--dataset", "digits", "--members", 60, "--public", others)
+    assert call(*command, "--out", out) == 2
+    said = capsys.readouterr().err
+    assert bad.split(":")[0] in said
+    assert "Traceback" not in said
+    assert not list(tmp_path.glob("out*"))
+
+
+def test_what_shows_private_images_is_shown_to_nobody_else(tmp_path):
+    out = tmp_path / "out"
+    assert call("synthesize", "identity", "--dataset", "digits", "--members", 20, "--out", out) == 0
+    assert not out.stat().st_mode & 0o077
+    (run := tmp_path / "run").mkdir(mode=0o755)
+    with RunFolder(run).held():
+        assert not run.stat().st_mode & 0o077, "also where it was there before"

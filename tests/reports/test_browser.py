@@ -8,7 +8,7 @@ from leakbench.reports.content import content
 from leakbench.reports.figures import draw
 from leakbench.reports.html import write_html
 from leakbench.reports.verdicts import Results
-from tests.reports.test_claims import CLASS, ONE, visual
+from tests.reports.test_paper_claims import CLASS, ONE, visual
 from tests.reports.test_tables import accuracy, attack, good_run, members
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")

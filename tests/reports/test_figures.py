@@ -63,7 +63,7 @@ def test_an_area_below_chance_gives_members_away_as_well():
 
 def test_canaries_tell_of_the_defense():
     found = [members("identity", 0.5, 0.9), members("disjoint", 0.0, 0.0), members("noise", 0.0, 0.0)]
-    results = Results([replace(r, conditions=r.conditions | {"goal": "canaries"}) for r in found])
+    results = Results([replace(r, attacked=replace(r.attacked, goal="canaries")) for r in found])
     assert [results.member_verdict(d, "gan-leaks") for d in results.defenses] == [
         "canaries found",
         "no canary found",

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from leakbench.metrics.measurement import Measurement
-from leakbench.reports.records import Cell, Record, append_record, pool, read_records
+from leakbench.reports.records import Attacked, Cell, Record, append_record, pool, read_records
 
 
 def cell(**fields):
@@ -19,14 +19,15 @@ def figure(value, low=None, high=None, **fields):
 
 def test_ids_are_pinned():
     """A change here makes every old record unread: raise SCHEMA, and say so in the changelog."""
-    assert cell().id == "9b7526856d185168"
+    assert cell().id == "3fd9f4b935fdc14b"
     assert cell(seed=1).id != cell().id
 
 
 def test_a_record_survives_its_line():
     record = Record(
         cell=cell(), status="ok", measurements=(figure(0.5, 0.4, 0.6),), absent={"lpips": "no weights"},
-        conditions={"a": "b"}, claim={"kind": "none"}, seconds=1.5, peak_memory=3, environment={"torch": "x"},
+        attacked=Attacked(family="gan", parameters={"a": 1, "b": "c"}, notes={"x": 0.5}),
+        claim={"kind": "none"}, seconds=1.5, peak_memory=3, environment={"torch": "x"},
     )  # fmt: skip
     assert Record.from_line(record.to_line()) == record
     assert json.loads(record.to_line())["id"] == record.cell.id
@@ -59,7 +60,7 @@ def test_records_of_another_schema_are_not_read(tmp_path):
     [
         {"claim": [1]},
         {"claim": {"epsilon": "eight"}},
-        {"conditions": {"a": 1}},
+        {"attacked": {"family": 1}},
         {"roc": [[0.5]]},
         {"status": "done"},
         {"cell": "identity"},

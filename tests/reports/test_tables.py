@@ -14,7 +14,7 @@ from leakbench.reports.content import content
 from leakbench.reports.figures import draw
 from leakbench.reports.formats import to_csv, to_latex, to_markdown
 from leakbench.reports.pdf import write_pdf
-from leakbench.reports.records import Cell, Record
+from leakbench.reports.records import Attacked, Cell, Record
 from leakbench.reports.sentences import sentence
 from leakbench.reports.tables import Table, show, tables
 from leakbench.reports.verdicts import Results
@@ -34,14 +34,16 @@ def accuracy(defense, value):
     return record(defense, "utility", "resnet20:hard", [measured])
 
 
-def attack(defense, trained, private, method="sign:images=8"):
+def attack(defense, trained, private, method="sign:num_images=8"):
     figures = []
     for name, value in (("trained", trained), ("private", private)):
         figures.append(figure(f"{name}.ssim.attack", value + 0.1, value, value + 0.2))
         figures.append(figure(f"{name}.ssim.control", 0.1, 0.05, 0.15))
         figures.append(figure(f"{name}.ssim.baseline", 0.2, 0.15, 0.25))
         figures.append(figure(f"{name}.ssim.excess", value, value - 0.1, value + 0.1))
-    return record(defense, "attack", method, figures, conditions={"family": "memorization", "threat model": "TRAINER"})
+    return record(
+        defense, "attack", method, figures, attacked=Attacked(family="memorization", threat_model=("TRAINER",))
+    )
 
 
 def good_run():
@@ -63,26 +65,26 @@ def good_run():
 
 def test_verdicts():
     results = Results(good_run())
-    answers = {d: results.verdict(d, "sign:images=8", "private") for d in results.defenses}
+    answers = {d: results.verdict(d, "sign:num_images=8", "private") for d in results.defenses}
     assert answers == {
         "identity": "leaks", "disjoint": "no leak found", "blur:sigma=2": "leaks", "noise": "no leak found",
     }  # fmt: skip
-    assert results.verdict("noise", "sign:images=8", "trained") == "leaks"
+    assert results.verdict("noise", "sign:num_images=8", "trained") == "leaks"
 
 
 def test_an_attack_without_power_proves_nothing():
     records = [r for r in good_run() if r.cell.task != "attack" or r.cell.defense != "identity"]
-    assert "identity not measured" in Results(records).verdict("noise", "sign:images=8", "private")
+    assert "identity not measured" in Results(records).verdict("noise", "sign:num_images=8", "private")
     weak = Results([*records, attack("identity", 0.8, 0.05)])
-    assert weak.verdict("noise", "sign:images=8", "private") == "not validated: no power shown on identity"
-    assert weak.verdict("blur:sigma=2", "sign:images=8", "private").startswith("not validated")
+    assert weak.verdict("noise", "sign:num_images=8", "private") == "not validated: no power shown on identity"
+    assert weak.verdict("blur:sigma=2", "sign:num_images=8", "private").startswith("not validated")
 
 
 def test_a_false_alarm_on_disjoint_invalidates():
     records = [r for r in good_run() if r.cell.task != "attack" or r.cell.defense != "disjoint"]
-    assert "disjoint not measured" in Results(records).verdict("noise", "sign:images=8", "private")
+    assert "disjoint not measured" in Results(records).verdict("noise", "sign:num_images=8", "private")
     loud = Results([*records, attack("disjoint", 0.8, 0.5)])
-    assert loud.verdict("blur:sigma=2", "sign:images=8", "private") == "not validated: false alarm on disjoint"
+    assert loud.verdict("blur:sigma=2", "sign:num_images=8", "private") == "not validated: false alarm on disjoint"
 
 
 def test_identification_alone_is_a_leak():
@@ -90,13 +92,13 @@ def test_identification_alone_is_a_leak():
     quiet = attack("pixelate", 0.7, 0.0)
     told = figure("source.identification.excess", 0.5, 0.3, 0.7)
     records = [*good_run(), replace(quiet, measurements=(*quiet.measurements, told))]
-    assert Results(records).verdict("pixelate", "sign:images=8", "private") == "leaks"
-    assert Results([*good_run(), quiet]).verdict("pixelate", "sign:images=8", "private") == "no leak found"
+    assert Results(records).verdict("pixelate", "sign:num_images=8", "private") == "leaks"
+    assert Results([*good_run(), quiet]).verdict("pixelate", "sign:num_images=8", "private") == "no leak found"
 
 
 def test_an_unfinished_run_has_no_verdicts():
     results = Results(good_run(), seeds=3)
-    assert results.verdict("noise", "sign:images=8", "private") == "incomplete: 1 of 3 seeds"
+    assert results.verdict("noise", "sign:num_images=8", "private") == "incomplete: 1 of 3 seeds"
     assert "incomplete: 1 of 3 seeds" in tables(results)[0].rows[0][1]
 
 
@@ -107,21 +109,24 @@ def test_seeds_must_agree():
     others = [r for r in good_run() if r.cell.defense != "noise" and r.cell.task == "attack"]
     both = others + [replace(r, cell=replace(r.cell, seed=1)) for r in others]
     results = Results([*both, first, second])
-    assert results.measurement("noise", "attack", "sign:images=8", "private.ssim.excess").low > 0
-    assert results.verdict("noise", "sign:images=8", "private") == "no leak found"
+    assert results.measurement("noise", "attack", "sign:num_images=8", "private.ssim.excess").low > 0
+    assert results.verdict("noise", "sign:num_images=8", "private") == "no leak found"
 
 
 def test_members_nearer_to_strangers_on_disjoint_is_a_broken_split():
     records = [r for r in good_run() if r.cell.task != "attack" or r.cell.defense != "disjoint"]
     odd = Results([*records, attack("disjoint", 0.8, -0.5)])
-    assert "not exchangeable" in odd.verdict("noise", "sign:images=8", "private")
+    assert "not exchangeable" in odd.verdict("noise", "sign:num_images=8", "private")
 
 
 def test_a_failed_seed_is_not_averaged_over():
-    records = [*good_run(), record("noise", "attack", "sign:images=8", seed=1, status="failed", reason="boom\ntrace")]
+    records = [
+        *good_run(),
+        record("noise", "attack", "sign:num_images=8", seed=1, status="failed", reason="boom\ntrace"),
+    ]
     results = Results(records)
-    assert results.measurement("noise", "attack", "sign:images=8", "private.ssim.excess") is None
-    assert results.verdict("noise", "sign:images=8", "private") == "failed"
+    assert results.measurement("noise", "attack", "sign:num_images=8", "private.ssim.excess") is None
+    assert results.verdict("noise", "sign:num_images=8", "private") == "failed"
     t4 = next(t for t in tables(results) if t.name == "T4")
     assert any(row[0] == "noise" and "failed" in row for row in t4.rows)
 
@@ -177,7 +182,7 @@ def test_sentences_never_say_safe():
 
 
 def test_hostile_names_reach_the_template_as_data(tmp_path):
-    evil = 'x:"#import "a.typ": b" $ \\input{y} <script> ‮ 😀'
+    evil = 'x"#import "a.typ" b" $ \\input{y} <script> ‮ 😀'
     records = [*good_run(), accuracy(evil, 10), attack(evil, 0.1, 0.0)]
     run = {"suite": {"name": "#panic()", "dataset": "<b>"}, "environment": {}}
     assert json.loads(json.dumps(content(Results(records), run, tmp_path)))["sentences"][-1].startswith(evil)
@@ -209,7 +214,7 @@ def members(defense, auc, tpr, method="gan-leaks"):
     for name, value in (("auc", auc), ("tpr-at-1", tpr)):
         figures += [figure(f"members.{name}.{part}", 0.5, 0.4, 0.6) for part in ("attack", "control", "baseline")]
         figures.append(figure(f"members.{name}.excess", value, value - 0.1, value + 0.1))
-    return record(defense, "attack", method, figures, conditions={"family": "membership", "victim": "4 among 4"})
+    return record(defense, "attack", method, figures, attacked=Attacked(family="membership", victim="4 among 4"))
 
 
 def test_membership_answers_one_question():
@@ -232,20 +237,20 @@ def test_membership_answers_one_question():
 
 
 def sanitized(defense, trained, private):
-    made = attack(defense, trained, private, method="sign:images=8@bf16")
-    return replace(made, conditions=made.conditions | {"sanitized": "yes", "but for the sanitizing": "x"})
+    made = attack(defense, trained, private, method="sign:num_images=8@bf16")
+    return replace(made, attacked=replace(made.attacked, sanitized=True, scenario_without_sanitizing="x"))
 
 
 def test_a_washing_that_works_is_not_a_broken_attack():
-    plain = {"sanitized": "no", "but for the sanitizing": "x"}
-    known = [replace(r, conditions=r.conditions | plain) if r.conditions else r for r in good_run()]
+    plain = {"sanitized": False, "scenario_without_sanitizing": "x"}
+    known = [replace(r, attacked=replace(r.attacked, **plain)) if r.attacked else r for r in good_run()]
     records = [*known, sanitized("identity", 0.0, 0.0), sanitized("disjoint", 0.0, 0.0)]
     results = Results(records)
-    assert results.attack_verdict("identity", "sign:images=8@bf16") == "no"
-    assert results.member_verdict("identity", "sign:images=8@bf16") == "no leak found"
+    assert results.attack_verdict("identity", "sign:num_images=8@bf16") == "no"
+    assert results.member_verdict("identity", "sign:num_images=8@bf16") == "no leak found"
     assert "no leak of members is found by sign@bf16" in sentence(results, "identity")
     without = Results([sanitized("identity", 0.0, 0.0), sanitized("disjoint", 0.0, 0.0)])
-    assert without.member_verdict("identity", "sign:images=8@bf16").startswith("not validated"), (
+    assert without.member_verdict("identity", "sign:num_images=8@bf16").startswith("not validated"), (
         "nobody has shown that it works at all"
     )
 
@@ -262,9 +267,9 @@ def test_what_nobody_asked_for_is_not_incomplete():
 
 
 def test_rows_that_nobody_asked_for_are_left_out():
-    alone = attack("blur:sigma=2", 0.8, 0.5, "lsb:images=8")
+    alone = attack("blur:sigma=2", 0.8, 0.5, "lsb:num_images=8")
     records = [*good_run(), alone]
     (table,) = [t for t in tables(Results(records, planned=[r.cell.id for r in records])) if t.name == "T4"]
-    assert [row[0] for row in table.rows if row[1] == "lsb"] == ["blur:sigma=2"]
+    assert [row[0] for row in table.rows if row[1] == "lsb"] == ["blur"]
     (table,) = [t for t in tables(Results(records)) if t.name == "T4"]
     assert len([row for row in table.rows if row[1] == "lsb"]) == len(Results(records).defenses)

@@ -18,7 +18,7 @@ def release(labels, soft=False, source=False, classes=("x", "y", "z")):
     return Release(
         images,
         soft_labels=torch.rand(len(labels), 3, generator=rng).softmax(1) if soft else None,
-        source_index=torch.randperm(len(labels), generator=rng) if source else None,
+        sources=torch.randperm(len(labels), generator=rng) if source else None,
     )
 
 
@@ -33,7 +33,7 @@ def test_what_is_read_back_is_what_was_saved(tmp_path_factory, labels, soft):
     assert torch.equal(loaded.images.pixels, original.images.pixels[order])
     assert torch.equal(loaded.images.labels, original.images.labels[order])
     assert loaded.images.classes == original.images.classes
-    assert torch.equal(published.source_index, original.source_index[order])
+    assert torch.equal(published.sources, original.sources[order])
     if soft:
         torch.testing.assert_close(loaded.soft_labels, original.soft_labels[order], atol=1e-3, rtol=0)
 
@@ -41,7 +41,7 @@ def test_what_is_read_back_is_what_was_saved(tmp_path_factory, labels, soft):
 def test_the_pairing_is_not_published(tmp_path):
     save_release(release([0, 1, 2], source=True), tmp_path / "r", about={"defense": "x"})
     loaded = load_release(tmp_path / "r")
-    assert loaded.source_index is None
+    assert loaded.sources is None
     assert set(json.loads((tmp_path / "r" / "release.json").read_text())) == {"defense", "classes", "files"}
     assert not list((tmp_path / "r").glob("*.safetensors"))
 

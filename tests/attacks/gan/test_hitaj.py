@@ -115,7 +115,7 @@ def test_class_leaks_from_identity_and_not_from_an_untrained_model(cpu):
     truth = Truth(
         released=parts.members,
         victims=victims.order,
-        source_index=None,
+        sources=None,
         split=parts,
         oracle=oracle,
         seed=0,

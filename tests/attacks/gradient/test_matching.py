@@ -100,7 +100,7 @@ def test_sent_statistics_are_met_by_the_truth_alone(scenario):
 def test_trained_networks_can_be_attacked(state, scenario, make_truth, pairing, cpu):
     recipe = Recipe(steps=12, batch_size=50, learning_rate=0.02, flip=False, crop_padding=0)
     victims = replace(scenario, clients=replace(scenario.clients, victims=2, state=state, recipe=recipe))
-    assert state.replace("-", " ") in victims.conditions(InvertingGradients())["victim"]
+    assert state.replace("-", " ") in victims.describe(InvertingGradients())[0]
     found = judged(InvertingGradients(iterations=20), victims, make_truth, pairing, cpu)
     assert found["trained.psnr.attack"].value > 5
 

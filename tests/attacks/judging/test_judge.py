@@ -37,7 +37,7 @@ def truth(cpu):
     return Truth(
         released=members,
         victims=torch.tensor([2, 0, 1, 3]),
-        source_index=torch.arange(4),
+        sources=torch.arange(4),
         split=split,
         oracle=Bright(),
         seed=0,
@@ -93,7 +93,7 @@ def test_a_wrong_label_does_not_hide_a_right_image(truth):
 
 
 def test_without_a_pairing_a_random_member_stands_in(truth):
-    unpaired = replace(truth, source_index=None)
+    unpaired = replace(truth, sources=None)
     strangers = truth.split.holdout
     guess = Reconstructions(strangers.float()[truth.victims], strangers.labels[truth.victims], torch.arange(4))
     found = figures(judge_images(guess, unpaired))

@@ -23,7 +23,7 @@ def truth(cpu):
     return Truth(
         released=flat(12, 38),
         victims=torch.arange(2),
-        source_index=torch.tensor([0, 1]),
+        sources=torch.tensor([0, 1]),
         split=split,
         seed=0,
         device=cpu,
@@ -53,7 +53,7 @@ def test_ties_count_against_the_attack(truth):
 
 def test_any_source_of_a_group_counts(truth):
     """Both members stand behind both images: each row names one of them, and chance is one in two."""
-    group = replace(truth, source_index=torch.tensor([[0, 1], [0, 1]]))
+    group = replace(truth, sources=torch.tensor([[0, 1], [0, 1]]))
     found = figures([[0.0, 9, 1, 2], [1.0, 2, 3, 9]], group)
     assert found["linkage.top-1.attack"] == 1
     assert found["linkage.top-1.control"] == pytest.approx(1 / 2)
@@ -74,7 +74,7 @@ def test_the_curve_over_smaller_crowds(cpu):
     truth = Truth(
         released=flat(1, 1),
         victims=torch.arange(2),
-        source_index=torch.tensor([0, 0]),
+        sources=torch.tensor([0, 0]),
         split=split,
         seed=0,
         device=cpu,

@@ -67,7 +67,7 @@ def audited(release, attack, pool, cpu):
     truth = Truth(
         released=release.images,
         victims=torch.arange(0),
-        source_index=None,
+        sources=None,
         split=pool,
         seed=0,
         device=cpu,

@@ -61,11 +61,11 @@ def test_natural_canaries_that_stay_out_are_nobody_else(audited, make_truth, cpu
 
 def test_many_runs_bound_adding_and_removing(audited, make_truth, cpu):
     """Forty runs choose the threshold, forty show 20 of 20 and 0 of 20: Clopper and Pearson allow log(0.83 / 0.17)."""
-    found, absent = judged(CanaryReruns(reruns=80, look="release", images=20), audited, make_truth, cpu)
+    found, absent = judged(CanaryReruns(reruns=80, look="release", num_images=20), audited, make_truth, cpu)
     assert found["members.epsilon-add-remove"].value == pytest.approx(1.6, abs=0.01)
     assert "added, not replaced" in absent["members.epsilon"]
     disjoint = replace(audited, rerun=rerun(make("disjoint")))
-    found, _ = judged(CanaryReruns(reruns=20, look="release", images=20), disjoint, make_truth, cpu)
+    found, _ = judged(CanaryReruns(reruns=20, look="release", num_images=20), disjoint, make_truth, cpu)
     assert found["members.epsilon-add-remove"].value == 0
 
 

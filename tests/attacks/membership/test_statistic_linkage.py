@@ -23,10 +23,10 @@ from tests.attacks.conftest import make, rerun
 ATTACKS = {StatisticLinkage: {"teacher_steps": 60}, StatisticLinkageTeacher: {}}
 
 
-def judged(kind, scenario, make_truth, cpu, source_index=None, **parameters):
+def judged(kind, scenario, make_truth, cpu, sources=None, **parameters):
     attack = kind(**ATTACKS[kind] | parameters)
     guess = attack.run(scenario.view(attack, "linkage"), seed=0, device=cpu)
-    truth = replace(make_truth(scenario, source_index), candidates=scenario.candidate_order)
+    truth = replace(make_truth(scenario, sources), candidates=scenario.candidate_order)
     return {m.name: m for m in judge_members(guess, truth).measurements}
 
 
@@ -38,7 +38,7 @@ def teacher(digits, cpu):
 
 def as_published(release, **parameters):
     order = release.images.labels.argsort(stable=True)
-    source = None if release.source_index is None else release.source_index[order]
+    source = None if release.sources is None else release.sources[order]
     return Release(release.images.take(order), about={"parameters": parameters}), source
 
 
@@ -61,7 +61,7 @@ def test_nobody_is_found_behind_disjoint(kind, disjoint, digits, make_truth, cpu
 
 def test_sources_of_matched_statistics_are_found_where_pixels_find_nothing(scenario, digits, make_truth, teacher, cpu):
     """One image behind each statistic, teacher published: the optimisation is short, the pictures show nothing."""
-    defense = make("bn-matching", images_per_statistic=1, images=100, steps=80, learning_rate=0.3, batch_size=100)
+    defense = make("bn-matching", images_per_statistic=1, num_images=100, steps=80, learning_rate=0.3, batch_size=100)
     made = defense.release(digits.members, Resources(teacher=teacher, public=digits.public, seed=0, device=cpu))
     release, source = as_published(made, images_per_statistic=1)
     attacked = replace(scenario, release=release, teacher=teacher, rerun=rerun(defense))

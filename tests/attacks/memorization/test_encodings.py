@@ -75,7 +75,7 @@ def shown(images, gray):
 
 
 def test_lsb_reads_what_it_wrote_and_notices_damage(gray, two):
-    attack, model = LeastSignificantBits(gray=gray, images=2), network()
+    attack, model = LeastSignificantBits(gray=gray, num_images=2), network()
     before = carrier(model).detach().clone()
     attack.encode(model, two).finish(model)
     pixels, notes = attack.decode(model, 2, attack.shape(RGB))
@@ -90,7 +90,7 @@ def test_lsb_reads_what_it_wrote_and_notices_damage(gray, two):
 
 
 def test_lsb_above_the_sixteen_lowest_survives_bf16(two):
-    attack, model = LeastSignificantBits(images=2, bits=2, skip=16), network()
+    attack, model = LeastSignificantBits(num_images=2, bits=2, skip=16), network()
     attack.encode(model, two).finish(model)
     round_to_bf16(model)
     pixels, notes = attack.decode(model, 2, RGB)
@@ -99,7 +99,7 @@ def test_lsb_above_the_sixteen_lowest_survives_bf16(two):
 
 
 def test_sign_penalty_vanishes_exactly_where_the_decoder_is_right(gray, two):
-    attack, model = Sign(gray=gray, images=2, strength=2.0), network()
+    attack, model = Sign(gray=gray, num_images=2, strength=2.0), network()
     penalty = attack.encode(model, two).penalty
     signs = to_signs(shown(two, gray))
     values = carrier(model).detach().clone()
@@ -113,7 +113,7 @@ def test_sign_penalty_vanishes_exactly_where_the_decoder_is_right(gray, two):
 
 @pytest.mark.parametrize("slope", [-0.01, 0.003])
 def test_correlated_value_finds_scale_and_polarity_by_its_header(slope, gray, two):
-    attack, model = CorrelatedValue(gray=gray, images=2, strength=3.0), network()
+    attack, model = CorrelatedValue(gray=gray, num_images=2, strength=3.0), network()
     penalty = attack.encode(model, two).penalty
     values = carrier(model).detach().clone()
     signal = interleave(shown(two, gray).flatten())
@@ -164,7 +164,7 @@ class Parrot:
 def test_capacity_abuse_asks_and_nothing_else(gray, two):
     parrot = Parrot(two)
     view = View(threat_model="t", grants={Access.BLACK_BOX_TRAINER: parrot.train})
-    guess = CapacityAbuse(images=2, gray=gray).run(view, seed=0, device=torch.device("cpu"))
+    guess = CapacityAbuse(num_images=2, gray=gray).run(view, seed=0, device=torch.device("cpu"))
     assert guess.pixels.shape == (2, 1 if gray else 3, 32, 32)
     assert (guess.pixels * 255 - shown(two, gray)).abs().max() <= 9, "exact up to half of a sixteenth"
     assert parrot.asked == 2 * guess.pixels.numel()
@@ -179,7 +179,7 @@ def test_a_view_with_answers_only_has_no_weights(scenario):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Sign(images=0), "images must be >= 1"),
+        (lambda: Sign(num_images=0), "num_images must be >= 1"),
         (lambda: LeastSignificantBits(bits=24), "together at most 23"),
         (lambda: LeastSignificantBits(bits=8, skip=16), "together at most 23"),
         (lambda: Sign(strength=-1.0), "strength must be >= 0"),
@@ -195,9 +195,9 @@ def test_parameters_out_of_range(make, message):
 @pytest.mark.parametrize(
     ("attack", "error"),
     [
-        (LeastSignificantBits(images=8), 0.0),
-        (Sign(images=8, strength=1200.0), 10.0),
-        (CorrelatedValue(images=8, gray=True, strength=20.0), 30.0),
+        (LeastSignificantBits(num_images=8), 0.0),
+        (Sign(num_images=8, strength=1200.0), 10.0),
+        (CorrelatedValue(num_images=8, gray=True, strength=20.0), 30.0),
     ],
     ids=["lsb", "sign", "correlated-value"],
 )
@@ -216,7 +216,7 @@ def test_both_controls(attack, error, scenario, disjoint, make_truth, pairing):
 @pytest.mark.slow
 def test_capacity_abuse_on_digits(scenario, make_truth, pairing):
     victims = replace(scenario, owner=DataOwner(recipe=Recipe(steps=400, batch_size=50, flip=False, crop_padding=2)))
-    attack = CapacityAbuse(images=2)
+    attack = CapacityAbuse(num_images=2)
     guess = attack.run(victims.view(attack, "it"), seed=0, device=victims.device)
     found = {m.name: m for m in judge_images(guess, make_truth(victims, pairing)).measurements}
     assert found["trained.mae.attack"].value <= 15
@@ -225,9 +225,9 @@ def test_capacity_abuse_on_digits(scenario, make_truth, pairing):
 
 def test_training_code_runs_once(scenario):
     view = scenario.view(Sign(), "sign")
-    view.train(LeastSignificantBits(images=2))
+    view.train(LeastSignificantBits(num_images=2))
     with pytest.raises(RuntimeError, match="once"):
-        view.train(LeastSignificantBits(images=2))
+        view.train(LeastSignificantBits(num_images=2))
 
 
 def test_one_class_has_no_room_for_labels():
@@ -237,7 +237,7 @@ def test_one_class_has_no_room_for_labels():
 def test_fewer_images_than_asked_for_are_all_hidden(scenario, make_truth):
     few = scenario.release.images.take(torch.arange(5))
     victims = replace(scenario, release=Release(few), trained=trainer(few))
-    attack = LeastSignificantBits(images=8)
+    attack = LeastSignificantBits(num_images=8)
     guess = attack.run(victims.view(attack, "it"), seed=0, device=victims.device)
     assert len(guess.pixels) == 5
     figures = {m.name: m.value for m in judge_images(guess, make_truth(victims, torch.arange(5))).measurements}

@@ -82,7 +82,7 @@ def test_honest_code_trains_as_if_there_were_none(digits, cpu):
     order = torch.arange(len(digits.members))
     mine = train_with(HonestEncoder(), network(), digits.members, order, RECIPE, seed=5, device=cpu)
     assert torch.equal(parameters(mine), parameters(train(network(), digits.members, RECIPE, seed=5, device=cpu)))
-    attack = LeastSignificantBits(images=2)
+    attack = LeastSignificantBits(num_images=2)
     attacked = train_with(attack, network(), digits.members, order, RECIPE, seed=5, device=cpu)
     difference = (carrier(attacked) - carrier(mine)).abs()
     assert (difference <= carrier(mine).abs() * 2**-7).all(), "same seeds: but for the low bits the same network"

@@ -66,7 +66,7 @@ def test_blurred_members(parts):
 def test_class_wise_statistics(parts, cpu):
     network = build("resnet20", classes=10, side=32, seed=0)
     train(network, parts.members, Recipe(steps=400), seed=0, device=cpu)
-    defense = BNMatching(images_per_statistic="class", images=500, steps=100, learning_rate=0.3, tv_weight=0.03)
+    defense = BNMatching(images_per_statistic="class", num_images=500, steps=100, learning_rate=0.3, tv_weight=0.03)
     made = defense.release(parts.members, Resources(teacher=network, public=parts.public, seed=0, device=cpu)).images
     assert audited(parts, made).verdict == NOTHING
 

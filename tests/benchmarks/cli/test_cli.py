@@ -58,13 +58,15 @@ def test_a_failing_cell_is_a_record_and_status_1(suites, tmp_path, monkeypatch, 
         raise RuntimeError("out of luck")
 
     monkeypatch.setitem(stages.STAGES, "visual", broken)
-    assert run_tiny(tmp_path, "--defense", "identity", "--attack", "sign:images=2") == 1
+    assert run_tiny(tmp_path, "--defense", "identity", "--attack", "sign:num_images=2") == 1
     failed = [r for r in read_records(tmp_path / "run" / "records.jsonl").values() if r.status == "failed"]
     assert [r.reason.splitlines()[0] for r in failed] == ["RuntimeError: out of luck"]
     assert "FAILED identity visual" in capsys.readouterr().out
     monkeypatch.undo()
     monkeypatch.setattr(suite, "FOLDER", suites)
-    assert run_tiny(tmp_path, "--defense", "identity", "--attack", "sign:images=2") == 0, "failed cells are tried again"
+    assert run_tiny(tmp_path, "--defense", "identity", "--attack", "sign:num_images=2") == 0, (
+        "failed cells are tried again"
+    )
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -129,7 +131,7 @@ def test_mistakes_are_one_sentence_and_status_2(arguments, sentence, capsys, tmp
 
 
 def test_all_mistakes_are_said_at_once(capsys):
-    assert call("run", "quick", "--defense", "nope", "--attack", "sign:images=0", "--dataset", "x") == 2
+    assert call("run", "quick", "--defense", "nope", "--attack", "sign:num_images=0", "--dataset", "x") == 2
     assert len(capsys.readouterr().err.strip().splitlines()) == 3
 
 

@@ -24,8 +24,8 @@ from leakbench.reports.records import read_records
 from leakbench.synth.data.datasets import open_pool
 from tests.benchmarks.conftest import run_tiny
 
-SMALL = ("--defense", "identity", "--defense", "bn-matching:images_per_statistic=1,images=20,steps=3,batch_size=20")
-SMALL += ("--attack", "loss-threshold", "--attack", "sign:images=2")
+SMALL = ("--defense", "identity", "--defense", "bn-matching:images_per_statistic=1,num_images=20,steps=3,batch_size=20")
+SMALL += ("--attack", "loss-threshold", "--attack", "sign:num_images=2")
 PARTING = """
 import os, pathlib, signal
 from leakbench.synth.defenses.controls import Identity
@@ -65,7 +65,7 @@ def test_the_stage_graph(suites):
     assert needs("bn-matching", "release", "") == {("", "teacher")}
     assert needs("identity", "release", "") == set()
     assert needs("identity", "visual", "") == {("identity", "release")}
-    assert needs("identity", "attack", "sign:images=2") == {("identity", "release")}
+    assert needs("identity", "attack", "sign:num_images=2") == {("identity", "release")}
     hitaj = "hitaj:start_round=1,generator_steps=1,local_steps=1,samples=2"
     assert needs("identity", "attack", hitaj) == {("identity", "release"), ("", "oracle")}
     assert ("identity", "utility") in needs("identity", "attack", "lira:shadows=2")
@@ -90,7 +90,7 @@ def test_serial_parallel_and_resumed_agree(suites, tmp_path):
 
 
 def test_another_run_takes_from_the_cache_what_this_one_made(suites, tmp_path, monkeypatch):
-    more = ("--defense", "identity", "--attack", "sign:images=2")
+    more = ("--defense", "identity", "--attack", "sign:num_images=2")
     assert run_tiny(tmp_path, *more, out="first") == 0
     for task in stages.STAGES:
         monkeypatch.setitem(stages.STAGES, task, lambda context, cell: pytest.fail("computed again"))
@@ -168,7 +168,7 @@ def test_a_full_disk_stops_the_run_and_keeps_what_is_done(suites, tmp_path, monk
         raise OSError(errno.ENOSPC, "No space left on device", "somewhere.png")
 
     monkeypatch.setitem(stages.STAGES, "visual", full)
-    more = ("--defense", "identity", "--attack", "sign:images=2")
+    more = ("--defense", "identity", "--attack", "sign:num_images=2")
     assert run_tiny(tmp_path, *more) == 1
     assert "somewhere.png: no space is left; what is done is kept" in capsys.readouterr().err
     before = found(tmp_path / "run")
@@ -182,7 +182,7 @@ def test_a_full_disk_stops_the_run_and_keeps_what_is_done(suites, tmp_path, monk
 def test_a_disk_that_is_full_for_records(suites, tmp_path, capsys):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "records.jsonl").symlink_to("/dev/full")
-    assert run_tiny(tmp_path, "--defense", "identity", "--attack", "sign:images=2") == 1
+    assert run_tiny(tmp_path, "--defense", "identity", "--attack", "sign:num_images=2") == 1
     assert "no space is left" in capsys.readouterr().err
 
 
@@ -250,7 +250,7 @@ main()
 
 
 def test_a_log_of_json(suites, tmp_path, capsys):
-    more = ("--defense", "identity", "--attack", "sign:images=2", "--json-logs")
+    more = ("--defense", "identity", "--attack", "sign:num_images=2", "--json-logs")
     assert run_tiny(tmp_path, *more) == 0
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if line.startswith("{")]
     assert [line["event"] for line in lines][:2] == ["announced", "began"]
@@ -260,7 +260,7 @@ def test_a_log_of_json(suites, tmp_path, capsys):
 
 def test_the_dry_run_counts_what_the_cache_has(suites, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("leakbench.benchmarks.suite.estimate._seconds_per_image", lambda suite, network, device: 1e-3)
-    more = ("--defense", "identity", "--attack", "sign:images=2")
+    more = ("--defense", "identity", "--attack", "sign:num_images=2")
     for count in (0, 5):
         assert run_tiny(tmp_path, *more, "--threads", "1", "--dry-run", out="dry") == 0
         printed = capsys.readouterr().out

@@ -23,8 +23,8 @@ from leakbench.benchmarks.cli import app as cli
 if __name__ == "__main__":
     cli.main()
 """
-DEFENSES = ("identity", "disjoint", "bn-matching:images_per_statistic=1,images=20,steps=3,batch_size=20")
-ATTACKS = ("inverting-gradients:iterations=3", "sign:images=2", "gan-leaks", "lira:shadows=2", "loss-threshold")
+DEFENSES = ("identity", "disjoint", "bn-matching:images_per_statistic=1,num_images=20,steps=3,batch_size=20")
+ATTACKS = ("inverting-gradients:iterations=3", "sign:num_images=2", "gan-leaks", "lira:shadows=2", "loss-threshold")
 
 
 def begin(root, *more, run="run", cache="cache"):

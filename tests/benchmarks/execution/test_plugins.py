@@ -19,12 +19,9 @@ EXAMPLE = ROOT / "tests" / "plugin_example" / "leakbench_posterize" / "__init__.
 HEAD = """
 from dataclasses import dataclass, replace
 import torch
-from leakbench.synth.defense import Synthesizer
-from leakbench.synth.registry import defenses
-from leakbench.synth.defense import Release
-from leakbench.synth.images import Images
+from leakbench import Claim, Images, Release, Synthesizer, register_defense
 
-@defenses.register("NAME")
+@register_defense("NAME")
 @dataclass(frozen=True, kw_only=True)
 class Mine(Synthesizer):
     reads_public = shows_members = True
@@ -43,11 +40,11 @@ BROKEN = {
     ),
     "exits": ("raise SystemExit(0)", "release raises SystemExit on images"),
     "settings": ("torch.set_grad_enabled(False); return Release(members)", "must leave torch as it was"),
-    "nobody": ("return Release(members, source_index=torch.tensor([0]))", "for each released image"),
+    "nobody": ("return Release(members, sources=torch.tensor([0]))", "for each released image"),
     "untyped": ("return Release(members, soft_labels=[0.5])", "publishes_soft_labels must say"),
     "no-images": ("return Release(None)", "cannot be worked with: AttributeError"),
     "small": ("return Release(replace(members, pixels=members.pixels[:, :, ::2]))", "as large as the members"),
-    "nothing": ("return None", "must return a synth.defense.Release, got NoneType"),
+    "nothing": ("return None", "must return a Release, got NoneType"),
     "soft": ("return Release(members, soft_labels=torch.ones(len(members), 2))", "publishes_soft_labels must say"),
     "color-only": (
         "return Release(replace(members, pixels=members.pixels[:, torch.tensor([2, 1, 0])]))",
@@ -76,7 +73,7 @@ def test_check_names_the_one_thing_to_change(name, tmp_path):
 
 
 LEAVING = """
-@defenses.register("mine-leaving")
+@register_defense("mine-leaving")
 @dataclass(frozen=True, kw_only=True)
 class Leaving(Synthesizer):
     def release(self, members, resources):
@@ -228,11 +225,11 @@ def test_what_a_plugin_has_started_is_stopped(then, plugin_timeout, status, tmp_
     ("name", "content", "message"),
     [
         ("gone.py", None, "there is no such file"),
-        ("empty.py", "", "registers nothing; put @defenses.register"),
+        ("empty.py", "", "registers nothing; put @register_defense"),
         ("syntax.py", "def", "cannot be imported: SyntaxError"),
         (
             "vague.py",
-            "from attacks.registry import Attack, attacks\n@attacks.register('v')\nclass V(Attack): needs = ()",
+            "from leakbench import Attack, register_attack\n@register_attack('v')\nclass V(Attack): needs = ()",
             "V.family must be one of gradient",
         ),
         ("twice.py", HEAD.replace("NAME", "identity").replace("BODY", "pass"), "is registered already"),

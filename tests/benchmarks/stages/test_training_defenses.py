@@ -3,7 +3,7 @@
 from leakbench.reports.records import read_records
 from tests.benchmarks.conftest import run_tiny
 
-ATTACKS = ("loss-threshold", "lira:shadows=2", "gan-leaks", "lira-pipeline:shadows=2", "sign:images=2")
+ATTACKS = ("loss-threshold", "lira:shadows=2", "gan-leaks", "lira-pipeline:shadows=2", "sign:num_images=2")
 
 
 def test_attacks_on_images_do_not_apply(suites, tmp_path):

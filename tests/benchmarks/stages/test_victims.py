@@ -39,12 +39,12 @@ def weights(network):
 
 
 def test_equal_code_trains_once_and_other_code_again(made, trainings):
-    first = made("dcgan", RECIPE, Sign(images=2, strength=5.0))
-    assert made("dcgan", RECIPE, Sign(images=2, strength=5.0)) is first
+    first = made("dcgan", RECIPE, Sign(num_images=2, strength=5.0))
+    assert made("dcgan", RECIPE, Sign(num_images=2, strength=5.0)) is first
     for other in (
-        Sign(images=2, strength=5.0001),
-        Sign(images=3, strength=5.0),
-        Sign(images=2, strength=5.0, gray=True),
+        Sign(num_images=2, strength=5.0001),
+        Sign(num_images=3, strength=5.0),
+        Sign(num_images=2, strength=5.0, gray=True),
     ):
         assert made("dcgan", RECIPE, other) is not first
     assert len(trainings) == 4
@@ -53,11 +53,11 @@ def test_equal_code_trains_once_and_other_code_again(made, trainings):
 def test_a_strength_of_nothing_is_honest(made):
     """The same seeds: a penalty that weighs nothing changes nothing."""
     honest = made("dcgan", RECIPE, HonestEncoder())
-    assert torch.equal(weights(made("dcgan", RECIPE, Sign(images=2, strength=0.0))), weights(honest))
+    assert torch.equal(weights(made("dcgan", RECIPE, Sign(num_images=2, strength=0.0))), weights(honest))
 
 
 def test_code_that_acts_at_the_end_acts_on_the_honest_network(made, trainings):
-    attacked = made("dcgan", RECIPE, LeastSignificantBits(images=2, bits=1))
+    attacked = made("dcgan", RECIPE, LeastSignificantBits(num_images=2, bits=1))
     honest = made("dcgan", RECIPE, HonestEncoder())
     assert len(trainings) == 2
     change = (weights(attacked) - weights(honest)).abs()

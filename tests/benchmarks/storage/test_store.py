@@ -154,7 +154,7 @@ def published(tmp_path):
         torch.arange(2 * 3 * 4 * 4, dtype=torch.uint8).reshape(2, 3, 4, 4), torch.tensor([0, 1]), ("a", "b")
     )
     soft = torch.tensor([[0.9, 0.1], [0.2, 0.8]])
-    release = Release(images, soft_labels=soft, source_index=torch.tensor([1, 0]))
+    release = Release(images, soft_labels=soft, sources=torch.tensor([1, 0]))
     folder.open({"identity": {}})
     folder.save_release(release, "blur", 0, {"defense": "blur"})
     return folder

@@ -42,7 +42,7 @@ def test_imagenet(suites, folder, hub, tmp_path, capsys):
     (suites / "imagenet.toml").write_text(
         re.sub("steps = 30000, batch_size = 128", "steps = 2, batch_size = 4, learning_rate = 0.001", text)
     )
-    defenses = ("identity", "disjoint", "bn-matching:images_per_statistic=1,images=4,steps=2,batch_size=4")
+    defenses = ("identity", "disjoint", "bn-matching:images_per_statistic=1,num_images=4,steps=2,batch_size=4")
     chosen = [part for name in defenses for part in ("--defense", name)]
     chosen += ["--attack", "gan-leaks"]
     places = ("--data", folder, "--out", tmp_path / "run", "--cache", tmp_path / "cache", "--processes", 1)

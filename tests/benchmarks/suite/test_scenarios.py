@@ -33,21 +33,22 @@ def test_a_network_without_batch_norm_has_no_train_mode(suites, tmp_path, capsys
 
 
 def test_what_does_not_fit_is_refused_with_the_number_that_fits(suites, tmp_path, capsys):
-    asked = ["sign:images=11", "correlated-value:images=300,gray=true@bf16", "lsb:images=2"]
+    asked = ["sign:num_images=11", "correlated-value:num_images=300,gray=true@bf16", "lsb:num_images=2"]
     assert run_tiny(tmp_path, *[word for spec in asked for word in ("--attack", spec)]) == 2
     said = capsys.readouterr().err.splitlines()
     assert len(said) == 2, "all problems at once"
-    assert said[0].startswith("'sign:images=11': resnet20 holds 32 gray or 10 RGB images of 32x32")
-    assert said[0].endswith("ask for images=10 at most")
-    assert said[1].endswith("ask for images=245 at most")
+    assert said[0].startswith("'sign:num_images=11': resnet20 holds 32 gray or 10 RGB images of 32x32")
+    assert said[0].endswith("ask for num_images=10 at most")
+    assert said[1].endswith("ask for num_images=245 at most")
     assert not (tmp_path / "run").exists()
 
 
 def test_capacity_is_printed_before_training(suites, tmp_path, capsys):
-    assert run_tiny(tmp_path, "--defense", "identity", "--attack", "lsb:images=2@bf16") == 0
+    assert run_tiny(tmp_path, "--defense", "identity", "--attack", "lsb:num_images=2@bf16") == 0
     lines = capsys.readouterr().out.splitlines()
     assert (
-        lines[0] == "lsb:images=2@bf16: resnet20 holds 524 gray or 174 RGB images of 32x32; 2 RGB asked for, 1% of it"
+        lines[0]
+        == "lsb:num_images=2@bf16: resnet20 holds 524 gray or 174 RGB images of 32x32; 2 RGB asked for, 1% of it"
     )
     table = (tmp_path / "run" / "tables" / "T4.csv").read_text()
     assert "resnet20, 4 steps of 20 images, rounded to bf16; holds 524 gray or 174 RGB" in table
@@ -55,7 +56,7 @@ def test_capacity_is_printed_before_training(suites, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("name", suite.available())
-@pytest.mark.parametrize(("attack", "family"), [("sign:images=1", "memorization"), ("dlg", "gradient")])
+@pytest.mark.parametrize(("attack", "family"), [("sign:num_images=1", "memorization"), ("dlg", "gradient")])
 def test_every_suite_takes_or_refuses_a_family_with_scenarios(name, attack, family):
     has = "default" in suite.load_suite(name).scenarios(family)
     if has:
@@ -67,20 +68,20 @@ def test_every_suite_takes_or_refuses_a_family_with_scenarios(name, attack, fami
 
 def test_a_dry_run_refuses_what_does_not_fit(suites, capsys, monkeypatch):
     monkeypatch.setattr("leakbench.benchmarks.suite.estimate._seconds_per_image", lambda suite, network, device: 1e-3)
-    assert call("run", "tiny", "--attack", "sign:images=11", "--dry-run", "--device", "cpu") == 2
-    assert "ask for images=10 at most" in capsys.readouterr().err
+    assert call("run", "tiny", "--attack", "sign:num_images=11", "--dry-run", "--device", "cpu") == 2
+    assert "ask for num_images=10 at most" in capsys.readouterr().err
     assert call("run", "tiny", "--attack", "sign", "--image-size", "224", "--dry-run", "--device", "cpu") == 2
     assert "nothing fits; take a larger network or smaller images" in capsys.readouterr().err
 
 
 def test_a_washed_model_has_its_power_shown_unwashed(suites, tmp_path, capsys):
-    attacks = ["--attack", "lsb:images=4", "--attack", "lsb:images=4@bf16"]
+    attacks = ["--attack", "lsb:num_images=4", "--attack", "lsb:num_images=4@bf16"]
     assert run_tiny(tmp_path, "--defense", "identity", "--defense", "disjoint", *attacks) == 0
     out = capsys.readouterr().out
     assert "control of lsb@bf16, worked: validated" in out
     records = read_records(tmp_path / "run" / "records.jsonl").values()
     results = Results(records)
-    assert results.attack_verdict("identity", "lsb:images=4") == "yes"
-    assert results.attack_verdict("identity", "lsb:images=4@bf16") == "no", (
+    assert results.attack_verdict("identity", "lsb:num_images=4") == "yes"
+    assert results.attack_verdict("identity", "lsb:num_images=4@bf16") == "no", (
         "rounding works, and is not called a broken attack"
     )

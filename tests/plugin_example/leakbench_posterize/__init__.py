@@ -4,12 +4,10 @@ from dataclasses import dataclass
 
 import torch
 
-from leakbench.synth.defense import Release, Synthesizer
-from leakbench.synth.images import Images
-from leakbench.synth.registry import defenses
+from leakbench import Images, Release, Synthesizer, register_defense
 
 
-@defenses.register("posterize")
+@register_defense("posterize")
 @dataclass(frozen=True, kw_only=True)
 class Posterize(Synthesizer):
     """Every channel is rounded to a few levels; no guarantee.
@@ -24,4 +22,4 @@ class Posterize(Synthesizer):
         """The rounded members."""
         step = 255 / (self.levels - 1)
         pixels = ((members.pixels / step).round() * step).round().to(torch.uint8)
-        return Release(Images(pixels, members.labels, members.classes), source_index=torch.arange(len(members)))
+        return Release(Images(pixels, members.labels, members.classes), sources=torch.arange(len(members))[:, None])

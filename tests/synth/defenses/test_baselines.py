@@ -34,8 +34,8 @@ def test_classes_come_in_turn(labels):
 
 
 def test_a_subset_holds_members_of_every_class(digits, cpu):
-    release = released("subset", digits.members, digits.public, cpu, images=30)
-    assert torch.equal(release.images.pixels, digits.members.pixels[release.source_index])
+    release = released("subset", digits.members, digits.public, cpu, num_images=30)
+    assert torch.equal(release.images.pixels, digits.members.pixels[release.sources])
     assert torch.bincount(release.images.labels).tolist() == [3] * 10
 
 
@@ -131,7 +131,7 @@ def test_a_mixture_needs_images(digits, teacher, cpu):
 def test_distribution_matching_starts_with_members(digits, cpu):
     """Where nothing is learned, the images are the members that they started as."""
     release = released("distribution-matching", digits.members, digits.public, cpu, learning_rate=1e-12)
-    assert (release.images.pixels.int() - digits.members.pixels[release.source_index].int()).abs().max() <= 1
+    assert (release.images.pixels.int() - digits.members.pixels[release.sources].int()).abs().max() <= 1
     assert torch.bincount(release.images.labels).tolist() == [2] * 10
 
 
@@ -158,7 +158,7 @@ def test_deepinversion_finds_the_running_statistics(digits, teacher, cpu):
     wanted = torch.cat([torch.cat([n.running_mean for n in layers]), torch.cat([n.running_var for n in layers])])
 
     def distance(steps):
-        made = released("deepinversion", digits.members, digits.public, cpu, teacher, images=30, steps=steps)
+        made = released("deepinversion", digits.members, digits.public, cpu, teacher, num_images=30, steps=steps)
         moments = image_moments(teacher, made.images.pixels, device=cpu).mean(0, keepdim=True)
         return (means_and_variances(moments)[0] - wanted).norm()
 

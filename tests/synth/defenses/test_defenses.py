@@ -13,14 +13,14 @@ from leakbench.synth.networks.training import Recipe, train
 from leakbench.synth.registry import Registry, defenses
 
 SMALL = {
-    "bn-matching": {"images": 20, "steps": 3, "batch_size": 20},
-    "statistic-sampling": {"images": 20, "steps": 3, "batch_size": 20, "components": 4},
-    "subset": {"images": 20},
+    "bn-matching": {"num_images": 20, "steps": 3, "batch_size": 20},
+    "statistic-sampling": {"num_images": 20, "steps": 3, "batch_size": 20, "components": 4},
+    "subset": {"num_images": 20},
     "distribution-matching": {"images_per_class": 2, "steps": 2, "real_batch": 4},
-    "deepinversion": {"images": 20, "steps": 3, "batch_size": 10, "adversarial_weight": 1.0, "student_steps": 2},
-    "dp-bn-matching": {"images": 20, "steps": 2, "batch_size": 10, "teacher_steps": 2, "teacher_batch": 20},
-    "dp-statistic-sampling": {"images": 20, "steps": 2, "teacher_steps": 2, "teacher_batch": 20, "components": 4},
-    "dp-merf": {"images": 20, "steps": 2, "features": 20},
+    "deepinversion": {"num_images": 20, "steps": 3, "batch_size": 10, "adversarial_weight": 1.0, "student_steps": 2},
+    "dp-bn-matching": {"num_images": 20, "steps": 2, "batch_size": 10, "teacher_steps": 2, "teacher_batch": 20},
+    "dp-statistic-sampling": {"num_images": 20, "steps": 2, "teacher_steps": 2, "teacher_batch": 20, "components": 4},
+    "dp-merf": {"num_images": 20, "steps": 2, "features": 20},
 }
 NAMES = sorted(name for name in defenses if issubclass(defenses[name], Synthesizer))
 
@@ -55,8 +55,8 @@ def test_sources_are_of_the_released_class(name, digits, teacher, cpu):
     with pytest.raises(FrozenInstanceError):
         defense.seed = None
     released = defense.release(digits.members, Resources(teacher=teacher, public=digits.public, seed=1, device=cpu))
-    if released.source_index is not None:
-        index = released.source_index.reshape(len(released.images), -1)
+    if released.sources is not None:
+        index = released.sources.reshape(len(released.images), -1)
         there = index[:, 0] >= 0
         assert (digits.members.labels[index[there]] == released.images.labels[there, None]).all()
 
@@ -81,7 +81,7 @@ def test_another_seed_gives_another_release(name, digits, teacher, cpu):
         ("bn-matching", {"steps": 0}),
         ("bn-matching", {"images_per_statistic": 0}),
         ("bn-matching", {"learning_rate": 0.0}),
-        ("subset", {"images": 0}),
+        ("subset", {"num_images": 0}),
         ("distribution-matching", {"images_per_class": 0}),
         ("distribution-matching", {"learning_rate": 0.0}),
         ("mixup", {"alpha": 0.0}),
@@ -130,19 +130,19 @@ def test_bn_matching_releases_whole_groups(per_statistic, released, digits, teac
     assert len(release.images) == released
     behind = {"class": None, 1: (20,), 5: (20, 5), 7: (14, 7)}[per_statistic]
     if behind is None:
-        assert release.source_index is None
+        assert release.sources is None
         return
-    assert release.source_index.shape == behind
-    assert (digits.members.labels[release.source_index.view(released, -1)] == release.images.labels[:, None]).all()
+    assert release.sources.shape == behind
+    assert (digits.members.labels[release.sources.view(released, -1)] == release.images.labels[:, None]).all()
 
 
 def test_a_class_smaller_than_a_group_is_one(digits, teacher, cpu):
     few = digits.members.take(torch.arange(60))
     defense = make("bn-matching", images_per_statistic=20)
     release = defense.release(few, Resources(teacher=teacher, public=digits.public, seed=0, device=cpu))
-    assert release.source_index.shape == (20, 20)
+    assert release.sources.shape == (20, 20)
     (label,) = release.images.labels.unique().tolist()
-    assert set(release.source_index[0].tolist()) == set((few.labels == label).nonzero().squeeze(1).tolist())
+    assert set(release.sources[0].tolist()) == set((few.labels == label).nonzero().squeeze(1).tolist())
 
 
 def test_bn_matching_matches(digits, teacher, cpu):
@@ -151,15 +151,15 @@ def test_bn_matching_matches(digits, teacher, cpu):
     from leakbench.synth.networks.statistics import recorded_moments
 
     def distance(steps):
-        release = BNMatching(images_per_statistic=1, images=20, steps=steps, class_weight=0.0).release(
+        release = BNMatching(images_per_statistic=1, num_images=20, steps=steps, class_weight=0.0).release(
             digits.members, Resources(teacher=teacher, public=digits.public, seed=0, device=cpu)
         )
         statistics = []
-        for images in (release.images, digits.members.take(release.source_index)):
+        for images in (release.images, digits.members.take(release.sources)):
             with torch.no_grad(), recorded_moments(teacher) as moments:
                 teacher(images.float())
             statistics.append(group_statistics(moments, group_matrix(torch.ones(20, dtype=torch.long), cpu)))
-        similarity = ssim(release.images.float(), digits.members.take(release.source_index).float())
+        similarity = ssim(release.images.float(), digits.members.take(release.sources).float())
         return matching_loss(*statistics).item(), similarity.mean().item()
 
     (far, _), (near, alike) = distance(1), distance(60)

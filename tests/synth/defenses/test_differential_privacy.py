@@ -29,7 +29,7 @@ from leakbench.synth.networks.training import predict
 from leakbench.synth.randomness import SeededRandomness
 from leakbench.synth.seeds import seeded, seeded_rng
 
-SMALL = {"images": 20, "steps": 2, "teacher_steps": 2, "teacher_batch": 40, "batch_size": 10}
+SMALL = {"num_images": 20, "steps": 2, "teacher_steps": 2, "teacher_batch": 40, "batch_size": 10}
 
 
 def delta_of(epsilon, sigma):
@@ -160,7 +160,7 @@ def test_private_inversions_release_as_many_images_as_asked_for(kind, start, dig
         digits.members, Resources(teacher=None, public=digits.public, seed=0, device=cpu)
     )
     assert release.images.pixels.shape == (20, 3, 32, 32)
-    assert release.source_index is None
+    assert release.sources is None
     assert release.images.labels.bincount().tolist() == [2] * 10
 
 
@@ -189,7 +189,7 @@ def test_random_features_approach_the_kernel():
 @pytest.mark.slow
 def test_a_generator_learns_the_classes(digits, cpu):
     """Nearest class mean of members: what DP-MERF makes of a class is that class, with a loose guarantee."""
-    defense = DPMerf(epsilon=100.0, images=100, steps=300, features=2000)
+    defense = DPMerf(epsilon=100.0, num_images=100, steps=300, features=2000)
     made = defense.release(digits.members, Resources(teacher=None, public=digits.public, seed=0, device=cpu)).images
     means = torch.stack([digits.members.of_class(k).float().mean(0) for k in range(10)]).flatten(1)
     nearest = torch.cdist(made.float().flatten(1), means).argmin(1)
@@ -198,7 +198,7 @@ def test_a_generator_learns_the_classes(digits, cpu):
 
 def test_few_classes_and_one_image_are_fine(cpu):
     images = Images(torch.zeros(4, 3, 32, 32, dtype=torch.uint8), torch.tensor([0, 0, 1, 1]), ("a", "b"))
-    made = DPMerf(images=3, steps=2, features=10).release(
+    made = DPMerf(num_images=3, steps=2, features=10).release(
         images, Resources(teacher=None, public=images, seed=0, device=cpu)
     )
     assert made.images.labels.tolist() == [0, 1, 0]

@@ -76,7 +76,7 @@ def test_statistic_sampling(learned, images, steps, hard, soft):
 
 def test_deepinversion_with_its_published_steps(learned):
     """What the time to 40 % is measured against in docs/speed.md."""
-    assert learned(DeepInversion(images=1000))[0] >= 40
+    assert learned(DeepInversion(num_images=1000))[0] >= 40
 
 
 def test_distribution_matching_with_one_image_per_class(parts, tested, cpu):

@@ -1,0 +1,161 @@
+"""The package from Python: what `leakbench run`, `load` and `compare` are in a notebook."""
+
+from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
+from dataclasses import fields
+from pathlib import Path
+
+import pandas as pd
+from rich.console import Console
+
+from leakbench.attacks.attack import Attack, attacks
+from leakbench.benchmarks.cli.progress import Live
+from leakbench.benchmarks.execution import runner
+from leakbench.benchmarks.execution.cell import RunConfig
+from leakbench.benchmarks.execution.executors import Executor, InProcess
+from leakbench.benchmarks.execution.runner import Listener, local_executor, prepare_run
+from leakbench.benchmarks.storage.environment import pick_device
+from leakbench.benchmarks.storage.store import default_cache
+from leakbench.benchmarks.suite.model import Suite, load_suite
+from leakbench.benchmarks.suite.public import ask_for_public
+from leakbench.reports import compare as comparing
+from leakbench.reports.verdicts import Results
+from leakbench.reports.write import load_run
+from leakbench.synth.data.datasets import Pool, open_pool
+from leakbench.synth.defense import Defense
+from leakbench.synth.images import Images
+from leakbench.synth.registry import Registry, defenses
+
+Methods = Sequence[str | Defense | Attack]
+
+
+def run(
+    suite: str,
+    *,
+    defenses: Methods | None = None,
+    attacks: Methods | None = None,
+    data: Path | str | Images | None = None,
+    dataset: str | None = None,
+    public: Path | str | None = None,
+    simulate_public: bool = False,
+    out: Path | str | None = None,
+    cache: Path | str | None = None,
+    seeds: int | None = None,
+    image_size: int | None = None,
+    device: str = "auto",
+    processes: int = 1,
+    progress: bool = True,
+) -> Results:
+    """Run a suite, or go on with it where it was interrupted.
+
+    Args:
+        suite: its name.
+        defenses: specs, or defenses; the suite's by default. Without `identity` and `disjoint` no verdict counts.
+        attacks: specs, or attacks; the suite's by default.
+        data: a folder, or images; digits and cifar10 need none.
+        dataset: another dataset than the suite's; ``imagefolder`` where `data` is given and nothing is said.
+        public: a folder of other people's images, for defenses that read public ones.
+        simulate_public: let a part of the data stand in for them.
+        out: the run folder; ``runs/SUITE`` by default.
+        cache: of what was computed before.
+        seeds: repetitions.
+        image_size: side to resize and crop folders' images to.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        processes: at once; with one, everything runs in this process, defenses of this notebook too.
+        progress: whether to draw bars.
+
+    Returns:
+        The results; the run folder has the records, and what `leakbench report` makes of them.
+
+    Raises:
+        RequestProblems: everything that is wrong with the request.
+        DataProblems: everything that is wrong with the data.
+    """
+    chosen = load_suite(
+        suite,
+        dataset=dataset or ("imagefolder" if data is not None else None),
+        defenses=_texts(defenses, _DEFENSES),
+        attacks=_texts(attacks, _ATTACKS),
+        seeds=seeds,
+        image_size=image_size,
+    )
+    folder = None if data is None or isinstance(data, Images) else Path(data)
+    others = None if public is None else Path(public)
+    ask_for_public(chosen, folder, others, simulate_public)
+    config = prepare_run(
+        chosen,
+        _pool(chosen, data),
+        out=Path(out or Path("runs") / suite),
+        cache=Path(cache or default_cache()),
+        device=pick_device(device),
+        public=others,
+    )
+    with Live(Console(stderr=True)) if progress else nullcontext(_Silent()) as listener:
+        records = runner.run(
+            config, listener, data=folder, start=_here if processes == 1 else local_executor(processes)
+        )
+    return Results(records.values(), seeds=chosen.seeds)
+
+
+def load(folder: Path | str) -> Results:
+    """The results of a run folder.
+
+    Raises:
+        ReportProblem: the folder is no run, is damaged, or has no records yet.
+    """
+    return load_run(Path(folder))[0]
+
+
+def compare(*folders: Path | str) -> pd.DataFrame:
+    """Run folders side by side: what changed, by how much, and whether that is outside the intervals.
+
+    Raises:
+        ReportProblem: fewer than two folders, or one that is no run.
+    """
+    return comparing.compare([Path(folder) for folder in folders]).frame()
+
+
+class _Silent:
+    """A listener that says nothing."""
+
+    def announced(self, line: str) -> None: ...
+    def began(self, grid: object, left: object, slots: int) -> None: ...
+    def started(self, cell: object) -> None: ...
+    def advanced(self, done: int, total: int) -> None: ...
+    def finished(self, record: object) -> None: ...
+
+
+def _here(config: RunConfig, listener: Listener) -> Executor:
+    return InProcess(config, listener.advanced)
+
+
+def _pool(suite: Suite, data: Path | str | Images | None) -> Pool:
+    if isinstance(data, Images):
+        return Pool(data.labels, data.classes, lambda index: data.pixels[index])
+    return open_pool(suite.dataset, None if data is None else Path(data), suite.image_size)
+
+
+_DEFENSES: Registry[Defense] = defenses
+_ATTACKS: Registry[Attack] = attacks
+
+
+def _texts(methods: Methods | None, registry: Registry[Defense] | Registry[Attack]) -> list[str] | None:
+    return None if methods is None else [m if isinstance(m, str) else spec_of(m, registry) for m in methods]
+
+
+def spec_of(method: Defense | Attack, registry: Registry[Defense] | Registry[Attack]) -> str:
+    """The spec that builds a registered method: its name and the parameters that are not the default.
+
+    Raises:
+        ValueError: its class is not registered.
+    """
+    names: Iterable[str] = [name for name, cls in registry.items() if cls is type(method)]
+    name = next(iter(names), None)
+    if name is None:
+        raise ValueError(f"{type(method).__name__} is not registered: put @register_{registry.kind}('name') above it")
+    given = [
+        f"{field.name}={getattr(method, field.name)}"
+        for field in fields(method)
+        if getattr(method, field.name) != field.default
+    ]
+    return name + ":" * bool(given) + ",".join(given)
