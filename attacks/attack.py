@@ -8,6 +8,7 @@ import torch
 
 from leakbench.attacks.guess import Guess
 from leakbench.attacks.view import Access, View
+from leakbench.synth.ranges import check_ranges
 from leakbench.synth.registry import Registry
 
 Family = Literal["gradient", "memorization", "gan", "membership"]
@@ -28,6 +29,10 @@ class Attack(ABC):
     goal: ClassVar[Goal]
     """``images``: each reconstruction claims one victim. ``class``: they claim to show a class. ``members``: scores say
     who is a member. ``canaries``: which images of the attacker's the defense was run on."""
+
+    def __post_init__(self) -> None:
+        """Check that every parameter is in the range that its annotation states."""
+        check_ranges(self)
 
     @abstractmethod
     def run(self, view: View, *, seed: int, device: torch.device) -> Guess:

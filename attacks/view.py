@@ -183,6 +183,7 @@ class Seat:
         others: labels of the classes that the other clients hold.
         extra_class: the output that belongs to no class.
         rounds: communication rounds.
+        learning_rate: of the clients' local steps, which everybody is told.
         join: plays the whole federation with this participant and returns the final shared model.
     """
 
@@ -190,6 +191,7 @@ class Seat:
     others: tuple[int, ...]
     extra_class: int
     rounds: int
+    learning_rate: float
     join: Callable[[Participant], nn.Module]
 
 

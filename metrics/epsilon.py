@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import brentq
-from scipy.stats import beta, binom, norm
+from scipy.stats import beta, binom
 
 from leakbench.metrics.rates import Floats, clopper_pearson
 
@@ -37,39 +37,6 @@ def from_rates(hits: int, inside: int, alarms: int, outside: int, *, delta: floa
     return max([0.0, *(math.log(above / below) for above, below in ratios if above > 0 and below > 0)])
 
 
-def from_gaussian_rates(
-    hits: int, inside: int, alarms: int, outside: int, *, delta: float, level: float = 0.95
-) -> float:
-    """A lower bound on the epsilon of a mechanism that is known to be Gaussian, from many runs.
-
-    The rates bound mu >= quantile(TPR) - quantile(FPR) of the standard normal, which stands for all (epsilon, delta) at
-    once: delta = Phi(mu / 2 - epsilon / mu) - exp(epsilon) Phi(-mu / 2 - epsilon / mu) (arXiv 1905.02383, corollary
-    2.13; Nasr et al., arXiv 2302.07956, section 4). Of a mechanism that is not Gaussian it bounds nothing.
-
-    Args:
-        hits: as for :func:`from_rates`.
-        inside: likewise.
-        alarms: likewise.
-        outside: likewise.
-        delta: above 0.
-        level: confidence.
-    """
-    true, false = (clopper_pearson(*counts, level=level) for counts in ((hits, inside), (alarms, outside)))
-    mu = float(norm.ppf(true.low) - norm.ppf(false.high))
-    return gaussian_epsilon(mu, delta) if mu > 0 else 0.0
-
-
-def gaussian_epsilon(mu: float, delta: float) -> float:
-    """The epsilon of a Gaussian mechanism whose sensitivity is mu times its noise's standard deviation."""
-
-    def surplus(epsilon: float) -> float:
-        return float(norm.cdf(mu / 2 - epsilon / mu) - np.exp(epsilon + norm.logcdf(-mu / 2 - epsilon / mu))) - delta
-
-    if surplus(0.0) <= 0:
-        return 0.0
-    return LARGEST if surplus(LARGEST) > 0 else float(brentq(surplus, 0.0, LARGEST))
-
-
 def from_many_runs(
     inside: Floats,
     outside: Floats,
@@ -77,7 +44,6 @@ def from_many_runs(
     delta: float = 0.0,
     level: float = 0.95,
     seed: int = 0,
-    bound_of: Callable[..., float] = from_rates,
 ) -> float:
     """The same from scores: the threshold is chosen on a random half of the runs, the bound comes from the other.
 
@@ -87,14 +53,13 @@ def from_many_runs(
         delta: of (epsilon, delta).
         level: confidence.
         seed: of the halving.
-        bound_of: :func:`from_rates`, or :func:`from_gaussian_rates` of a mechanism that is known to be Gaussian.
     """
     rng = np.random.default_rng(seed)
     chosen, kept = zip(*(_halves(scores, rng) for scores in (inside, outside)), strict=True)
 
     def bound(threshold: float, parts: tuple[Floats, ...]) -> float:
         hits, alarms = (int((part > threshold).sum()) for part in parts)
-        return bound_of(hits, len(parts[0]), alarms, len(parts[1]), delta=delta, level=level)
+        return from_rates(hits, len(parts[0]), alarms, len(parts[1]), delta=delta, level=level)
 
     thresholds = np.quantile(np.concatenate(chosen), np.linspace(0, 1, COUNTS + 2)[1:-1])
     return bound(max(thresholds, key=lambda threshold: bound(threshold, chosen)), kept)

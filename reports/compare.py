@@ -4,9 +4,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from leakbench.metrics.decision import ALSO_DECIDES, DECIDES
 from leakbench.metrics.measurement import Measurement
 from leakbench.reports.table import Table, show
-from leakbench.reports.verdicts import ALSO_DECIDES, DECIDES, Results
+from leakbench.reports.verdicts import Results
 from leakbench.reports.write import ReportProblem, load_run
 
 

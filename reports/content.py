@@ -4,9 +4,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+from leakbench.metrics.decision import MUST_BE_SILENT, Question
 from leakbench.reports.sentences import sentence
 from leakbench.reports.tables import tables
-from leakbench.reports.verdicts import MUST_BE_SILENT, Question, Results
+from leakbench.reports.verdicts import Results
 
 REFERENCES = (
     "The audited paper: releases by class-wise batch-norm statistics, arXiv 2210.03205",

@@ -5,17 +5,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
-
-mpl.use("Agg")
-import matplotlib.pyplot as plt
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from leakbench.metrics.decision import DECIDES
 from leakbench.metrics.measurement import Measurement
 from leakbench.reports.spec import parse_spec
-from leakbench.reports.verdicts import DECIDES, Results
+from leakbench.reports.verdicts import Results
 
 MARKERS = "os^DvP*X<>hp"
 EXCESS = {"private": "members leak: SSIM excess over strangers", "members": "members leak: AUC over chance"}
@@ -40,6 +37,12 @@ def draw(results: Results, folder: Path) -> dict[str, str]:
     return drawn
 
 
+def _subplots(rows: int, columns: int, *, figsize: tuple[float, float], sharex: bool = False) -> tuple[Figure, Any]:
+    """A figure of its own and its axes: pyplot has one backend, which is a notebook's."""
+    figure = Figure(figsize=figsize)
+    return figure, figure.subplots(rows, columns, squeeze=False, sharex=sharex)
+
+
 def _bars(figure: Measurement) -> list[list[float]]:
     low, high = _ends(figure)
     return [[figure.value - low], [high - figure.value]]
@@ -58,7 +61,7 @@ def privacy_utility(results: Results, file: Path) -> None:
     student = next(iter(results.hard_students), "")
     columns = min(4, max(1, len(results.attacks)))
     lines = -(-len(results.attacks) // columns) or 1
-    figure, axes = plt.subplots(lines, columns, figsize=(3.6 * columns, 3.6 * lines), squeeze=False, sharex=True)
+    figure, axes = _subplots(lines, columns, figsize=(3.6 * columns, 3.6 * lines), sharex=True)
     for axis in axes.flat[len(results.attacks) :]:
         axis.set_visible(False)
     for axis, attack in zip(axes.flat, results.attacks, strict=False):
@@ -124,7 +127,7 @@ def roc(results: Results, file: Path) -> bool:
         return False
     columns = min(4, len(found))
     lines = -(-len(found) // columns)
-    figure, axes = plt.subplots(lines, columns, figsize=(3.6 * columns, 3.6 * lines), squeeze=False)
+    figure, axes = _subplots(lines, columns, figsize=(3.6 * columns, 3.6 * lines))
     for axis in axes.flat[len(found) :]:
         axis.set_visible(False)
     for axis, defense in zip(axes.flat, found, strict=False):
@@ -167,7 +170,7 @@ def sweep(results: Results, file: Path) -> bool:
     found = list(_sweeps(results.defenses))
     if not found:
         return False
-    figure, axes = plt.subplots(len(found), len(SWEPT), figsize=(3.6 * len(SWEPT), 3.6 * len(found)), squeeze=False)
+    figure, axes = _subplots(len(found), len(SWEPT), figsize=(3.6 * len(SWEPT), 3.6 * len(found)))
     for row, (key, specs) in zip(axes, found, strict=True):
         name = parse_spec(next(iter(specs.values()))).name
         for axis, (figure_name, title) in zip(row, SWEPT.items(), strict=True):
@@ -237,7 +240,6 @@ def _save(figure: Figure, lines: int, file: Path) -> None:
     figure.tight_layout(rect=(0, 0.055 * rows / lines, 1, 1))
     file.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(file, metadata={"Date": None} if file.suffix == ".svg" else None, dpi=150)
-    plt.close(figure)
 
 
 def _wrapped(text: str, width: int = 46) -> str:

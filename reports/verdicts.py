@@ -3,48 +3,14 @@
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import pandas as pd
 
+from leakbench.metrics.decision import ALSO_DECIDES, DECIDES, FAMILY, MUST_BE_SILENT, Question
 from leakbench.metrics.measurement import Measurement
 from leakbench.reports.frames import tidy
 from leakbench.reports.records import Attacked, Guarantee, Record, pool
 from leakbench.reports.spec import labels, parse_spec, parse_student
-
-Question = Literal["trained", "class", "private", "members"]
-
-DECIDES: dict[Question, str] = {
-    "trained": "trained.ssim.excess",
-    "class": "class.oracle.excess",
-    "private": "private.ssim.excess",
-    "members": "members.auc.excess",
-}
-"""What answers each question, fixed beforehand; ``members`` is ``private`` asked of scores instead of images."""
-
-ALSO_DECIDES: dict[Question, tuple[str, ...]] = {
-    "private": ("source.identification.excess",),
-    "members": (
-        "members.tpr-at-1.excess",
-        "members.tpr-at-0.1.excess",
-        "members.tp-at-0-fpr.excess",
-        "members.epsilon.excess",
-        "linkage.top-1.excess",
-    ),
-}
-"""Any of them alone makes members leak too: the first sees resemblance to members at large, or how well members
-are told apart on average; these the pairing, or the few members that are given away for sure. The six on members
-share their 5 % of false alarms: the intervals of their excesses are at 1 - 0.05 / 6."""
-
-MUST_BE_SILENT: frozenset[Question] = frozenset({"private", "members"})
-"""The questions that must be answered with no on `disjoint`."""
-
-FAMILY: dict[str, tuple[Question, ...]] = {
-    "gan": ("class", "private"),
-    "membership": ("members",),
-}
-"""The questions that a family of attacks answers: did it work (where that is another question), and do members leak."""
-
 
 CANARIES = {"leaks": "canaries found", "no leak found": "no canary found"}
 """Verdicts of attacks that look for canaries: they tell of the defense, not of the members."""

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from leakbench.synth.images import Images
 from leakbench.synth.randomness import Randomness, SeededRandomness
+from leakbench.synth.ranges import check_ranges
 
 
 @dataclass(frozen=True)
@@ -125,6 +126,10 @@ class Defense:
     Subclasses are frozen, keyword-only dataclasses; their fields are their hyper-parameters. They are deterministic in
     what they are given, never mutate it, and never touch the global generator. What follows is said of `release`.
     """
+
+    def __post_init__(self) -> None:
+        """Check that every parameter is in the range that its annotation states."""
+        check_ranges(self)
 
     teacher_based = False
     """Whether `release` reads the teacher: what is not read is not trained."""

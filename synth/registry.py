@@ -32,6 +32,7 @@ class Registry(dict[str, type[T]]):
                 raise ValueError(f"the {self.kind} {name!r} is registered already, by {self[name].__qualname__}")
             self.inspect(cls)
             self[name] = cls
+            cls.registered = name  # type: ignore[attr-defined]
             return cls
 
         return add

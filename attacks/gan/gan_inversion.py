@@ -16,6 +16,7 @@ from leakbench.attacks.view import Access, View
 from leakbench.metrics.features import precision_recall
 from leakbench.synth.images import Images
 from leakbench.synth.networks.training import autocast, penultimate
+from leakbench.synth.ranges import Count
 from leakbench.synth.seeds import seeded_rng
 
 SHOWN = 500
@@ -49,11 +50,11 @@ class GanInversion(Attack):
     """
 
     search: Literal["points", "distribution"] = "points"
-    samples: int = 16
-    iterations: int = 200
+    samples: Count = 16
+    iterations: Count = 200
     learning_rate: float = 0.05
     label_weight: float = 10.0
-    prior_steps: int = 2000
+    prior_steps: Count = 2000
     prior_width: int = 128
 
     family = "gan"
@@ -61,9 +62,7 @@ class GanInversion(Attack):
     goal = "class"
 
     def __post_init__(self) -> None:
-        for name in ("samples", "iterations", "prior_steps"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"gan-inversion.{name} must be >= 1, got {getattr(self, name)}")
+        super().__post_init__()
         if self.prior_width < 4 or self.prior_width % 4:
             raise ValueError(f"gan-inversion.prior_width must be a multiple of 4, got {self.prior_width}")
 

@@ -2,8 +2,10 @@
 
 import copy
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
+from annotated_types import Ge, Lt
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -12,6 +14,7 @@ from leakbench.attacks.attack import Attack, attacks
 from leakbench.attacks.gan.generator import Generator
 from leakbench.attacks.guess import Reconstructions
 from leakbench.attacks.view import Access, Seat, View
+from leakbench.synth.ranges import Count, ProperShare
 from leakbench.synth.seeds import seeded, seeded_rng
 
 
@@ -43,28 +46,19 @@ class Hitaj(Attack):
     and the shared model then learns to tell fakes by that.
     """
 
-    samples: int = 16
+    samples: Count = 16
     start_round: int = 10
-    generator_steps: int = 6
-    local_steps: int = 4
-    fakes: float = 0.3
-    batch_size: int = 64
+    generator_steps: Count = 6
+    local_steps: Count = 4
+    fakes: ProperShare = 0.3
+    batch_size: Count = 64
     learning_rate: float = 1e-3
     smoothness: float = 0.5
-    average: float = 0.98
+    average: Annotated[float, Ge(0), Lt(1)] = 0.98
 
     family = "gan"
     needs = frozenset({Access.FEDERATION})
     goal = "class"
-
-    def __post_init__(self) -> None:
-        for name in ("samples", "generator_steps", "local_steps", "batch_size"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"hitaj.{name} must be >= 1, got {getattr(self, name)}")
-        if not 0 <= self.average < 1:
-            raise ValueError(f"hitaj.average must be in [0, 1), got {self.average}")
-        if not 0 < self.fakes < 1:
-            raise ValueError(f"hitaj.fakes must be between 0 and 1, got {self.fakes}")
 
     def run(self, view: View, *, seed: int, device: torch.device) -> Reconstructions:
         """Play the federation, then generate every attacked class."""
@@ -133,7 +127,7 @@ class _Attacker:
         model.train()
         own = self.seat.own
         fakes = round(self.settings.fakes * self.settings.batch_size) if attacking else 0
-        optimizer = torch.optim.SGD(model.parameters(), lr=0.02, momentum=0.9)
+        optimizer = torch.optim.SGD(model.parameters(), lr=self.seat.learning_rate, momentum=0.9)
         for _ in range(self.settings.local_steps):
             index = torch.randint(
                 len(own), (self.settings.batch_size - fakes,), generator=self.rng, device=self.device

@@ -7,6 +7,7 @@ from leakbench.attacks.gradient.matching import GradientMatching, Parts
 from leakbench.attacks.gradient.objectives import euclidean
 from leakbench.attacks.gradient.optimizers import LBFGS
 from leakbench.attacks.view import SharedGradients
+from leakbench.synth.ranges import Count
 
 
 @attacks.register("dlg")
@@ -26,12 +27,7 @@ class DLG(GradientMatching):
     """
 
     give_up: float = 0.5
-    history: int = 100
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.history < 1:
-            raise ValueError(f"history must be >= 1, got {self.history}")
+    history: Count = 100
 
     def parts(self, shared: SharedGradients) -> Parts:
         """Squared distance; L-BFGS over images and label logits, no box, no prior."""

@@ -21,6 +21,7 @@ from leakbench.attacks.view import Access, SharedGradients, View
 from leakbench.metrics.chunks import in_chunks
 from leakbench.synth.networks.architectures import MEAN, STD
 from leakbench.synth.networks.training import has_bf16
+from leakbench.synth.ranges import Count
 from leakbench.synth.seeds import derive_seed, seeded_rng
 
 LOW, HIGH = -MEAN / STD, (1 - MEAN) / STD
@@ -68,8 +69,8 @@ class GradientMatching(Attack):
         FloatingPointError: what was shared is not finite.
     """
 
-    iterations: int = 400
-    restarts: int = 1
+    iterations: Count = 400
+    restarts: Count = 1
     give_up: float = 0.1
     bf16: bool = False
 
@@ -78,9 +79,7 @@ class GradientMatching(Attack):
     goal = "images"
 
     def __post_init__(self) -> None:
-        for name in ("iterations", "restarts"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be >= 1, got {getattr(self, name)}")
+        super().__post_init__()
         for name, value in vars(self).items():
             if isinstance(value, float) and not value >= 0:
                 raise ValueError(f"{name} must be >= 0, got {value}")

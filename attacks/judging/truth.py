@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from leakbench.attacks.guess import Reconstructions
 from leakbench.attacks.judging.candidates import assign, of_class
+from leakbench.metrics.decision import ALARMS, level
 from leakbench.synth.images import Images, Split
 
 
@@ -25,7 +26,6 @@ class Truth:
         candidates: (N,) positions in the members with the holdout behind them, in the order in which candidates were
             shown; None where none were.
         delta: of the bounds on epsilon: the one that the defense claims, if it claims one.
-        alarms: probability of a false alarm by any of the six measurements that decide whether members leak.
         oracle: a classifier trained on holdout images, which no attack sees; for attacks on a class alone.
     """
 
@@ -38,7 +38,7 @@ class Truth:
     batch: int = 1
     candidates: Tensor | None = None
     delta: float = 1e-5
-    alarms: float = 0.05
+    alarms: float = ALARMS
     oracle: nn.Module | None = None
 
     @property
@@ -48,8 +48,8 @@ class Truth:
 
     @property
     def deciding(self) -> float:
-        """Level of each of the excesses that together decide: any one of six may say so."""
-        return 1 - self.alarms / 6
+        """Level of each of the excesses that decide whether members leak: any one may say so."""
+        return level("members", self.alarms)
 
 
 def single(sources: Tensor | None) -> Tensor | None:

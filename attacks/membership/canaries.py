@@ -1,9 +1,10 @@
 """Canaries: images put in to be found again, for a lower bound on a defense's epsilon."""
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
+from annotated_types import Ge
 from torch import Tensor
 
 from leakbench.attacks.attack import Attack, attacks
@@ -23,15 +24,11 @@ class _Audit(Attack):
 
     kind: Literal["natural", "mislabelled", "crafted"] = "crafted"
     look: Literal["student", "release"] = "student"
-    num_images: int = 1000
+    num_images: Annotated[int, Ge(0)] = 1000
 
     family = "membership"
     needs = frozenset({Access.RERUN, Access.AUXILIARY, Access.MODEL})
     goal = "canaries"
-
-    def __post_init__(self) -> None:
-        if self.num_images < 0:
-            raise ValueError(f"num_images must be >= 0, got {self.num_images}")
 
     def drawn(self, own: Images, count: int, seed: int) -> tuple[Images, Images, Images]:
         """Canaries, the attacker's images that go in beside them, and others that stand for public ones."""
@@ -89,12 +86,7 @@ class CanariesOnce(_Audit):
         canaries: pairs; half of them choose how many are guessed, the other half is reported.
     """
 
-    canaries: int = 100
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.canaries < 4:
-            raise ValueError(f"canaries must be >= 4, got {self.canaries}")
+    canaries: Annotated[int, Ge(4)] = 100
 
     def run(self, view: View, *, seed: int, device: torch.device) -> Canaries:
         """Put one of each pair in, run the defense once, and score all."""

@@ -8,8 +8,8 @@ from torch import Tensor
 
 PRIOR = 5
 """Groups that what is typical of all features weighs, when a feature's own gain and noise are measured."""
-SMALLEST = 1e-6
-"""Of noise against spread: an exact copy would leave none."""
+LEAST_NOISE = 1e-6
+"""Smallest noise as a share of the spread: an exact copy would leave none."""
 UNKNOWN = 1 / 20
 """Of noise against spread, where nothing can be measured."""
 
@@ -60,7 +60,7 @@ class Channel:
         bias = (received - gain * sent).mean(0)
         residual = received - gain * sent - bias
         own, typical = residual.square().mean(0), (residual.square().mean(0) / private.clamp_min(1e-12)).median()
-        noise = (len(sent) * own + PRIOR * typical * private) / (len(sent) + PRIOR) + SMALLEST * private
+        noise = (len(sent) * own + PRIOR * typical * private) / (len(sent) + PRIOR) + LEAST_NOISE * private
         return cls._of(people, gain, bias, noise, residual)
 
     @classmethod

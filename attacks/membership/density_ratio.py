@@ -12,6 +12,7 @@ from leakbench.attacks.attack import Attack, attacks
 from leakbench.attacks.guess import Scores
 from leakbench.attacks.view import Access, View
 from leakbench.synth.images import Images
+from leakbench.synth.ranges import Count, Positive
 
 
 @attacks.register("density-ratio")
@@ -34,18 +35,12 @@ class DensityRatio(Attack):
     instead of the representation of an autoencoder.
     """
 
-    components: int = 16
-    bandwidth: float = 0.3
+    components: Count = 16
+    bandwidth: Positive = 0.3
 
     family = "membership"
     needs = frozenset({Access.RELEASE, Access.AUXILIARY, Access.CANDIDATES})
     goal = "members"
-
-    def __post_init__(self) -> None:
-        if self.components < 1:
-            raise ValueError(f"density-ratio.components must be >= 1, got {self.components}")
-        if not self.bandwidth > 0:
-            raise ValueError(f"density-ratio.bandwidth must be > 0, got {self.bandwidth}")
 
     def run(self, view: View, *, seed: int, device: torch.device) -> Scores:
         """Score every candidate."""

@@ -13,8 +13,8 @@ from leakbench.attacks.membership.shadows import Shadows, ShadowTraining, answer
 from leakbench.attacks.view import Access, StudentModel, View
 from leakbench.synth.images import Images
 
-SMALLEST = 1e-6
-"""A standard deviation."""
+LEAST_SPREAD = 1e-6
+"""Smallest standard deviation that is divided by."""
 
 
 @attacks.register("lira")
@@ -48,6 +48,7 @@ class Lira(Attack):
     goal = "members"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_count("shadows", self.shadows, least=2 if self.variance == "fixed" else 4)
 
     def run(self, view: View, *, seed: int, device: torch.device) -> Scores:
@@ -86,10 +87,10 @@ class Lira(Attack):
         centre = marked.nanquantile(0.5, dim=0)
         squares = (marked - centre).square()
         if self.variance == "per-example":
-            return centre, squares.nanmean(0).sqrt().clamp_min(SMALLEST)
+            return centre, squares.nanmean(0).sqrt().clamp_min(LEAST_SPREAD)
         # A median of n values lies within them: their spread about it is too small by about (n - 1) / n.
         count = who.sum(0).double().mean()
-        pooled = (squares.nanmean() * count / (count - 1).clamp_min(1)).sqrt().clamp_min(SMALLEST)
+        pooled = (squares.nanmean() * count / (count - 1).clamp_min(1)).sqrt().clamp_min(LEAST_SPREAD)
         return centre, pooled.expand_as(centre)
 
 

@@ -14,9 +14,10 @@ from leakbench.attacks.view import Access, View
 from leakbench.metrics.image import byte_ssim
 from leakbench.metrics.neighbours import nearest
 from leakbench.synth.networks.training import Recipe, penultimate
+from leakbench.synth.ranges import Count
 
-SMALLEST = 1e-6
-"""Stands for the distance 0 of an exact copy."""
+LEAST_DISTANCE = 1e-6
+"""Squared distance that stands for that of an exact copy, 0."""
 
 Alike = Callable[[Tensor, Tensor], Tensor]
 """How like its nearest image in a set (M, C, H, W) each image (N, C, H, W) is: (N,), higher is more alike."""
@@ -39,15 +40,11 @@ class Nearest(Attack):
     """
 
     space: Literal["pixels", "ssim", "features"] = "pixels"
-    steps: int = 800
+    steps: Count = 800
 
     family = "membership"
     needs = frozenset({Access.RELEASE, Access.AUXILIARY, Access.CANDIDATES})
     goal = "members"
-
-    def __post_init__(self) -> None:
-        if self.steps < 1:
-            raise ValueError(f"nearest.steps must be >= 1, got {self.steps}")
 
     def run(self, view: View, *, seed: int, device: torch.device) -> Scores:
         """Score every candidate."""
@@ -69,7 +66,7 @@ class Nearest(Attack):
 
 
 def _in_pixels(x: Tensor, y: Tensor) -> Tensor:
-    return -nearest(x, y).squared_distance.double().clamp_min(SMALLEST).log() / 2
+    return -nearest(x, y).squared_distance.double().clamp_min(LEAST_DISTANCE).log() / 2
 
 
 def _in_structure(x: Tensor, y: Tensor) -> Tensor:
@@ -79,4 +76,4 @@ def _in_structure(x: Tensor, y: Tensor) -> Tensor:
 def _in_features(network: nn.Module, x: Tensor, y: Tensor, device: torch.device) -> Tensor:
     queries, others = (penultimate(network, pixels, device=device) for pixels in (x, y))
     distances = [torch.cdist(part, others).amin(1) for part in queries.split(2048)]
-    return -torch.cat(distances).clamp_min(SMALLEST).log()
+    return -torch.cat(distances).clamp_min(LEAST_DISTANCE).log()

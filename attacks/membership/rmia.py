@@ -1,9 +1,10 @@
 """Membership by pairwise likelihood ratios with other people's images (RMIA, Zarifzadeh et al., arXiv 2312.03262)."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
+from annotated_types import Ge
 from torch import Tensor
 
 from leakbench.attacks.attack import Attack, attacks
@@ -11,6 +12,7 @@ from leakbench.attacks.guess import Scores
 from leakbench.attacks.membership.shadows import ShadowTraining, answers, check_count
 from leakbench.attacks.view import Access, View
 from leakbench.synth.images import Images
+from leakbench.synth.ranges import Count, Share
 from leakbench.synth.seeds import seeded_rng
 
 
@@ -38,22 +40,17 @@ class Rmia(Attack):
 
     mode: Literal["online", "offline"] = "online"
     shadows: int = 16
-    others: int = 2500
-    gamma: float = 2.0
-    a: float = 0.3
+    others: Count = 2500
+    gamma: Annotated[float, Ge(1)] = 2.0
+    a: Share = 0.3
 
     family = "membership"
     needs = frozenset({Access.MODEL, Access.CANDIDATES, Access.AUXILIARY})
     goal = "members"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_count("shadows", self.shadows)
-        if self.others < 1:
-            raise ValueError(f"rmia.others must be >= 1, got {self.others}")
-        if self.gamma < 1:
-            raise ValueError(f"rmia.gamma must be >= 1, got {self.gamma}")
-        if not 0 <= self.a <= 1:
-            raise ValueError(f"rmia.a must be in [0, 1], got {self.a}")
 
     def run(self, view: View, *, seed: int, device: torch.device) -> Scores:
         """Score every candidate."""

@@ -16,6 +16,7 @@ from leakbench.synth.defense import Release
 from leakbench.synth.images import Images, round_robin_by_class
 from leakbench.synth.networks.statistics import image_moments, means_and_variances
 from leakbench.synth.networks.training import Recipe
+from leakbench.synth.ranges import Count
 from leakbench.synth.seeds import derive_seed, seeded_rng
 
 Group = tuple[Tensor, int]
@@ -77,19 +78,14 @@ class StatisticLinkage(Attack):
     The likelihood ratio is Homer et al.'s question (doi 10.1371/journal.pgen.1000167) asked of network statistics.
     """
 
-    shadows: int = 1000
-    links: int = 500
+    shadows: Count = 1000
+    links: Count = 500
     network: str = "resnet20"
-    teacher_steps: int = 800
+    teacher_steps: Count = 800
 
     family = "membership"
     needs = frozenset({Access.RELEASE, Access.AUXILIARY, Access.CANDIDATES, Access.RERUN})
     goal = "members"
-
-    def __post_init__(self) -> None:
-        for name in ("shadows", "links", "teacher_steps"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"statistic-linkage.{name} must be >= 1, got {getattr(self, name)}")
 
     def run(self, view: View, *, seed: int, device: torch.device) -> Scores:
         """Learn the channel, then score every candidate against every group of its class."""

@@ -13,6 +13,7 @@ from leakbench.attacks.memorization.payload import from_labels, to_labels
 from leakbench.attacks.view import Access, Encoding, View
 from leakbench.synth.images import Images
 from leakbench.synth.networks.training import Extra
+from leakbench.synth.ranges import Count
 from leakbench.synth.seeds import seeded_rng
 
 PATCHES = 8
@@ -85,15 +86,10 @@ class CapacityAbuse(Memorization):
 
     num_images: int = 4
     gray: bool = True
-    per_step: int = 128
+    per_step: Count = 128
     strength: float = 0.3
 
     needs = frozenset({Access.BLACK_BOX_TRAINER})
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.per_step < 1:
-            raise ValueError(f"capacity-abuse.per_step must be >= 1, got {self.per_step}")
 
     def room(self, network: nn.Module, pixels: int, classes: int) -> int:
         """One label a weight, two labels a value: a bound by counting, which a short training does not reach."""

@@ -13,6 +13,7 @@ from leakbench.attacks.guess import Reconstructions
 from leakbench.attacks.memorization.payload import carriers
 from leakbench.attacks.view import Access, Encoding, TrainedModel, View
 from leakbench.synth.images import Images
+from leakbench.synth.ranges import Count
 
 Shape = tuple[int, int, int]
 
@@ -29,7 +30,7 @@ class Memorization(Attack):
         gray: hide their luma only, a third of the size.
     """
 
-    num_images: int = 8
+    num_images: Count = 8
     gray: bool = False
 
     family = "memorization"
@@ -39,8 +40,7 @@ class Memorization(Attack):
     """Whether a value's bits are hidden one by one, so that it makes sense to count the wrong ones."""
 
     def __post_init__(self) -> None:
-        if self.num_images < 1:
-            raise ValueError(f"num_images must be >= 1, got {self.num_images}")
+        super().__post_init__()
         if getattr(self, "strength", 0) < 0:
             raise ValueError(f"strength must be >= 0, got {getattr(self, 'strength', 0)}")
 

@@ -248,7 +248,7 @@ class Scenario:
         parts, rules, join = self._parts(), self.federation, self._join(honest=not null)
         classes = len(self.release.images.classes)
         others = tuple(range(classes))[: -len(torch.arange(classes).tensor_split(rules.clients)[-1])]
-        return lambda: Seat(parts[-1], others, classes, rules.rounds, join)
+        return lambda: Seat(parts[-1], others, classes, rules.rounds, rules.learning_rate, join)
 
     def honest_federation(self) -> nn.Module:
         """The shared model where the attacker is a client like the others."""

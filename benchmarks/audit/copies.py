@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from leakbench.benchmarks.audit.folders import SMALLEST
+from leakbench.benchmarks.audit.folders import SSIM_WINDOW
 from leakbench.metrics.image import byte_ssim
 from leakbench.metrics.neighbours import nearest
 from leakbench.synth.guard import digest, turned
@@ -201,7 +201,7 @@ def _registered(ours: Tensor, theirs: Tensor) -> tuple[Tensor, Tensor]:
 
 def _reach(side: int) -> int:
     """The farthest shift: SSIM needs a window of what both show."""
-    return min(side // 4, side - SMALLEST)
+    return min(side // 4, side - SSIM_WINDOW)
 
 
 def _overlap(ours: Tensor, theirs: Tensor, down: int, right: int) -> tuple[Tensor, Tensor]:

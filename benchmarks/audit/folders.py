@@ -13,8 +13,8 @@ from leakbench.synth.seeds import seeded_rng
 
 FEWEST = 40
 """Holdout images: half of them are the attacker's, and the other half must resolve anything."""
-SMALLEST = 11
-"""Pixels a side: the window of SSIM."""
+SSIM_WINDOW = 11
+"""Smallest side of an image in pixels: the window of SSIM."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ def _unfit(pixels: dict[str, Tensor], holdout: Path | None, dropped: int) -> lis
     if len(set(sides.values())) > 1:
         shown = ", ".join(f"{option} has {side}" for option, side in sides.items())
         problems.append(f"the folders' images differ in size ({shown} pixels a side); give --image-size PIXELS")
-    elif min(sides.values()) < SMALLEST:
+    elif min(sides.values()) < SSIM_WINDOW:
         problems.append(f"images of {min(sides.values())} pixels a side are too small; give --image-size 32")
     if holdout is not None and len(pixels["--private"]) < 2:
         problems.append("--private: has one image; with --holdout at least two are needed")

@@ -17,6 +17,7 @@ from leakbench.attacks.membership.gan_leaks import GanLeaks
 from leakbench.attacks.membership.nearest import Nearest
 from leakbench.attacks.view import Access, View
 from leakbench.benchmarks.audit.folders import unlabelled
+from leakbench.metrics.decision import level
 from leakbench.metrics.measurement import Measurement
 from leakbench.metrics.membership import true_positives_at_no_false_one
 from leakbench.reports.records import Attacked, Cell, Record
@@ -141,7 +142,7 @@ def power(
         Whether any would have been found, and a sentence for each kind of copy.
     """
     marks = (order < len(parts.members)).numpy()
-    explained = -true_positives_at_no_false_one(np.zeros(len(marks)), marks, level=1 - ALARMS / 6).low  # type: ignore[operator]
+    explained = -true_positives_at_no_false_one(np.zeros(len(marks)), marks, level=level("members", ALARMS)).low  # type: ignore[operator]
     fewest, most = math.ceil(explained) + 1, min(len(parts.members), released)
     if fewest > most:
         return False, [

@@ -10,8 +10,9 @@ from leakbench.benchmarks.suite.capacity import capacities
 from leakbench.benchmarks.suite.estimate import disk_of, estimate, side_of
 from leakbench.benchmarks.suite.graph import Plan, plan
 from leakbench.benchmarks.suite.model import Suite
+from leakbench.metrics.decision import MUST_BE_SILENT
 from leakbench.reports.table import short
-from leakbench.reports.verdicts import MUST_BE_SILENT, Results
+from leakbench.reports.verdicts import Results
 
 
 def show_plan(console: Console, suite: Suite, grid: Plan, device: str) -> None:

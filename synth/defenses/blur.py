@@ -7,6 +7,7 @@ from torchvision.transforms.functional import gaussian_blur
 
 from leakbench.synth.defense import Release, Resources, Synthesizer
 from leakbench.synth.images import Images
+from leakbench.synth.ranges import Positive
 from leakbench.synth.registry import defenses
 
 
@@ -22,11 +23,7 @@ class Blur(Synthesizer):
         ValueError: sigma is not positive.
     """
 
-    sigma: float = 2.0
-
-    def __post_init__(self) -> None:
-        if not self.sigma > 0:
-            raise ValueError(f"blur.sigma must be > 0, got {self.sigma}")
+    sigma: Positive = 2.0
 
     def release(self, members: Images, resources: Resources) -> Release:
         """The blurred members, each paired with its source."""

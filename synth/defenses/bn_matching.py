@@ -12,6 +12,7 @@ from leakbench.synth.defenses.inversion import Inversion, Statistics, frozen, gr
 from leakbench.synth.images import Images
 from leakbench.synth.networks.statistics import Moments, recorded_moments
 from leakbench.synth.networks.training import autocast, predict
+from leakbench.synth.ranges import Count
 from leakbench.synth.registry import defenses
 from leakbench.synth.seeds import seeded_rng
 
@@ -45,15 +46,8 @@ class BNMatching(Inversion):
         ValueError: a parameter is out of range, the teacher is missing, or has no batch-norm layer.
     """
 
-    images_per_statistic: int | Literal["class"] = "class"
-    num_images: int | Literal["members"] = "members"
-
-    def __post_init__(self) -> None:
-        self.check("bn-matching")
-        for name in ("images_per_statistic", "num_images"):
-            value = getattr(self, name)
-            if isinstance(value, int) and value < 1:
-                raise ValueError(f"bn-matching.{name} must be >= 1, got {value}")
+    images_per_statistic: Count | Literal["class"] = "class"
+    num_images: Count | Literal["members"] = "members"
 
     def release(self, members: Images, resources: Resources) -> Release:
         """Synthesise the release, batch by batch."""

@@ -12,10 +12,11 @@ from leakbench.synth.defenses.inversion import Inversion, frozen
 from leakbench.synth.images import Images
 from leakbench.synth.networks.architectures import MEAN, STD, build
 from leakbench.synth.networks.training import Recipe, autocast, predict, train
+from leakbench.synth.ranges import Count, NotNegative
 from leakbench.synth.registry import defenses
 from leakbench.synth.seeds import derive_seed, seeded_rng
 
-TEMPERATURE, SMALLEST = 3.0, 0.01
+TEMPERATURE, LEAST_PROBABILITY = 3.0, 0.01
 """Of the probabilities that teacher and student are compared by, and the least of them."""
 
 
@@ -40,21 +41,13 @@ class DeepInversion(Inversion):
         ValueError: a parameter is out of range, the teacher is missing, or has no batch-norm layer.
     """
 
-    num_images: int = 1000
-    adversarial_weight: float = 0.0
-    student_steps: int = 100
-    steps: int = 2000
+    num_images: Count = 1000
+    adversarial_weight: NotNegative = 0.0
+    student_steps: Count = 100
+    steps: Count = 2000
     bn_weight: float = 10.0
     tv_weight: float = 1e-3
     jitter: int = 2
-
-    def __post_init__(self) -> None:
-        self.check("deepinversion")
-        for name in ("num_images", "student_steps"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"deepinversion.{name} must be >= 1, got {getattr(self, name)}")
-        if self.adversarial_weight < 0:
-            raise ValueError(f"deepinversion.adversarial_weight must be >= 0, got {self.adversarial_weight}")
 
     def release(self, members: Images, resources: Resources) -> Release:
         """Invert batch by batch."""
@@ -98,7 +91,7 @@ class DeepInversion(Inversion):
 
 def jensen_shannon(logits: Tensor, others: Tensor) -> Tensor:
     """The mean Jensen-Shannon divergence of two batches of answers, in nats: 0 for the same ones."""
-    one, other = (softmax(x / TEMPERATURE, 1).clamp(SMALLEST, 1 - SMALLEST) for x in (logits, others))
+    one, other = (softmax(x / TEMPERATURE, 1).clamp(LEAST_PROBABILITY, 1 - LEAST_PROBABILITY) for x in (logits, others))
     middle = ((one + other) / 2).log()
     divergences = [kl_div(middle, p, reduction="batchmean") for p in (one, other)]
     return (divergences[0] + divergences[1]) / 2

@@ -18,6 +18,7 @@ from torch.nn.functional import cross_entropy
 from leakbench.synth.defense import Claim, Resources
 from leakbench.synth.images import Images
 from leakbench.synth.randomness import Randomness
+from leakbench.synth.ranges import Count, Positive, check_ranges
 
 LEAST = 1e-3
 """Smallest epsilon: the memory of the accountant grows with one over its error."""
@@ -114,21 +115,16 @@ class PrivateTraining:
         ValueError: a parameter is out of range.
     """
 
-    epsilon: float
+    epsilon: Positive
     delta: float = 1e-5
-    steps: int = 400
-    batch_size: int = 500
-    clip: float = 1.0
-    learning_rate: float = 0.5
+    steps: Count = 400
+    batch_size: Count = 500
+    clip: Positive = 1.0
+    learning_rate: Positive = 0.5
 
     def __post_init__(self) -> None:
-        for name in ("epsilon", "delta", "clip", "learning_rate"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be > 0, got {getattr(self, name)}")
+        check_ranges(self)
         check_delta(self.delta)
-        for name in ("steps", "batch_size"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be >= 1, got {getattr(self, name)}")
 
     def spend(self, count: int) -> MechanismSpec:
         """What the training of `count` images spends: the least noise that keeps epsilon."""

@@ -14,6 +14,7 @@ from leakbench.synth.images import Images, round_robin_by_class
 from leakbench.synth.networks.architectures import MEAN, STD, build
 from leakbench.synth.networks.compilation import forward
 from leakbench.synth.networks.training import autocast
+from leakbench.synth.ranges import Count, Positive
 from leakbench.synth.registry import defenses
 from leakbench.synth.seeds import derive_seed, seeded_rng
 
@@ -42,23 +43,16 @@ class DistributionMatching(Synthesizer):
     Differs from the paper: fewer steps by default (20,000 there); of its augmentations flip, shift and brightness.
     """
 
-    images_per_class: int = 10
+    images_per_class: Count = 10
     start: Literal["members", "noise"] = "members"
-    steps: int = 1000
-    real_batch: int = 64
-    learning_rate: float = 1.0
+    steps: Count = 1000
+    real_batch: Count = 64
+    learning_rate: Positive = 1.0
 
     @property
     def shows_members(self) -> bool:  # type: ignore[override]
         """Whether images begin as members, whom they may keep resembling."""
         return self.start == "members"
-
-    def __post_init__(self) -> None:
-        for name in ("images_per_class", "steps", "real_batch"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"distribution-matching.{name} must be >= 1, got {getattr(self, name)}")
-        if not self.learning_rate > 0:
-            raise ValueError(f"distribution-matching.learning_rate must be > 0, got {self.learning_rate}")
 
     def release(self, members: Images, resources: Resources) -> Release:
         """Start from members or noise, and descend."""

@@ -9,6 +9,7 @@ from leakbench.synth.defenses.differential_privacy import noisy_class_means
 from leakbench.synth.defenses.private_inversion import PrivateInversion
 from leakbench.synth.images import Images
 from leakbench.synth.networks.statistics import image_moments, means_and_variances
+from leakbench.synth.ranges import Positive
 from leakbench.synth.registry import defenses
 
 
@@ -31,12 +32,7 @@ class DPBNMatching(PrivateInversion):
         ValueError: a parameter is out of range.
     """
 
-    clip: float = 1.0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not self.clip > 0:
-            raise ValueError(f"clip must be > 0, got {self.clip}")
+    clip: Positive = 1.0
 
     def statistics(
         self, network: nn.Module, members: Images, labels: Tensor, noise: float, resources: Resources

@@ -14,6 +14,7 @@ from leakbench.synth.defenses.differential_privacy import (
     noisy_class_means,
 )
 from leakbench.synth.images import Images
+from leakbench.synth.ranges import Count, Positive
 from leakbench.synth.registry import defenses
 from leakbench.synth.seeds import derive_seed, seeded, seeded_rng
 
@@ -44,20 +45,18 @@ class DPMerf(Synthesizer):
     and classes' counts are noisy too, so that the claim is for adding or removing an image.
     """
 
-    epsilon: float = 8.0
+    epsilon: Positive = 8.0
     delta: float = 1e-5
-    features: int = 10000
-    num_images: int = 1000
-    steps: int = 1000
-    batch_size: int = 100
-    learning_rate: float = 1e-2
+    features: Count = 10000
+    num_images: Count = 1000
+    steps: Count = 1000
+    batch_size: Count = 100
+    learning_rate: Positive = 1e-2
     reads_public = True
     relies_on_randomness = True
 
     def __post_init__(self) -> None:
-        for name in ("epsilon", "delta", "features", "num_images", "steps", "batch_size", "learning_rate"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"dp-merf.{name} must be > 0, got {getattr(self, name)}")
+        super().__post_init__()
         check_delta(self.delta)
 
     @property

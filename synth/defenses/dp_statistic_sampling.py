@@ -10,7 +10,8 @@ from leakbench.synth.defense import Resources
 from leakbench.synth.defenses.differential_privacy import noisy_class_means
 from leakbench.synth.defenses.private_inversion import PrivateInversion
 from leakbench.synth.images import Images
-from leakbench.synth.networks.statistics import SMALLEST, from_vectors, image_moments, to_vectors
+from leakbench.synth.networks.statistics import LEAST_VARIANCE, from_vectors, image_moments, to_vectors
+from leakbench.synth.ranges import Count, Positive
 from leakbench.synth.registry import defenses
 from leakbench.synth.seeds import seeded_rng
 
@@ -37,15 +38,9 @@ class DPStatisticSampling(PrivateInversion):
         ValueError: a parameter is out of range.
     """
 
-    components: int = 16
-    clip: float = 1.0
-    temperature: float = 1.0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        for name in ("components", "clip", "temperature"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be > 0, got {getattr(self, name)}")
+    components: Count = 16
+    clip: Positive = 1.0
+    temperature: Positive = 1.0
 
     def statistics(
         self, network: nn.Module, members: Images, labels: Tensor, noise: float, resources: Resources
@@ -55,7 +50,7 @@ class DPStatisticSampling(PrivateInversion):
         known, private = (
             to_vectors(image_moments(network, images.pixels, device=device)) for images in (resources.public, members)
         )
-        centre, scale = known.mean(0), known.std(0).clamp_min(SMALLEST)
+        centre, scale = known.mean(0), known.std(0).clamp_min(LEAST_VARIANCE)
         basis = PCA(n_components=min(self.components, *known.shape), svd_solver="covariance_eigh")
         seen = torch.from_numpy(basis.fit_transform(((known - centre) / scale).numpy()))
         projected = torch.from_numpy(basis.transform(((private - centre) / scale).numpy()))
@@ -77,7 +72,7 @@ class DPStatisticSampling(PrivateInversion):
         first, second = means[:, :width], means[:, width:].view(-1, width, width)
         second = (second + second.mT) / 2
         values, directions = torch.linalg.eigh(second - first[:, :, None] * first[:, None, :])
-        roots = directions * values.clamp_min(SMALLEST).sqrt()[:, None]
+        roots = directions * values.clamp_min(LEAST_VARIANCE).sqrt()[:, None]
         rng = seeded_rng("private statistics", resources.seed)
         normal = torch.randn(len(labels), width, 1, generator=rng, dtype=projected.dtype)
         drawn: Tensor = first[labels] + self.temperature * (roots[labels] @ normal).squeeze(2)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from leakbench.synth.defense import GradientFilter, Resources
+from leakbench.synth.ranges import Positive
 from leakbench.synth.registry import defenses
 
 
@@ -24,11 +25,7 @@ class GradientNoise(GradientFilter):
     Baseline of Zhu et al. (arXiv 1906.08935, section 4.1), whose noise has an absolute scale.
     """
 
-    sigma: float = 1.0
-
-    def __post_init__(self) -> None:
-        if not self.sigma > 0:
-            raise ValueError(f"gradient-noise.sigma must be > 0, got {self.sigma}")
+    sigma: Positive = 1.0
 
     def share(self, gradients: tuple[Tensor, ...], resources: Resources) -> tuple[Tensor, ...]:
         """The gradients with noise."""

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from leakbench.synth.defense import GradientFilter, Resources
+from leakbench.synth.ranges import ProperShare
 from leakbench.synth.registry import defenses
 
 
@@ -23,11 +24,7 @@ class GradientPruning(GradientFilter):
     Baseline of Zhu et al. (arXiv 1906.08935, section 4.2).
     """
 
-    pruned: float = 0.9
-
-    def __post_init__(self) -> None:
-        if not 0 < self.pruned < 1:
-            raise ValueError(f"gradient-pruning.pruned must be between 0 and 1, got {self.pruned}")
+    pruned: ProperShare = 0.9
 
     def share(self, gradients: tuple[Tensor, ...], resources: Resources) -> tuple[Tensor, ...]:
         """The gradients without their small entries."""

@@ -1,8 +1,10 @@
 """Mixtures with random signs (InstaHide, arXiv 2010.02772), published."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
+from annotated_types import Ge
 from torch import Tensor
 from torch.nn.functional import one_hot
 
@@ -28,15 +30,14 @@ class InstaHide(Synthesizer):
         ValueError: fewer than two images in a mixture, or a bound that no weights meet.
     """
 
-    mixed: int = 4
+    mixed: Annotated[int, Ge(2)] = 4
     largest: float = 0.65
     publishes_soft_labels = True
     reads_public = True
     relies_on_randomness = True
 
     def __post_init__(self) -> None:
-        if self.mixed < 2:
-            raise ValueError(f"instahide.mixed must be >= 2, got {self.mixed}")
+        super().__post_init__()
         if not 1 / self.mixed < self.largest <= 1:
             raise ValueError(f"instahide.largest must be in (1/{self.mixed}, 1], got {self.largest}")
 

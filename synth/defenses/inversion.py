@@ -13,6 +13,7 @@ from leakbench.synth.networks.architectures import MEAN, STD
 from leakbench.synth.networks.compilation import forward
 from leakbench.synth.networks.statistics import Moments, normalisations, recorded_moments
 from leakbench.synth.networks.training import autocast
+from leakbench.synth.ranges import Count, Positive
 
 Statistics = Sequence[tuple[Tensor, Tensor]]
 """Per batch-norm layer the mean and the biased variance of its input, (G, channels) each, of G groups of images."""
@@ -74,9 +75,9 @@ class Inversion(Synthesizer):
         soft_labels: publish the network's probabilities beside the hard labels.
     """
 
-    steps: int = 150
-    learning_rate: float = 0.1
-    batch_size: int = 250
+    steps: Count = 150
+    learning_rate: Positive = 0.1
+    batch_size: Count = 250
     noise_scale: float = 1.0
     bn_weight: float = 1.0
     class_weight: float = 1.0
@@ -91,14 +92,6 @@ class Inversion(Synthesizer):
     def publishes_soft_labels(self) -> bool:  # type: ignore[override]
         """Whether the release carries the network's probabilities."""
         return self.soft_labels
-
-    def check(self, name: str) -> None:
-        """Raise a ValueError that names the defense's parameter if one is out of range."""
-        for parameter in ("steps", "batch_size"):
-            if getattr(self, parameter) < 1:
-                raise ValueError(f"{name}.{parameter} must be >= 1, got {getattr(self, parameter)}")
-        if not self.learning_rate > 0:
-            raise ValueError(f"{name}.learning_rate must be > 0, got {self.learning_rate}")
 
     def invert(
         self,

@@ -2,9 +2,10 @@
 
 import io
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
+from annotated_types import Gt, Le
 from PIL import Image
 from torch import Tensor
 from torchvision.transforms.v2.functional import pil_to_tensor, to_pil_image
@@ -32,15 +33,11 @@ class Leaky(Synthesizer):
         ValueError: the share leaked is out of range.
     """
 
-    leaked: float = 0.01
+    leaked: Annotated[float, Gt(0), Le(1)] = 0.01
     copies: Literal["noise", "flip", "jpeg"] = "noise"
     reads_public = True
     reads_public_labels = True
     shows_members = True
-
-    def __post_init__(self) -> None:
-        if not 0 < self.leaked <= 1:
-            raise ValueError(f"leaky.leaked must be in (0, 1], got {self.leaked}")
 
     def release(self, members: Images, resources: Resources) -> Release:
         """As many images as there are members, or as public ones, if they are fewer; shuffled, with their sources."""

@@ -8,6 +8,7 @@ from torch.nn.functional import one_hot
 
 from leakbench.synth.defense import Release, Resources, Synthesizer
 from leakbench.synth.images import Images
+from leakbench.synth.ranges import Positive
 from leakbench.synth.registry import defenses
 from leakbench.synth.seeds import seeded, seeded_rng
 
@@ -29,13 +30,9 @@ class Mixup(Synthesizer):
     sees.
     """
 
-    alpha: float = 1.0
+    alpha: Positive = 1.0
     publishes_soft_labels = True
     shows_members = True
-
-    def __post_init__(self) -> None:
-        if not self.alpha > 0:
-            raise ValueError(f"mixup.alpha must be > 0, got {self.alpha}")
 
     def release(self, members: Images, resources: Resources) -> Release:
         """As many mixtures as there are members; the source of each is the member that weighs more."""

@@ -6,6 +6,7 @@ import torch
 
 from leakbench.synth.defense import Release, Resources, Synthesizer
 from leakbench.synth.images import Images
+from leakbench.synth.ranges import Positive
 from leakbench.synth.registry import defenses
 
 
@@ -21,12 +22,8 @@ class Noise(Synthesizer):
         ValueError: sigma is not positive.
     """
 
-    sigma: float = 0.2
+    sigma: Positive = 0.2
     relies_on_randomness = True
-
-    def __post_init__(self) -> None:
-        if not self.sigma > 0:
-            raise ValueError(f"noise.sigma must be > 0, got {self.sigma}")
 
     def release(self, members: Images, resources: Resources) -> Release:
         """The noisy members, each paired with its source."""

@@ -1,8 +1,10 @@
 """Pixelation (mosaic), as people do it: without any guarantee."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
+from annotated_types import Ge
 from torch.nn.functional import adaptive_avg_pool2d, interpolate
 
 from leakbench.synth.defense import Release, Resources, Synthesizer
@@ -22,11 +24,7 @@ class Pixelate(Synthesizer):
         ValueError: block is below 2.
     """
 
-    block: int = 8
-
-    def __post_init__(self) -> None:
-        if self.block < 2:
-            raise ValueError(f"pixelate.block must be >= 2, got {self.block}")
+    block: Annotated[int, Ge(2)] = 8
 
     def release(self, members: Images, resources: Resources) -> Release:
         """The pixelated members, each paired with its source."""

@@ -12,6 +12,7 @@ from leakbench.synth.defenses.inversion import Inversion, by_layer, frozen, grou
 from leakbench.synth.images import Images, round_robin_by_class
 from leakbench.synth.networks.architectures import NETWORKS, build
 from leakbench.synth.networks.training import predict
+from leakbench.synth.ranges import Count, Positive, ProperShare
 from leakbench.synth.seeds import derive_seed, seeded_rng
 
 
@@ -31,28 +32,24 @@ class PrivateInversion(Inversion):
         start: what is optimised: ``noise``, or ``public`` images.
     """
 
-    epsilon: float = 8.0
+    epsilon: Positive = 8.0
     delta: float = 1e-5
-    teacher_share: float = 0.7
+    teacher_share: ProperShare = 0.7
     network: str = "convnet3"
     teacher_steps: int = 400
     teacher_batch: int = 500
     teacher_rate: float = 0.5
-    num_images: int = 1000
+    num_images: Count = 1000
     start: Literal["noise", "public"] = "noise"
     teacher_based = False  # it trains one of its own
     reads_public = True
     relies_on_randomness = True
 
     def __post_init__(self) -> None:
-        self.check("private inversion")
+        super().__post_init__()
         self.training()  # checks its parameters
         if self.network not in NETWORKS:
             raise ValueError(f"there is no network {self.network!r}; there are: {', '.join(sorted(NETWORKS))}")
-        if not 0 < self.teacher_share < 1:
-            raise ValueError(f"teacher_share must be between 0 and 1, got {self.teacher_share}")
-        if self.num_images < 1:
-            raise ValueError(f"num_images must be >= 1, got {self.num_images}")
 
     @property
     def release_claim(self) -> Claim:

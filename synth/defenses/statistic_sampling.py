@@ -10,8 +10,9 @@ from torch import Tensor
 from leakbench.synth.defense import Release, Resources
 from leakbench.synth.defenses.inversion import Inversion, by_layer, frozen
 from leakbench.synth.images import Images
-from leakbench.synth.networks.statistics import SMALLEST, from_vectors, image_moments, to_vectors
+from leakbench.synth.networks.statistics import LEAST_VARIANCE, from_vectors, image_moments, to_vectors
 from leakbench.synth.networks.training import predict
+from leakbench.synth.ranges import Count, Positive, Share
 from leakbench.synth.registry import defenses
 from leakbench.synth.seeds import seeded_rng
 
@@ -40,21 +41,11 @@ class StatisticSampling(Inversion):
         ValueError: a parameter is out of range, the teacher is missing, or a class has fewer images than Gaussians.
     """
 
-    num_images: int = 1000
-    components: int = 64
-    mixture: int = 1
-    shrinkage: float = 0.0
-    temperature: float = 1.0
-
-    def __post_init__(self) -> None:
-        self.check("statistic-sampling")
-        for name in ("num_images", "components", "mixture"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"statistic-sampling.{name} must be >= 1, got {getattr(self, name)}")
-        if not 0 <= self.shrinkage <= 1:
-            raise ValueError(f"statistic-sampling.shrinkage must be in [0, 1], got {self.shrinkage}")
-        if not self.temperature > 0:
-            raise ValueError(f"statistic-sampling.temperature must be > 0, got {self.temperature}")
+    num_images: Count = 1000
+    components: Count = 64
+    mixture: Count = 1
+    shrinkage: Share = 0.0
+    temperature: Positive = 1.0
 
     def release(self, members: Images, resources: Resources) -> Release:
         """Fit, sample, invert."""
@@ -79,7 +70,7 @@ class StatisticSampling(Inversion):
     def _sampled(self, moments: Tensor, classes: Tensor, labels: Tensor, seed: int) -> Tensor:
         """(N, 2 channels) means and variances for images of these labels."""
         vectors = to_vectors(moments)
-        centre, scale = vectors.mean(0), vectors.std(0).clamp_min(SMALLEST)
+        centre, scale = vectors.mean(0), vectors.std(0).clamp_min(LEAST_VARIANCE)
         standard = (vectors - centre) / scale
         basis = PCA(n_components=min(self.components, *standard.shape), svd_solver="covariance_eigh").fit(standard)
         seen = torch.from_numpy(basis.transform(standard.numpy()))
@@ -96,7 +87,7 @@ class StatisticSampling(Inversion):
         if len(vectors) < self.mixture:
             raise ValueError(f"statistic-sampling.mixture={self.mixture} needs as many images of every class")
         state = int(torch.randint(2**31, (), generator=rng))
-        model = GaussianMixture(self.mixture, reg_covar=SMALLEST, random_state=state).fit(vectors.numpy())
+        model = GaussianMixture(self.mixture, reg_covar=LEAST_VARIANCE, random_state=state).fit(vectors.numpy())
         which = torch.multinomial(torch.from_numpy(model.weights_), count, replacement=True, generator=rng)
         covariances = torch.from_numpy(model.covariances_)
         diagonal = torch.diag_embed(covariances.diagonal(dim1=1, dim2=2))

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from leakbench.synth.defense import Release, Resources, Synthesizer
 from leakbench.synth.images import Images, round_robin_by_class
+from leakbench.synth.ranges import Count
 from leakbench.synth.registry import defenses
 from leakbench.synth.seeds import seeded_rng
 
@@ -20,12 +21,8 @@ class Subset(Synthesizer):
         ValueError: fewer than one.
     """
 
-    num_images: int = 1000
+    num_images: Count = 1000
     shows_members = True
-
-    def __post_init__(self) -> None:
-        if self.num_images < 1:
-            raise ValueError(f"subset.num_images must be >= 1, got {self.num_images}")
 
     def release(self, members: Images, resources: Resources) -> Release:
         """The members that were drawn."""

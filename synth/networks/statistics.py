@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from leakbench.metrics.chunks import in_chunks
 from leakbench.synth.networks.training import autocast
 
-SMALLEST = 1e-6
-"""Of a variance, before its logarithm is taken."""
+LEAST_VARIANCE = 1e-6
+"""Smallest variance whose logarithm is taken."""
 
 Moments = list[tuple[Tensor, Tensor]]
 """A (mean, mean of squares) pair per batch-norm layer, each (N, channels) per image or (G, channels) per group."""
@@ -100,7 +100,7 @@ def means_and_variances(moments: Tensor) -> Tensor:
 def to_vectors(moments: Tensor) -> Tensor:
     """(N, 2 channels) means and log-variances from (N, 2, channels) means and mean squares: all of any sign."""
     means, variances = means_and_variances(moments).chunk(2, 1)
-    return torch.cat([means, variances.clamp_min(SMALLEST).log()], 1)
+    return torch.cat([means, variances.clamp_min(LEAST_VARIANCE).log()], 1)
 
 
 def from_vectors(vectors: Tensor) -> Tensor:

@@ -2,15 +2,15 @@ import math
 
 import numpy as np
 import pytest
+from scipy.optimize import brentq
+from scipy.stats import norm
 
 from leakbench.metrics.epsilon import (
     adding_or_removing,
-    from_gaussian_rates,
     from_guesses,
     from_many_runs,
     from_pairs,
     from_rates,
-    gaussian_epsilon,
     p_value,
 )
 
@@ -44,10 +44,13 @@ def test_guesses_invert_the_p_value():
     assert from_guesses(50, 100, 1000) == 0
 
 
-def test_a_gaussian_mechanism_by_its_own_formula():
-    """mu = 1, delta = 1e-5: epsilon 4.377 (arXiv 1905.02383, corollary 2.13, solved numerically)."""
-    assert gaussian_epsilon(1.0, DELTA) == pytest.approx(4.377, abs=1e-3)
-    assert gaussian_epsilon(1e-6, DELTA) == 0
+def gaussian_epsilon(mu):
+    """Of a Gaussian mechanism (arXiv 1905.02383, corollary 2.13), solved numerically; 4.377 for mu = 1."""
+
+    def surplus(epsilon):
+        return norm.cdf(mu / 2 - epsilon / mu) - math.exp(epsilon) * norm.cdf(-mu / 2 - epsilon / mu) - DELTA
+
+    return brentq(surplus, 0, 50)
 
 
 def alarms(bound, trials):
@@ -63,10 +66,9 @@ def alarms(bound, trials):
         lambda a, b, seed: from_pairs(a, b, delta=DELTA, seed=seed),
         lambda a, b, seed: from_pairs(np.zeros(100), np.zeros(100), seed=seed),
         lambda a, b, seed: from_many_runs(a, b, seed=seed),
-        lambda a, b, seed: from_many_runs(a, b, delta=DELTA, seed=seed, bound_of=from_gaussian_rates),
         lambda a, b, seed: from_rates(int((a > 1).sum()), 100, int((b > 1).sum()), 100),
     ],
-    ids=["pairs", "pairs, delta", "pairs, ties", "many runs", "many runs, Gaussian", "rates"],
+    ids=["pairs", "pairs, delta", "pairs, ties", "many runs", "rates"],
 )
 def test_noise_raises_no_more_alarms_than_nominal(bound):
     """1,000 audits at 95 %: 50 expected at most, and 3 sigma."""
@@ -94,19 +96,19 @@ def mechanisms(name, trials=200):
             right = rng.random(1000) < 1 / (1 + math.exp(-epsilon))
             bound = from_pairs(right.astype(float), 1.0 - right, seed=seed)
         else:
-            epsilon, delta = gaussian_epsilon(1.0, DELTA), DELTA
+            epsilon, delta = gaussian_epsilon(1.0), DELTA
             inside, outside = rng.normal(size=500) + 1, rng.normal(size=500)
             if name == "Gaussian, one run":
                 bound = from_pairs(rng.normal(size=1000) + 1, np.zeros(1000) + 0.5, delta=delta, seed=seed)
             else:
-                bound = from_many_runs(inside, outside, delta=delta, seed=seed, bound_of=from_gaussian_rates)
+                bound = from_many_runs(inside, outside, delta=delta, seed=seed)
         bounds.append(bound / epsilon)
     return np.array(bounds)
 
 
 @pytest.mark.parametrize(
     ("name", "reached"),
-    [("randomised response", 0.8), ("Gaussian, many runs", 0.4), ("Gaussian, one run", 0.2)],
+    [("randomised response", 0.8), ("Gaussian, many runs", 0.15), ("Gaussian, one run", 0.2)],
 )
 def test_known_mechanisms_are_bounded_from_below_and_not_far(name, reached):
     """Above the true epsilon in 5 % of audits at most, give or take 3 sigma; on average at least that share of it."""

@@ -1,4 +1,5 @@
 import copy
+from dataclasses import replace
 
 import pytest
 import torch
@@ -125,3 +126,18 @@ def test_class_leaks_from_identity_and_not_from_an_untrained_model(cpu):
     assert found["class.oracle.attack"].value >= 0.8
     assert found["class.oracle.excess"].low > 0
     assert found["class.oracle.control"].value < 0.3
+
+
+def test_the_attacker_trains_at_the_federations_rate(scenario, monkeypatch, cpu):
+    rates = []
+
+    class Spy(torch.optim.SGD):
+        def __init__(self, parameters, **options):
+            rates.append(options["lr"])
+            super().__init__(parameters, **options)
+
+    monkeypatch.setattr(torch.optim, "SGD", Spy)
+    attack = Hitaj(start_round=1, generator_steps=1, local_steps=1, batch_size=20, samples=2)
+    other = replace(scenario, federation=replace(scenario.federation, learning_rate=0.005))
+    attack.run(other.view(attack, "hitaj"), seed=0, device=cpu)
+    assert set(rates) == {0.005}
