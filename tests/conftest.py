@@ -3,7 +3,8 @@ import os
 import pytest
 import torch
 
-from leakbench.synth.data.datasets import Sizes, open_pool, split
+from leakbench.synth.data.datasets import open_pool
+from leakbench.synth.data.split import Sizes, split
 
 
 def pytest_configure():

@@ -47,7 +47,7 @@ def list_(
 ) -> None:
     """List what there is."""
     load_plugins(plugin)
-    found = health.catalogue(DATASETS, available())
+    found = health.catalogue({name: known.description for name, known in DATASETS.items()}, available())
     if what and what not in found:
         raise refuse([f"there is no list of {what!r}; there are: {', '.join(found)}"])
     for kind, entries in found.items():

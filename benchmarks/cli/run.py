@@ -34,6 +34,7 @@ from leakbench.benchmarks.suite.model import load_suite
 from leakbench.benchmarks.suite.public import ask_for_public
 from leakbench.reports.verdicts import Results
 from leakbench.reports.write import write_reports
+from leakbench.synth.data.datasets import DATASETS
 
 
 class Executors(StrEnum):
@@ -108,7 +109,7 @@ def run(
         raise refuse(["--processes is for --executor local; a Ray cluster takes as many cells as it has room for"])
     if dry_run:
         show_plan(out_console, chosen, plan(chosen), where.type)
-        if data is None and chosen.dataset != "digits":
+        if data is None and not DATASETS[chosen.dataset].embedded:
             out_console.print("with --data DIR, what the cache already has is counted too")
             return
     config = prepare_run(

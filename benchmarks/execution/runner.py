@@ -25,7 +25,8 @@ from leakbench.benchmarks.suite.graph import Plan, plan
 from leakbench.benchmarks.suite.model import Suite
 from leakbench.benchmarks.suite.public import others_of
 from leakbench.reports.records import Cell, Record
-from leakbench.synth.data.datasets import Pool, split
+from leakbench.synth.data.datasets import Pool
+from leakbench.synth.data.split import split
 from leakbench.synth.networks.pretrained import PretrainedWeights, pretrained_weights
 from leakbench.synth.seeds import derive_seed
 

@@ -12,7 +12,8 @@ from leakbench.benchmarks.stages.publish import about, equipped, synthesised, sy
 from leakbench.benchmarks.suite.model import Suite
 from leakbench.benchmarks.suite.problems import RequestProblems
 from leakbench.benchmarks.suite.public import need_none, others_of
-from leakbench.synth.data.datasets import Pool, stratified_order
+from leakbench.synth.data.datasets import Pool
+from leakbench.synth.data.split import stratified_order
 from leakbench.synth.defense import Release
 from leakbench.synth.images import Images
 from leakbench.synth.networks.architectures import build

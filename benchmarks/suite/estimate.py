@@ -13,12 +13,12 @@ from leakbench.benchmarks.suite.graph import Plan
 from leakbench.benchmarks.suite.model import Suite
 from leakbench.benchmarks.suite.spec import attack_of, defense_of, scenario_of
 from leakbench.reports.records import Cell
+from leakbench.synth.data.datasets import DATASETS
 from leakbench.synth.images import Images
 from leakbench.synth.networks.architectures import build
 from leakbench.synth.networks.training import Recipe, train
 from leakbench.synth.seeds import seeded_rng
 
-SIDES = {"imagenet": 224}
 PROBE = 16
 
 
@@ -42,7 +42,7 @@ def estimate(suite: Suite, grid: Plan, device: str) -> Iterator[tuple[Cell, floa
 
 def side_of(suite: Suite) -> int:
     """Pixels a side of a suite's images, as far as that can be said without opening the dataset."""
-    return suite.image_size or SIDES.get(suite.dataset, 32)
+    return suite.image_size or DATASETS[suite.dataset].side
 
 
 def disk_of(suite: Suite) -> int:

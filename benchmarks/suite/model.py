@@ -18,7 +18,8 @@ from leakbench.attacks.victims.owner import DataOwner
 from leakbench.attacks.view import Access
 from leakbench.benchmarks.suite.problems import RequestProblems
 from leakbench.benchmarks.suite.spec import attack_class, build_method, family_of, scenario_of, sentence
-from leakbench.synth.data.datasets import DATASETS, Sizes
+from leakbench.synth.data.datasets import DATASETS
+from leakbench.synth.data.split import Sizes
 from leakbench.synth.networks.architectures import NETWORKS, build
 from leakbench.synth.networks.training import Recipe
 from leakbench.synth.registry import Registry

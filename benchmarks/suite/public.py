@@ -10,12 +10,10 @@ from leakbench.benchmarks.audit.copies import find_copies
 from leakbench.benchmarks.suite.model import Suite
 from leakbench.benchmarks.suite.problems import RequestProblems
 from leakbench.benchmarks.suite.spec import defense_of
-from leakbench.synth.data.datasets import Pool
+from leakbench.synth.data.datasets import DATASETS, Pool
 from leakbench.synth.data.image_files import DataProblems, Listing, list_images, read
 from leakbench.synth.images import Images
 
-FOLDERS = ("imagefolder", "imagenet")
-"""Datasets that are somebody's own folder: no part of it stands in for public images unasked."""
 WORDNET = re.compile(r"n\d{8}")
 """How ImageNet names its classes: with these it is the benchmark dataset."""
 FEW = 0.01
@@ -43,7 +41,7 @@ def ask_for_public(suite: Suite, data: Path | None, public: Path | None, simulat
     """Refuse to take a part of somebody's own folder, if there is one, for public images unasked."""
     if public is not None and simulate:
         raise RequestProblems(["--public and --simulate-public exclude each other; leave one out"])
-    own = data is not None and data.is_dir() and suite.dataset in FOLDERS and not _is_imagenet(data)
+    own = data is not None and data.is_dir() and DATASETS[suite.dataset].own and not _is_imagenet(data)
     if own and public is None and not simulate:
         remedy = "give --public DIR, or --simulate-public where --data is a benchmark dataset and no private folder"
         need_none(suite.defenses, remedy)

@@ -1,4 +1,4 @@
-"""Datasets and their disjoint, seeded parts."""
+"""Datasets: the registry of those that can be named, and how each is opened."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,32 +14,10 @@ from torchvision.datasets import CIFAR10
 from torchvision.datasets.utils import check_integrity, download_and_extract_archive
 
 from leakbench.synth.data.image_files import MIN_PER_CLASS, DataProblems, Listing, list_classes, read
-from leakbench.synth.images import Images, Split
-from leakbench.synth.seeds import seeded_rng
 
 CIFAR10_ARCHIVE = "cifar-10-binary.tar.gz"
 CIFAR10_MD5 = "c32a1d4ab5d03f1284b67883e8d87530"
 CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Sizes:
-    """How many images each part gets, at most; smaller datasets are shared out in the same proportions.
-
-    Args:
-        members: private images; holdout and public get as many each.
-        auxiliary: images the attacker owns.
-        test: real test images.
-    """
-
-    members: int
-    auxiliary: int
-    test: int
-
-    def __post_init__(self) -> None:
-        for name in ("members", "auxiliary", "test"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be >= 1, got {getattr(self, name)}")
 
 
 @dataclass(frozen=True)
@@ -83,16 +61,6 @@ class Pool:
             self.test and self.test.chosen(names),
             self.classes,
         )
-
-
-def stratified_order(labels: Tensor, rng: torch.Generator) -> Tensor:
-    """A random order any slice of which has the classes in the proportions of the whole (to within one image)."""
-    key = torch.empty(len(labels), dtype=torch.float64)
-    for label in labels.unique():
-        index = (labels == label).nonzero().squeeze(1)
-        rank = torch.randperm(len(index), generator=rng).double()
-        key[index] = (rank + 0.5) / len(index)
-    return key.argsort(stable=True)
 
 
 def _digits() -> Pool:
@@ -141,16 +109,27 @@ def _folder(data: Path, image_size: int | None, *, check_all: bool) -> Pool:
     if not data.is_dir():
         raise DataProblems([f"{data}: is not a folder; --data must name a folder with one folder of images per class"])
     problems: list[str] = []
-    test_name = next((name for name in ("test", "val") if (data / "train").is_dir() and (data / name).is_dir()), None)
-    train = list_classes(data / "train" if test_name else data, problems, fewest=MIN_PER_CLASS)
-    test = list_classes(data / test_name, problems, fewest=1) if test_name else None
-    if test and test.classes != train.classes:
+    parts = _parts(data)
+    train = list_classes(parts[0] if parts else data, problems, fewest=MIN_PER_CLASS)
+    test = list_classes(parts[1], problems, fewest=1) if parts else None
+    if parts and test and test.classes != train.classes:
         odd = sorted(set(test.classes) ^ set(train.classes))
-        problems.append(f"{data}: train/ and {test_name}/ differ in the classes {', '.join(odd)}")
+        problems.append(f"{data}: {parts[0].name}/ and {parts[1].name}/ differ in the classes {', '.join(odd)}")
     pools = [_listing_pool(listing, image_size, problems, check_all) for listing in (train, test) if listing]
     if problems:
         raise DataProblems(problems)
     return Pool(pools[0].labels, pools[0].classes, pools[0].draw, pools[1] if test else None)
+
+
+TRAIN, TEST = ("train", "training"), ("test", "testing", "val", "valid", "validation")
+"""What the parts of a dataset are called, in any case; they are never classes. The first that is there counts."""
+
+
+def _parts(data: Path) -> tuple[Path, Path] | None:
+    """The folders of the training and the test part, where a dataset has both."""
+    there = {folder.name.lower(): folder for folder in sorted(data.iterdir()) if folder.is_dir()}
+    train, test = (next((there[name] for name in names if name in there), None) for names in (TRAIN, TEST))
+    return (train, test) if train and test else None
 
 
 def _listing_pool(listing: Listing, image_size: int | None, problems: list[str], check_all: bool) -> Pool:
@@ -169,11 +148,64 @@ def _listing_pool(listing: Listing, image_size: int | None, problems: list[str],
     return Pool(labels, listing.classes, draw)
 
 
+def _read_digits(data: Path | None, image_size: int | None) -> Pool:
+    if data is not None:
+        raise DataProblems([f"--data {data}: digits are embedded; for your own images add --dataset imagefolder"])
+    return _digits()
+
+
+def _read_folder(data: Path | None, image_size: int | None) -> Pool:
+    assert data is not None
+    return _folder(data, image_size, check_all=True)
+
+
+def _read_imagenet(data: Path | None, image_size: int | None) -> Pool:
+    assert data is not None
+    return _folder(data, image_size or DATASETS["imagenet"].side, check_all=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dataset:
+    """A dataset that can be named.
+
+    Args:
+        description: a line, for `leakbench list`.
+        open: from --data and --image-size to the images.
+        side: pixels a side, as far as that can be said without opening it.
+        embedded: whether it needs no --data.
+        own: whether it is somebody's folder: its images may be asked for in another size, and no part of it stands in
+            for public images unasked.
+    """
+
+    description: str
+    open: Callable[[Path | None, int | None], Pool]
+    side: int = 32
+    embedded: bool = False
+    own: bool = False
+
+
 DATASETS = {
-    "digits": "the 1,797 handwritten digits that scikit-learn ships, as 32x32 RGB; no download",
-    "cifar10": "CIFAR-10, downloaded on demand into --data",
-    "imagefolder": "--data DIR with one folder per class, with or without train/ and test/",
-    "imagenet": "--data DIR in torchvision's layout (train/ and val/ with one folder per class)",
+    "digits": Dataset(
+        description="the 1,797 handwritten digits that scikit-learn ships, as 32x32 RGB; no download",
+        open=_read_digits,
+        embedded=True,
+    ),
+    "cifar10": Dataset(
+        description="CIFAR-10, downloaded on demand into --data",
+        open=lambda data, image_size: _cifar10(data or Path("data")),
+        embedded=True,
+    ),
+    "imagefolder": Dataset(
+        description="--data DIR with one folder per class, with or without train/ and test/",
+        open=_read_folder,
+        own=True,
+    ),
+    "imagenet": Dataset(
+        description="--data DIR in torchvision's layout (train/ and val/ with one folder per class)",
+        open=_read_imagenet,
+        side=224,
+        own=True,
+    ),
 }
 
 
@@ -190,56 +222,13 @@ def open_pool(name: str, data: Path | None, image_size: int | None) -> Pool:
     """
     if name not in DATASETS:
         raise DataProblems([f"there is no dataset {name!r}; there are: {', '.join(DATASETS)}"])
-    if name == "digits" and data is not None:
-        raise DataProblems([f"--data {data}: digits are embedded; for your own images add --dataset imagefolder"])
-    if image_size and name in ("digits", "cifar10"):
-        raise DataProblems([f"--image-size {image_size}: {name} has 32 pixels a side; the option is for folders"])
-    if name == "digits":
-        return _digits()
-    if name == "cifar10":
-        return _cifar10(data or Path("data"))
-    if data is None:
-        raise DataProblems([f"the dataset {name} needs --data DIR"])
-    if name == "imagenet":
-        return _folder(data, image_size or 224, check_all=False)
-    return _folder(data, image_size, check_all=True)
-
-
-def _check_classes(pool: Pool, parts: tuple[Tensor, ...]) -> None:
-    """Every part needs an image of every class, members and holdout two."""
-    problems = []
-    for label, name in enumerate(pool.classes):
-        found = [int((pool.labels[part] == label).sum()) for part in parts]
-        if min(found) < 1 or min(found[:2]) < 2:
-            total = int((pool.labels == label).sum())
-            problems.append(f"the class {name!r} has {total} images: too few to appear in all disjoint parts ({found})")
+    dataset, problems = DATASETS[name], []
+    if image_size and not dataset.own:
+        problems.append(
+            f"--image-size {image_size}: {name} has {dataset.side} pixels a side; the option is for folders"
+        )
+    if data is None and not dataset.embedded:
+        problems.append(f"the dataset {name} needs --data DIR")
     if problems:
         raise DataProblems(problems)
-
-
-def split(pool: Pool, sizes: Sizes, *, seed: int, public: Images | None = None) -> Split:
-    """Draw the disjoint parts, stratified by class and exchangeable within a class.
-
-    Args:
-        pool: from :func:`open_pool`.
-        sizes: at most so many of each; a smaller dataset is shared out in proportion.
-        seed: of the assignment; a test part of the dataset's own is never mixed with the rest.
-        public: images of other people, in the place of a part of the dataset.
-
-    Raises:
-        DataProblems: some part would be without images of some class.
-    """
-    order = stratified_order(pool.labels, seeded_rng("split", seed))
-    wanted = [sizes.members, sizes.members, sizes.auxiliary]
-    wanted += [sizes.members] * (public is None) + [sizes.test] * (pool.test is None)
-    share = min(1.0, len(order) / sum(wanted))
-    counts = [int(count * share) for count in wanted]
-    _check_classes(pool, order[: sum(counts)].split(counts))
-    parts = [Images(pool.draw(index), pool.labels[index], pool.classes) for index in order[: sum(counts)].split(counts)]
-    if public is not None:
-        parts.insert(3, public.take(stratified_order(public.labels, seeded_rng("split public", seed))))
-    if pool.test:
-        index = stratified_order(pool.test.labels, seeded_rng("split test", seed))[: sizes.test]
-        parts.append(Images(pool.test.draw(index), pool.test.labels[index], pool.classes))
-    members, holdout, auxiliary, public, test = parts
-    return Split(members=members, holdout=holdout, auxiliary=auxiliary, public=public, test=test)
+    return dataset.open(data, image_size)

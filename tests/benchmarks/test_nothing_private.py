@@ -23,7 +23,8 @@ from leakbench.benchmarks.suite.spec import defense_of
 from leakbench.reports.records import read_records
 from leakbench.reports.verdicts import Results
 from leakbench.synth import guard
-from leakbench.synth.data.datasets import Pool, open_pool, split
+from leakbench.synth.data.datasets import Pool, open_pool
+from leakbench.synth.data.split import split
 from leakbench.synth.defense import Synthesizer
 from leakbench.synth.images import Images
 from leakbench.synth.registry import defenses

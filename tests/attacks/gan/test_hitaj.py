@@ -11,7 +11,8 @@ from leakbench.attacks.victims.clients import GradientClients, shared_whole
 from leakbench.attacks.victims.federation import Federation, federate
 from leakbench.attacks.victims.owner import DataOwner
 from leakbench.attacks.victims.scenario import Scenario
-from leakbench.synth.data.datasets import Sizes, open_pool, split
+from leakbench.synth.data.datasets import open_pool
+from leakbench.synth.data.split import Sizes, split
 from leakbench.synth.defense import Release
 from leakbench.synth.images import Images
 from leakbench.synth.networks.architectures import build

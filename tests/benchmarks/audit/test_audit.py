@@ -13,7 +13,8 @@ from leakbench.benchmarks.audit import students
 from leakbench.benchmarks.audit.copies import find_copies
 from leakbench.benchmarks.audit.folders import Folders, unlabelled
 from leakbench.benchmarks.audit.verdict import LEAKS, UNKNOWN, audit
-from leakbench.synth.data.datasets import Sizes, open_pool, split
+from leakbench.synth.data.datasets import open_pool
+from leakbench.synth.data.split import Sizes, split
 from leakbench.synth.seeds import seeded_rng
 from tests.benchmarks.conftest import call
 

@@ -10,7 +10,8 @@ from torchvision.transforms.v2.functional import gaussian_blur, pad
 from leakbench.benchmarks.audit.copies import find_copies
 from leakbench.benchmarks.audit.folders import Folders
 from leakbench.benchmarks.audit.verdict import LEAKS, NOTHING, Limits, audit
-from leakbench.synth.data.datasets import Sizes, open_pool, split
+from leakbench.synth.data.datasets import open_pool
+from leakbench.synth.data.split import Sizes, split
 from leakbench.synth.defense import Resources
 from leakbench.synth.defenses.bn_matching import BNMatching
 from leakbench.synth.networks.architectures import build

@@ -11,7 +11,8 @@ from leakbench.benchmarks.storage.store import Store
 from leakbench.benchmarks.suite.graph import plan
 from leakbench.benchmarks.suite.model import Teacher, load_suite
 from leakbench.benchmarks.suite.spec import attack_of
-from leakbench.synth.data.datasets import open_pool, split
+from leakbench.synth.data.datasets import open_pool
+from leakbench.synth.data.split import split
 from leakbench.synth.networks.training import Recipe
 from tests.attacks.test_view import pictures, reachable, shown_on_purpose
 

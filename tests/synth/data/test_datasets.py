@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from PIL import Image
 
 from leakbench.synth.data import datasets
-from leakbench.synth.data.datasets import Sizes, open_pool, split, stratified_order
+from leakbench.synth.data.datasets import open_pool
 from leakbench.synth.data.image_files import DataProblems
+from leakbench.synth.data.split import Sizes, split, stratified_order
 from leakbench.synth.seeds import seeded_rng
 
 
