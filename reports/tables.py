@@ -65,18 +65,27 @@ def _visual(results: Results) -> Table:
         RANKED,
     ]
     notes += [f"{head}: not applicable: {absent[name]}." for name, head in VISUAL if name in absent]
+    columns = (*VISUAL, *_unlisted(results))
     rows = [[results.label(defense)] for defense in results.defenses]
     ranks: dict[tuple[int, int], int] = {}
-    for column, (name, _) in enumerate(VISUAL, 1):
+    for column, (name, _) in enumerate(columns, 1):
         measurements = [results.measurement(defense, "visual", "", name) for defense in results.defenses]
         if not name.startswith("stranger."):
             ranks |= ranked(column, list(map(merit, measurements)), list(map(is_control, results.defenses)))
         for row, defense, measurement in zip(rows, results.defenses, measurements, strict=True):
             row.append(show(measurement, short(results.missing(defense, "visual", "", name)), interval=False))
-    heads = ("Defense", *(head for _, head in VISUAL))
+    heads = ("Defense", *(head for _, head in columns))
     return Table(
         "T2", "Visual: how alike released and private images look", heads, tuple(map(tuple, rows)), tuple(notes), ranks
     )
+
+
+def _unlisted(results: Results) -> list[tuple[str, str]]:
+    """Measurements against the source that somebody's metric added: each has a column too."""
+    known = {name for name, _ in VISUAL} | {"paired.mae"}
+    found = {m.name for r in results.records if r.cell.task == "visual" for m in r.measurements}
+    names = sorted(name for name in found - known if name.startswith("paired."))
+    return [(name, f"{name.removeprefix('paired.')} to source") for name in names]
 
 
 def _cost(results: Results) -> Table:

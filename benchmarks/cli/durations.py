@@ -22,4 +22,6 @@ def seconds(option: str, given: str, *, none: bool = False) -> float:
     time = float(found[1]) * UNITS[found[2]] if found else 0.0
     if time or (none and (found or given.strip() == "0")):
         return time
-    raise RequestProblems([f"{option} {given}: is no time; give 90s, 10m or 1h{', or 0 for none' * none}"])
+    raise RequestProblems(
+        [f"{option} {given}: is not a duration; a number and a unit are: 90s, 10m or 1h{', or 0 for none' * none}"]
+    )

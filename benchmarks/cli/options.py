@@ -15,7 +15,7 @@ out_console = Console(highlight=False, markup=False)
 error_console = Console(stderr=True, highlight=False, markup=False)
 
 Data = Annotated[Path | None, typer.Option(help="Where the dataset lies, or is downloaded to.")]
-Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+Device = Annotated[str, typer.Option(help="Where to compute: auto, cpu or cuda.")]
 Plugins = Annotated[
     list[str] | None, typer.Option("--plugin", help="A file or module that registers defenses or attacks; repeat.")
 ]

@@ -55,14 +55,17 @@ def run(
     out: Annotated[Path | None, typer.Option(help="The run folder (default: runs/SUITE[-DATASET]).")] = None,
     data: Data = None,
     dataset: Annotated[str | None, typer.Option(help="Another dataset than the suite's.")] = None,
-    defense: Annotated[list[str] | None, typer.Option(help="NAME[:key=value,…]; repeat; replaces the suite's.")] = None,
-    attack: Annotated[
-        list[str] | None, typer.Option(help="NAME[:key=value,…][@SCENARIO]; repeat; replaces the suite's.")
+    defense: Annotated[
+        list[str] | None, typer.Option(help="A defense, NAME[:key=value,…]; repeat for more; replaces the suite's.")
     ] = None,
-    seeds: Annotated[int | None, typer.Option(help="Repetitions.")] = None,
+    attack: Annotated[
+        list[str] | None,
+        typer.Option(help="An attack, NAME[:key=value,…][@SCENARIO]; repeat for more; replaces the suite's."),
+    ] = None,
+    seeds: Annotated[int | None, typer.Option(help="Repetitions, each with a split of its own.")] = None,
     image_size: ImageSize = None,
     classes: Annotated[
-        str | None, typer.Option(help="Of the dataset, separated by commas; the others are left out.")
+        str | None, typer.Option(help="Classes of the dataset that are kept, separated by commas; all by default.")
     ] = None,
     teacher_weights: Annotated[
         str | None, typer.Option(help="Somebody's weights instead of training: torchvision, or a .safetensors file.")
@@ -76,13 +79,24 @@ def run(
             help="Let a part of --data stand in for public images: for a benchmark dataset that lies in folders.",
         ),
     ] = False,
-    plugin_timeout: Annotated[str, typer.Option(help="What a cell of a plug-in may take: 90s, 10m, 6h.")] = "6h",
+    plugin_timeout: Annotated[str, typer.Option(help="Time that a cell of a plug-in may take: 90s, 10m, 6h.")] = "6h",
     device: Device = "auto",
-    cache: Annotated[Path | None, typer.Option(help="What was computed before, by this run or others.")] = None,
+    cache: Annotated[
+        Path | None, typer.Option(help="Folder of what was computed before, by this run or others.")
+    ] = None,
     executor: Annotated[Executors, typer.Option(help="Where cells are computed.")] = Executors.local,
-    address: Annotated[str | None, typer.Option(help="Of a Ray cluster; `auto` finds it. Else one is started.")] = None,
-    processes: Annotated[int | None, typer.Option(min=1, help="At once (default: what the machine allows).")] = None,
-    threads: Annotated[int | None, typer.Option(min=1, help="Of each process (default: by the machine).")] = None,
+    address: Annotated[
+        str | None, typer.Option(help="Address of a Ray cluster; `auto` finds it. Without it one is started.")
+    ] = None,
+    processes: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Processes that compute cells at the same time (default: as many as the machine allows)."
+        ),
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Threads of torch in each process (default: by the machine).")
+    ] = None,
     json_logs: Annotated[bool, typer.Option("--json-logs", help="A line of JSON for everything that happens.")] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="List the cells and estimate the cost; run nothing.")

@@ -224,7 +224,10 @@ def test_students_have_a_budget(digits_folders, tmp_path, capsys, monkeypatch):
     assert call(*base, "--released", root / "others", "--budget", "0.01s") == 0
     assert "--budget must be at least" in capsys.readouterr().out
     assert call(*base, "--released", root / "others", "--budget", "soon") == 2
-    assert "--budget soon: is no time; give 90s, 10m or 1h, or 0 for none" in capsys.readouterr().err
+    assert (
+        "--budget soon: is not a duration; a number and a unit are: 90s, 10m or 1h, or 0 for none"
+        in capsys.readouterr().err
+    )
 
 
 @pytest.fixture(scope="module")
