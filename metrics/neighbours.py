@@ -20,7 +20,7 @@ LARGEST = 2**31 // 255**2
 """Values an image may have for its squared distances to be whole numbers of 32 bits."""
 
 Distances = Callable[[Tensor], Tensor]
-"""From queries to what orders the candidates by distance, (Q, M)."""
+"""Function from queries to what orders the candidates by distance, (Q, M)."""
 
 
 def _flat(images: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from leakbench.reports.verdicts import Results
 
 PAPER = "bn-matching"
 COMPARABLE = 0.9
-"""Of identity's accuracy: what this page calls comparable."""
+"""Share of identity's accuracy that this page calls comparable."""
 
 Answer = tuple[bool | None, str]
 """Whether a claim holds for a release, None where that is open, and the measurement that says so."""

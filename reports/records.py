@@ -173,7 +173,7 @@ def read_records(file: Path) -> dict[str, Record]:
     return records
 
 
-def pool(measurements: Iterable[Measurement], *, over_seeds: bool = False) -> Measurement | None:
+def pool_seeds(measurements: Iterable[Measurement], *, over_seeds: bool = False) -> Measurement | None:
     """One measurement over seeds: the mean with an interval.
 
     By default the seeds' intervals are combined as those of independent estimates: with m seeds the half-widths add

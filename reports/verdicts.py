@@ -9,7 +9,7 @@ import pandas as pd
 from leakbench.metrics.decision import ALSO_DECIDES, DECIDES, FAMILY, MUST_BE_SILENT, Question
 from leakbench.metrics.measurement import Measurement
 from leakbench.reports.frames import tidy
-from leakbench.reports.records import Attacked, Guarantee, Record, pool
+from leakbench.reports.records import Attacked, Guarantee, Record, pool_seeds
 from leakbench.reports.spec import labels, parse_spec, parse_student
 
 CANARIES = {"leaks": "canaries found", "no leak found": "no canary found"}
@@ -115,7 +115,7 @@ class Results:
         if len(found) < self.seeds or not all(found):
             return None
         trained = task == "utility" or name.startswith(("model.", "honest."))
-        return pool((m for m in found if m), over_seeds=trained)
+        return pool_seeds((m for m in found if m), over_seeds=trained)
 
     def missing(self, defense: str, task: str, method: str, name: str = "") -> str:
         """Why a measurement is not there: ``failed``, ``n/a: why`` or ``n/a``."""

@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 REACH = 1 / 8
-"""Of translations, as a share of the side; beyond it comes black."""
+"""Largest translation, as a share of the side; beyond it comes black."""
 HOLE = 1 / 2
 """Side of the square that is cut out, as a share of the image's."""
 

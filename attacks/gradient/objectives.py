@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 Objective = Callable[[Sequence[Tensor], Sequence[Tensor]], tuple[Tensor, list[Tensor]]]
-"""From own and shared updates, (J, *shape) per parameter, to the distance (J,) and its gradient in the own ones.
+"""Function from own and shared updates, (J, *shape) a parameter, to the distance (J,) and its gradient in the own.
 
 Closed forms, because the parameters' tensors are by far the largest here, and automatic differentiation would walk
 them more often.

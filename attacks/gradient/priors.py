@@ -11,7 +11,7 @@ from leakbench.attacks.view import SharedGradients
 from leakbench.synth.networks.architectures import MEAN, STD
 
 Prior = Callable[[Tensor], Tensor]
-"""From images (J, B, C, H, W) in normalised units to a penalty (J,)."""
+"""Function from images (J, B, C, H, W) in normalised units to a penalty (J,)."""
 
 
 def total_variation(images: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from leakbench.attacks.gradient.layers import LAYERS, split_norms, stackable
 from leakbench.attacks.view import SharedGradients
 
 Update = Callable[[Tensor, Tensor], list[Tensor]]
-"""From images (J, B, C, H, W) in [0, 1] and label probabilities (J, B, K) to one (J, *shape) tensor per parameter."""
+"""Function from images (J, B, C, H, W) in [0, 1] and label probabilities (J, B, K) to (J, *shape) a parameter."""
 
 
 def client_updates(shared: SharedGradients, *, bf16: bool = False) -> Update:

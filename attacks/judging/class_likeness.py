@@ -16,7 +16,7 @@ from leakbench.synth.networks.training import penultimate
 
 DISTANCES = {"frechet": frechet_distance, "kernel": kernel_distance}
 NEIGHBOURS = 3
-"""Of precision and recall."""
+"""Neighbours that precision and recall look at."""
 
 
 def class_likeness(

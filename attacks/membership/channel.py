@@ -11,7 +11,7 @@ PRIOR = 5
 LEAST_NOISE = 1e-6
 """Smallest noise as a share of the spread: an exact copy would leave none."""
 UNKNOWN = 1 / 20
-"""Of noise against spread, where nothing can be measured."""
+"""Ratio of noise to spread where nothing can be measured."""
 
 
 def class_means(features: Tensor, labels: Tensor, classes: int) -> Tensor:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 HEADER = struct.Struct(">4sIHHHI")
-"""Of packed images: a mark, how many, channels, height, width, and the checksum (CRC-32) of what follows."""
+"""Header of packed images: a mark, how many, channels, height, width, and the checksum (CRC-32) of what follows."""
 MARK = b"LEAK"
 
 

@@ -15,13 +15,13 @@ from leakbench.synth.guard import digest, turned
 NEAR_SSIM, NEAR_RMS = 0.95, 12.0
 """A released image that is more like a private one than this (the distance of 255) is a copy of it."""
 CONTRAST = (0.5, 2.0)
-"""Of a copy, as a multiple of the original's."""
+"""Least and largest contrast of a copy, as a multiple of the original's."""
 PLAIN = 16.0
 """Standard deviation of 255: of an image with less there is too little to say that it was moved or made brighter."""
 ALIKE = 0.9
 """Correlation at the best shift, below which two images are not looked at any closer."""
 UPRIGHT = 2
-"""Of the ways in which images are turned, those that are looked for in full: as they are, and mirrored."""
+"""Ways in which images are turned that are looked for in full: as they are, and mirrored."""
 SIDE, COARSE = 64, 16
 """Pixels a side, of what frequencies are taken of, and of what turned images are searched by."""
 

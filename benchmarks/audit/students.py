@@ -19,7 +19,7 @@ from leakbench.synth.networks.training import Recipe, predict
 NETWORK = "resnet20"
 SHADOWS = 8
 FEWEST_STEPS, MOST_STEPS = 50, 1500
-"""Of each network's training: fewer teach nothing, more are not needed."""
+"""Least and most steps of each network's training: fewer teach nothing, more are not needed."""
 TRIAL = 5
 """Steps, of which the time is taken, after as many that are not looked at."""
 

@@ -31,7 +31,7 @@ from leakbench.synth.networks.pretrained import PretrainedWeights, pretrained_we
 from leakbench.synth.seeds import derive_seed
 
 ATTEMPTS = 2
-"""At a cell whose worker dies."""
+"""Tries at a cell whose worker dies."""
 
 
 class Listener(Protocol):

@@ -31,7 +31,7 @@ from leakbench.synth.seeds import derive_seed, seeded_rng
 Progress = Callable[[int, int], None]
 
 DELTA = 1e-5
-"""Of bounds on the epsilon of a defense that claims none."""
+"""Delta of bounds on the epsilon of a defense that claims none."""
 
 
 class RunContext:

@@ -25,12 +25,11 @@ from leakbench.metrics.measurement import Judgement
 from leakbench.reports.records import Attacked, Cell
 from leakbench.synth.defense import Defense, GradientFilter, Release, Synthesizer
 from leakbench.synth.images import Images
-from leakbench.synth.networks.architectures import build
 from leakbench.synth.networks.pretrained import PretrainedWeights
-from leakbench.synth.networks.training import predict, train
+from leakbench.synth.networks.training import predict
 
 SHOWN_ROUNDS = 20
-"""Of a federation, after which its model is tested."""
+"""Rounds of a federation after which its model is tested, at most."""
 
 
 def attack_stage(context: RunContext, cell: Cell) -> Outcome:
@@ -157,8 +156,7 @@ def _rerun(
     if defense.teacher_based and teacher is None and weights is not None:
         teacher = weights.load(members.side).to(device)
     elif defense.teacher_based and teacher is None:
-        network = build(training.network, classes=len(members.classes), side=members.side, seed=seed)
-        teacher = train(network, members, training.recipe, seed=seed, device=device)
+        teacher = training.trained(members, init_seed=seed, seed=seed, device=device)
     given = equipped(defense, seed=seed, device=device, teacher=teacher, public=public)
     return defense.release(members, given)
 

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from torch import nn
 
 from leakbench.benchmarks.stages.publish import about, equipped, synthesised, synthesizer
 from leakbench.benchmarks.suite.model import Suite
@@ -16,8 +15,6 @@ from leakbench.synth.data.datasets import Pool
 from leakbench.synth.data.split import stratified_order
 from leakbench.synth.defense import Release
 from leakbench.synth.images import Images
-from leakbench.synth.networks.architectures import build
-from leakbench.synth.networks.training import train
 from leakbench.synth.randomness import SystemRandomness
 from leakbench.synth.release_files import save_release
 from leakbench.synth.seeds import derive_seed, seeded_rng
@@ -65,30 +62,38 @@ def synthesize(
         announce(line)
     chosen = stratified_order(pool.labels, seeded_rng("members", seed or 0))[:members]
     private = Images(pool.draw(chosen), pool.labels[chosen], pool.classes)
-    own = secrets.randbits(63) if seed is None else seed
-
-    def made() -> Release:
-        given = equipped(
-            defense,
-            seed=derive_seed("defense", spec, own),
-            device=device,
-            teacher=_teacher(suite, private, own, device) if defense.teacher_based else None,
-            public=others,
-            randomness=SystemRandomness() if seed is None else None,
-        )
-        return synthesised(defense, private, given)
-
     try:
-        release = made()
-        said = about(
-            spec, defense, public=None if public is None else public.resolve().name, known_seed=seed is not None
-        )
+        release = _made(suite, spec, private, others, seed, device)
+        named = None if public is None else public.resolve().name
+        said = about(spec, defense, public=named, known_seed=seed is not None)
         _save(release, out, said)
+    except OSError:
+        raise  # the disk's, which is said elsewhere
     except (Exception, SystemExit) as error:  # whatever a defense, somebody's own too, does wrong is a sentence
         kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
         raise RequestProblems([f"{spec!r}: {kind}{error}"]) from error
     why = f"; not for publication: {said['not for publication']}" if "not for publication" in said else ""
     return f"{len(release.images)} images in {out}, made from {len(private)} private ones{why}"
+
+
+def _made(
+    suite: Suite, spec: str, private: Images, others: Images | None, seed: int | None, device: torch.device
+) -> Release:
+    """The release, of the operating system's randomness where no seed is given."""
+    defense, own = synthesizer(spec), secrets.randbits(63) if seed is None else seed
+    teacher = None
+    if defense.teacher_based:
+        init, training = derive_seed("teacher", "init", own), derive_seed("teacher", own)
+        teacher = suite.teacher.trained(private, init_seed=init, seed=training, device=device)
+    given = equipped(
+        defense,
+        seed=derive_seed("defense", spec, own),
+        device=device,
+        teacher=teacher,
+        public=others,
+        randomness=SystemRandomness() if seed is None else None,
+    )
+    return synthesised(defense, private, given)
 
 
 def _save(release: Release, out: Path, said: dict[str, object]) -> None:
@@ -104,9 +109,3 @@ def _save(release: Release, out: Path, said: dict[str, object]) -> None:
         part.rename(out)
     finally:
         shutil.rmtree(part, ignore_errors=True)
-
-
-def _teacher(suite: Suite, private: Images, seed: int, device: torch.device) -> nn.Module:
-    name, own = suite.teacher.network, derive_seed("teacher", "init", seed)
-    network = build(name, classes=len(private.classes), side=private.side, seed=own)
-    return train(network, private, suite.teacher.recipe, seed=derive_seed("teacher", seed), device=device)

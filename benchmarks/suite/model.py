@@ -8,6 +8,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import nn
 
@@ -20,8 +21,9 @@ from leakbench.benchmarks.suite.problems import RequestProblems
 from leakbench.benchmarks.suite.spec import attack_class, build_method, family_of, scenario_of, sentence
 from leakbench.synth.data.datasets import DATASETS
 from leakbench.synth.data.split import Sizes
+from leakbench.synth.images import Images
 from leakbench.synth.networks.architectures import NETWORKS, build
-from leakbench.synth.networks.training import Recipe
+from leakbench.synth.networks.training import Recipe, train
 from leakbench.synth.registry import Registry
 from leakbench.synth.registry import defenses as defense_registry
 
@@ -40,6 +42,11 @@ class Training(_Strict):
 
     network: str
     recipe: Recipe
+
+    def trained(self, images: Images, *, init_seed: int, seed: int, device: torch.device) -> nn.Module:
+        """Such a network, trained on images from scratch."""
+        network = build(self.network, classes=len(images.classes), side=images.side, seed=init_seed)
+        return train(network, images, self.recipe, seed=seed, device=device)
 
 
 class Teacher(Training):

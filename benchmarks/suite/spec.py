@@ -15,6 +15,14 @@ from leakbench.synth.registry import Registry, defenses
 
 T = TypeVar("T")
 
+BOUNDS = {
+    "greater_than": (">", "gt"),
+    "greater_than_equal": (">=", "ge"),
+    "less_than": ("<", "lt"),
+    "less_than_equal": ("<=", "le"),
+}
+"""What pydantic calls a value out of range, with the sign and the key of the limit."""
+
 
 def defense_of(text: str) -> Defense:
     """The defense that a spec asks for.
@@ -108,6 +116,9 @@ def sentence(owner: str, problem: Any) -> str:
     """What pydantic found wrong with somebody's field, as a sentence."""
     where = ".".join(str(part) for part in problem["loc"] if part not in ("int", "literal['class']"))
     message = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] in BOUNDS:
+        sign, limit = BOUNDS[problem["type"]]
+        return f"{owner}: {where} must be {sign} {problem['ctx'][limit]:g}, got {problem['input']}"
     if problem["type"] == "value_error":  # our own sentences name the parameter and the value already
         return f"{owner}: {message}"
     return f"{owner}: {where}: {message}, got {problem['input']!r}"

@@ -172,7 +172,7 @@ class Dataset:
         description: a line, for `leakbench list`.
         open: from --data and --image-size to the images.
         side: pixels a side, as far as that can be said without opening it.
-        embedded: whether it needs no --data.
+        embedded: whether it comes with the package.
         own: whether it is somebody's folder: its images may be asked for in another size, and no part of it stands in
             for public images unasked.
     """
@@ -193,7 +193,6 @@ DATASETS = {
     "cifar10": Dataset(
         description="CIFAR-10, downloaded on demand into --data",
         open=lambda data, image_size: _cifar10(data or Path("data")),
-        embedded=True,
     ),
     "imagefolder": Dataset(
         description="--data DIR with one folder per class, with or without train/ and test/",
@@ -227,7 +226,7 @@ def open_pool(name: str, data: Path | None, image_size: int | None) -> Pool:
         problems.append(
             f"--image-size {image_size}: {name} has {dataset.side} pixels a side; the option is for folders"
         )
-    if data is None and not dataset.embedded:
+    if data is None and dataset.own:
         problems.append(f"the dataset {name} needs --data DIR")
     if problems:
         raise DataProblems(problems)

@@ -17,7 +17,7 @@ from leakbench.synth.registry import defenses
 from leakbench.synth.seeds import derive_seed, seeded_rng
 
 TEMPERATURE, LEAST_PROBABILITY = 3.0, 0.01
-"""Of the probabilities that teacher and student are compared by, and the least of them."""
+"""Temperature of the probabilities that teacher and student are compared by, and the least of them."""
 
 
 @defenses.register("deepinversion")

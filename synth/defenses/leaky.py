@@ -16,7 +16,7 @@ from leakbench.synth.registry import defenses
 from leakbench.synth.seeds import seeded_rng
 
 QUALITY = 90
-"""Of the re-encoded copies."""
+"""JPEG quality of the re-encoded copies."""
 
 
 @defenses.register("leaky")

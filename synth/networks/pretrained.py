@@ -20,7 +20,7 @@ TORCHVISION = "torchvision"
 """Stands for torchvision's own weights where a file may be named."""
 PROBLEM = "teacher weights"
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""Of ImageNet's channels: what torchvision's networks want images in [0, 1] centred and scaled by."""
+"""Mean and standard deviation of ImageNet's channels, by which torchvision's networks want images in [0, 1] scaled."""
 
 
 @dataclass(frozen=True)

@@ -197,7 +197,8 @@ def test_a_generator_learns_the_classes(digits, cpu):
 
 
 def test_few_classes_and_one_image_are_fine(cpu):
-    images = Images(torch.zeros(4, 3, 32, 32, dtype=torch.uint8), torch.tensor([0, 0, 1, 1]), ("a", "b"))
+    pixels = torch.arange(4, dtype=torch.uint8)[:, None, None, None].repeat(1, 3, 32, 32)
+    images = Images(pixels, torch.tensor([0, 0, 1, 1]), ("a", "b"))
     made = DPMerf(num_images=3, steps=2, features=10).release(
         images, Resources(teacher=None, public=images, seed=0, device=cpu)
     )
