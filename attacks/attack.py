@@ -51,7 +51,7 @@ def _stated(cls: type[Attack]) -> None:
         if getattr(cls, name, None) not in known:
             raise ValueError(f"{cls.__qualname__}.{name} must be one of {', '.join(known)}")
     if not all(isinstance(access, Access) for access in getattr(cls, "needs", (None,))):
-        raise ValueError(f"{cls.__qualname__}.needs must be a frozenset of attacks.view.Access")
+        raise ValueError(f"{cls.__qualname__}.needs must be a frozenset of leakbench.Access")
 
 
 attacks: Registry[Attack] = Registry("attack", _stated)

@@ -1,6 +1,7 @@
 """The package from Python: what `leakbench run`, `load` and `compare` are in a notebook."""
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import fields
 from pathlib import Path
@@ -17,6 +18,7 @@ from leakbench.benchmarks.execution.runner import Listener, local_executor, prep
 from leakbench.benchmarks.storage.environment import pick_device
 from leakbench.benchmarks.storage.store import default_cache
 from leakbench.benchmarks.suite.model import Suite, load_suite
+from leakbench.benchmarks.suite.problems import RequestProblems
 from leakbench.benchmarks.suite.public import ask_for_public
 from leakbench.reports import compare as comparing
 from leakbench.reports.verdicts import Results
@@ -71,6 +73,7 @@ def run(
         RequestProblems: everything that is wrong with the request.
         DataProblems: everything that is wrong with the data.
     """
+    _check(data, dataset, image_size, processes)
     chosen = load_suite(
         suite,
         dataset=dataset or ("imagefolder" if data is not None else None),
@@ -95,6 +98,18 @@ def run(
             config, listener, data=folder, start=_here if processes == 1 else local_executor(processes)
         )
     return Results(records.values(), seeds=chosen.seeds)
+
+
+def _check(data: object, dataset: str | None, image_size: int | None, processes: int) -> None:
+    problems = []
+    if isinstance(data, Images) and (dataset or image_size):
+        problems.append("data are images as they are; leave dataset and image_size out")
+    if not isinstance(data, Path | str | Images | None):
+        problems.append(f"data must be a folder or leakbench.Images, got {type(data).__name__}")
+    if processes < 1:
+        problems.append(f"processes must be >= 1, got {processes}")
+    if problems:
+        raise RequestProblems(problems)
 
 
 def load(folder: Path | str) -> Results:
@@ -140,6 +155,8 @@ _ATTACKS: Registry[Attack] = attacks
 
 
 def _texts(methods: Methods | None, registry: Registry[Defense] | Registry[Attack]) -> list[str] | None:
+    if isinstance(methods, str):
+        raise RequestProblems([f"{registry.kind}s={methods!r} is one text; give a list: [{methods!r}]"])
     return None if methods is None else [m if isinstance(m, str) else spec_of(m, registry) for m in methods]
 
 
@@ -147,15 +164,17 @@ def spec_of(method: Defense | Attack, registry: Registry[Defense] | Registry[Att
     """The spec that builds a registered method: its name and the parameters that are not the default.
 
     Raises:
-        ValueError: its class is not registered.
+        RequestProblems: it is no such method, its class is not registered, or a value cannot stand in a spec.
     """
-    names: Iterable[str] = [name for name, cls in registry.items() if cls is type(method)]
-    name = next(iter(names), None)
+    shown = method.__name__ if isinstance(method, type) else type(method).__name__
+    name = next((name for name, cls in registry.items() if cls is type(method)), None)
+    if isinstance(method, type):
+        raise RequestProblems([f"{shown} is a class; give one of it: {shown}()"])
     if name is None:
-        raise ValueError(f"{type(method).__name__} is not registered: put @register_{registry.kind}('name') above it")
-    given = [
-        f"{field.name}={getattr(method, field.name)}"
-        for field in fields(method)
-        if getattr(method, field.name) != field.default
-    ]
-    return name + ":" * bool(given) + ",".join(given)
+        remedy = f"put @register_{registry.kind}('name') from leakbench above its class"
+        raise RequestProblems([f"{shown} is no {registry.kind} that is registered; if it is one, {remedy}"])
+    given = {f.name: getattr(method, f.name) for f in fields(method) if getattr(method, f.name) != f.default}
+    odd = [key for key, value in given.items() if not re.fullmatch(r"[^,@]+", str(value))]
+    if odd:
+        raise RequestProblems([f"{shown}.{key}: a value with commas cannot stand in a spec" for key in odd])
+    return name + ":" * bool(given) + ",".join(f"{key}={value}" for key, value in given.items())

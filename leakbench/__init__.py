@@ -13,10 +13,13 @@ if TYPE_CHECKING:
     from leakbench.attacks.guess import Canaries, Links, Reconstructions, Scores
     from leakbench.attacks.view import Access, View
     from leakbench.benchmarks.api import compare, load, run
+    from leakbench.benchmarks.suite.problems import RequestProblems
     from leakbench.metrics.measurement import Measurement
-    from leakbench.metrics.metric import Metric
+    from leakbench.metrics.metric import Metric, register_metric
     from leakbench.reports.table import Table
     from leakbench.reports.verdicts import Results
+    from leakbench.reports.write import ReportProblem
+    from leakbench.synth.data.image_files import DataProblems
     from leakbench.synth.defense import (
         Claim,
         Defense,
@@ -36,9 +39,12 @@ _HOMES = {
     "attacks.view": ("Access", "View"),
     "benchmarks.api": ("compare", "load", "run"),
     "metrics.measurement": ("Measurement",),
-    "metrics.metric": ("Metric",),
+    "benchmarks.suite.problems": ("RequestProblems",),
+    "metrics.metric": ("Metric", "register_metric"),
     "reports.table": ("Table",),
     "reports.verdicts": ("Results",),
+    "reports.write": ("ReportProblem",),
+    "synth.data.image_files": ("DataProblems",),
     "synth.defense": (
         "Claim",
         "Defense",
@@ -59,6 +65,7 @@ __all__ = [
     "Attack",
     "Canaries",
     "Claim",
+    "DataProblems",
     "Defense",
     "GradientFilter",
     "Images",
@@ -68,6 +75,8 @@ __all__ = [
     "PrivateTrainer",
     "Reconstructions",
     "Release",
+    "ReportProblem",
+    "RequestProblems",
     "Resources",
     "Results",
     "Scores",
@@ -78,6 +87,7 @@ __all__ = [
     "load",
     "register_attack",
     "register_defense",
+    "register_metric",
     "run",
     "seeded_rng",
 ]

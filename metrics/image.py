@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from leakbench.metrics.chunks import in_chunks
-from leakbench.metrics.metric import Metric, register
+from leakbench.metrics.metric import Metric, register_metric
 
 PSNR_CAP = 80.0
 """dB. piq adds 1e-8 to the mean squared error, so an exact copy scores 80 dB and no batch becomes infinite."""
@@ -118,7 +118,7 @@ def mean_absolute_error(x: Tensor, y: Tensor) -> Tensor:
     return 255 * (x - y).abs().mean((1, 2, 3))
 
 
-register(
+register_metric(
     Metric(
         name="psnr",
         function=psnr,
@@ -126,7 +126,7 @@ register(
         variant=lambda: "piq, data range 1, per image over all channels, capped at 80 dB by MSE + 1e-8",
     )
 )
-register(
+register_metric(
     Metric(
         name="ssim",
         function=ssim,
@@ -135,7 +135,7 @@ register(
         ),
     )
 )
-register(
+register_metric(
     Metric(
         name="ms-ssim",
         function=ms_ssim,
@@ -144,7 +144,7 @@ register(
         of_guesses=False,
     )
 )
-register(
+register_metric(
     Metric(
         name="mae",
         function=mean_absolute_error,

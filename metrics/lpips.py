@@ -11,7 +11,7 @@ from torch import Tensor
 from torchvision.models import AlexNet_Weights
 
 from leakbench.metrics.chunks import in_chunks
-from leakbench.metrics.metric import Metric, register
+from leakbench.metrics.metric import Metric, register_metric
 
 
 def backbone_file() -> Path:
@@ -71,7 +71,7 @@ def lpips_distance(x: Tensor, y: Tensor, *, chunk: int = 256) -> Tensor:
     return torch.cat(in_chunks(distances, len(x), chunk))
 
 
-register(
+register_metric(
     Metric(
         name="lpips",
         function=lpips_distance,

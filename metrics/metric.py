@@ -58,7 +58,7 @@ class Metric:
 _METRICS: dict[str, Metric] = {}
 
 
-def register(metric: Metric) -> Metric:
+def register_metric(metric: Metric) -> Metric:
     """Make a metric known.
 
     Raises:

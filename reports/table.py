@@ -41,7 +41,9 @@ class Table:
 def ranked(
     column: int, merits: Sequence[float | None], controls: Sequence[bool], *, first_row: int = 0
 ) -> dict[tuple[int, int], int]:
-    """The best and the second best measurement of a column, among those that compete; equal ones share a rank.
+    """The best and the second best measurement of a column, among those that compete.
+
+    Equal ones share a rank, and nobody comes second to two.
 
     Args:
         column: its position.
@@ -54,10 +56,10 @@ def ranked(
         for row, (merit, control) in enumerate(zip(merits, controls, strict=True), first_row)
         if merit is not None and not control
     }
-    best = sorted(set(found.values()), reverse=True)[:2]
-    if len(best) < 2:
+    ranks = {row: 1 + sum(other > value for other in found.values()) for row, value in found.items()}
+    if len(set(found.values())) < 2:
         return {}
-    return {(row, column): 1 + best.index(value) for row, value in found.items() if value in best}
+    return {(row, column): rank for row, rank in ranks.items() if rank <= 2}
 
 
 def merit(measurement: Measurement | None) -> float | None:

@@ -230,7 +230,7 @@ def inspect(cls: type[Defense]) -> None:
     roles = [role for role in ROLES.values() if issubclass(cls, role)]
     for method, role in ROLES.items():
         if hasattr(cls, method) and role not in roles:
-            raise ValueError(f"{cls.__name__} has `{method}`: subclass synth.defense.{role.__name__} for it")
+            raise ValueError(f"{cls.__name__} has `{method}`: subclass leakbench.{role.__name__} for it")
     for role in roles:
         claim = CLAIMS[role]
         if claim in getattr(cls, "__annotations__", {}) or not isinstance(getattr_static(cls, claim), property):
@@ -238,5 +238,5 @@ def inspect(cls: type[Defense]) -> None:
     if not roles:
         raise ValueError(
             f"{cls.__name__} has no role: subclass Synthesizer (release), PrivateTrainer (train) or GradientFilter "
-            "(share) of synth.defense"
+            "(share) of leakbench"
         )

@@ -23,7 +23,7 @@ from leakbench.synth.data.datasets import DATASETS
 
 def report(
     run: Annotated[Path, typer.Argument(help="A run folder.")],
-    format: Annotated[str, typer.Option(help="Comma-separated.")] = ",".join(EVERYTHING),
+    format: Annotated[str, typer.Option(help="Formats to write, separated by commas.")] = ",".join(EVERYTHING),
 ) -> None:
     """Write the tables and the report of a run again, from its records."""
     for file in write_reports(run, tuple(format.split(","))):
@@ -42,7 +42,10 @@ def compare(runs: Annotated[list[Path], typer.Argument(help="Run folders, two or
 
 
 def list_(
-    what: Annotated[str, typer.Argument(help="datasets, defenses, attacks, metrics or suites; all by default.")] = "",
+    what: Annotated[
+        str,
+        typer.Argument(help="datasets, defenses, attacks, metrics, networks or suites; all by default."),
+    ] = "",
     plugin: Plugins = None,
 ) -> None:
     """List what there is."""

@@ -100,7 +100,7 @@ def _built(make: Callable[[], Defense]) -> Defense:
     for name in CLAIMS.values():
         claim = getattr(defense, name, Claim())
         if not isinstance(claim, Claim):
-            raise ContractViolation(f"its {name} must be a synth.defense.Claim, got {type(claim).__name__}")
+            raise ContractViolation(f"its {name} must be a leakbench.Claim, got {type(claim).__name__}")
     try:
         same = json.loads(json.dumps(asdict(defense))) == asdict(defense)
     except TypeError:
@@ -140,7 +140,7 @@ def _check_release(make: Callable[[], Defense], channels: int) -> None:
         raise ContractViolation("release must not change the teacher: work on a copy")
     if not _same_states(states, _global_states()):
         raise ContractViolation(
-            "release must not touch global random generators: use synth.seeds.seeded_rng('name', seed)"
+            "release must not touch global random generators: use leakbench.seeded_rng('name', seed)"
         )
     if states[3:] != _global_states()[3:]:
         raise ContractViolation(

@@ -113,4 +113,4 @@ def disjoint(scenario, digits):
 
 @pytest.fixture(scope="session")
 def pairing(digits):
-    return torch.arange(len(digits.members))
+    return torch.arange(len(digits.members))[:, None]

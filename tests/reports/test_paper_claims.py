@@ -122,7 +122,7 @@ def test_a_class_that_may_be_shown_leaves_inference_open():
 
 def test_best_and_second_best_are_marked():
     figures = [merit(figure("x", v, None, None, better="higher")) for v in (90, 50, 60, 60, 40)]
-    assert ranked(1, figures, [True, False, False, False, False]) == {(2, 1): 1, (3, 1): 1, (1, 1): 2}
+    assert ranked(1, figures, [True, False, False, False, False]) == {(2, 1): 1, (3, 1): 1}, "nobody is second to two"
     lower = [merit(figure("x", v, None, None, better="lower")) for v in (1, 2)]
     assert ranked(1, lower, [False, False]) == {(0, 1): 1, (1, 1): 2}
     assert ranked(1, [None, lower[0]], [False, False]) == {}, "one alone is not the best of anything"

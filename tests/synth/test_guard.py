@@ -81,9 +81,9 @@ def test_a_claim_is_a_property():
 @pytest.mark.parametrize(
     ("bases", "method", "message"),
     [
-        ((Defense,), "release", "has `release`: subclass synth.defense.Synthesizer"),
-        ((Synthesizer,), "train", "has `train`: subclass synth.defense.PrivateTrainer"),
-        ((PrivateTrainer,), "share", "has `share`: subclass synth.defense.GradientFilter"),
+        ((Defense,), "release", "has `release`: subclass leakbench.Synthesizer"),
+        ((Synthesizer,), "train", "has `train`: subclass leakbench.PrivateTrainer"),
+        ((PrivateTrainer,), "share", "has `share`: subclass leakbench.GradientFilter"),
         ((Defense,), "nothing", "has no role: subclass Synthesizer"),
     ],
 )

@@ -36,7 +36,7 @@ def test_members_are_nearest_to_members_and_far_from_other_classes(digits, truth
     assert found["class.frechet.attack"] < found["class.frechet.control"]
     for name in ("class.frechet", "class.kernel"):
         assert max(found[f"{name}.attack"], found[f"{name}.control"]) < found[f"{name}.baseline"]
-        assert found[f"{name}.excess"] == pytest.approx(found[f"{name}.attack"] - found[f"{name}.control"])
+        assert found[f"{name}.excess"] == pytest.approx(found[f"{name}.control"] - found[f"{name}.attack"])
 
 
 def test_real_images_have_precision_and_recall_noise_has_neither(digits, truth):

@@ -37,7 +37,7 @@ def truth(cpu):
     return Truth(
         released=members,
         victims=torch.tensor([2, 0, 1, 3]),
-        sources=torch.arange(4),
+        sources=torch.arange(4)[:, None],
         split=split,
         oracle=Bright(),
         seed=0,

@@ -23,7 +23,7 @@ def truth(cpu):
     return Truth(
         released=flat(12, 38),
         victims=torch.arange(2),
-        sources=torch.tensor([0, 1]),
+        sources=torch.tensor([[0], [1]]),
         split=split,
         seed=0,
         device=cpu,
@@ -74,7 +74,7 @@ def test_the_curve_over_smaller_crowds(cpu):
     truth = Truth(
         released=flat(1, 1),
         victims=torch.arange(2),
-        sources=torch.tensor([0, 0]),
+        sources=torch.tensor([[0], [0]]),
         split=split,
         seed=0,
         device=cpu,
@@ -88,7 +88,7 @@ def test_the_curve_over_smaller_crowds(cpu):
 
 
 def test_links_and_scores_are_judged_together(scenario, make_truth):
-    truth = replace(make_truth(scenario, torch.arange(200)), candidates=scenario.candidate_order)
+    truth = replace(make_truth(scenario, torch.arange(200)[:, None]), candidates=scenario.candidate_order)
     count = len(truth.candidates)
     guess = Scores(
         torch.arange(float(count)), Links(torch.tensor([3]), torch.rand(1, count, generator=torch.Generator()))

@@ -117,7 +117,7 @@ def test_leaky_copies_what_it_says(pool, cpu):
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda: make("leaky", leaked=0), "leaky.leaked must be in"),
+        (lambda: make("leaky", leaked=0), "leaky.leaked must be > 0 and <= 1"),
         (lambda: DensityRatio(components=0), "density-ratio.components must be >= 1"),
         (lambda: DensityRatio(bandwidth=0), "density-ratio.bandwidth must be > 0"),
         (lambda: Nearest(steps=0), "nearest.steps must be >= 1"),

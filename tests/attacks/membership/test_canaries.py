@@ -80,7 +80,7 @@ def test_the_members_of_the_release_play_no_part(audited, make_truth, digits, cp
     ("build", "message"),
     [
         (lambda: CanariesOnce(canaries=3), "canaries must be >= 4, got 3"),
-        (lambda: CanariesOnce(images=-1), "images must be >= 0, got -1"),
+        (lambda: CanariesOnce(num_images=-1), "num_images must be >= 0, got -1"),
         (lambda: CanaryReruns(reruns=9), "reruns must be even and >= 8, got 9"),
         (lambda: Canaries(torch.zeros(2), torch.zeros(3), reruns=1), "as many in as out"),
         (lambda: Canaries(torch.zeros(2), torch.zeros(2), reruns=3), "4 canaries were scored in 3 runs"),

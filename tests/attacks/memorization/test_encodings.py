@@ -36,7 +36,7 @@ def network():
 )
 def test_capacity_of_resnet20(attack, gray, rgb):
     for is_gray, fits in ((True, gray), (False, rgb)):
-        asked = replace(attack, gray=is_gray, images=fits)
+        asked = replace(attack, gray=is_gray, num_images=fits)
         assert asked.capacity(network(), RGB, 10) == fits
         assert f"holds {gray} gray or {rgb} RGB images of 32x32" in asked.describe_capacity(network(), RGB, 10)
         assert "100% of it" in asked.describe_capacity(network(), RGB, 10)
@@ -55,9 +55,9 @@ def test_what_fits_fits_and_one_more_is_refused_with_the_number_that_fits(name, 
     attack = attacks[name](gray=gray)
     fits = attack.capacity(network(), RGB, 10)
     many = digits.members.take(torch.arange(fits + 1) % len(digits.members))
-    replace(attack, images=fits).encode(network(), many)
+    replace(attack, num_images=fits).encode(network(), many)
     with pytest.raises(ValueError, match=f"only {fits} such images fit"):
-        replace(attack, images=fits + 1).encode(network(), many)
+        replace(attack, num_images=fits + 1).encode(network(), many)
 
 
 @pytest.fixture(params=[True, False], ids=["gray", "rgb"])
@@ -240,5 +240,5 @@ def test_fewer_images_than_asked_for_are_all_hidden(scenario, make_truth):
     attack = LeastSignificantBits(num_images=8)
     guess = attack.run(victims.view(attack, "it"), seed=0, device=victims.device)
     assert len(guess.pixels) == 5
-    figures = {m.name: m.value for m in judge_images(guess, make_truth(victims, torch.arange(5))).measurements}
+    figures = {m.name: m.value for m in judge_images(guess, make_truth(victims, torch.arange(5)[:, None])).measurements}
     assert figures["trained.mae.attack"] == 0

@@ -88,5 +88,5 @@ def test_rules_out_of_range(rules, message):
 
 
 def test_description_names_protocol_and_shares():
-    text = Federation(protocol="round-robin", upload=0.1, download=0.5).describe()["victim"]
+    text = Federation(protocol="round-robin", upload=0.1, download=0.5).describe()[0]
     assert text == "dcgan, 2 clients, round-robin, 10% uploaded, 50% downloaded"

@@ -154,7 +154,7 @@ def published(tmp_path):
         torch.arange(2 * 3 * 4 * 4, dtype=torch.uint8).reshape(2, 3, 4, 4), torch.tensor([0, 1]), ("a", "b")
     )
     soft = torch.tensor([[0.9, 0.1], [0.2, 0.8]])
-    release = Release(images, soft_labels=soft, sources=torch.tensor([1, 0]))
+    release = Release(images, soft_labels=soft, sources=torch.tensor([[1], [0]]))
     folder.open({"identity": {}})
     folder.save_release(release, "blur", 0, {"defense": "blur"})
     return folder
@@ -171,7 +171,9 @@ def test_what_a_cell_leaves_behind_travels(published, tmp_path):
     assert torch.equal(one.images.pixels, other.images.pixels)
     assert torch.equal(one.soft_labels, other.soft_labels)
     assert torch.equal(source, paired)
-    assert sorted(f.name for f in elsewhere.root.iterdir()) == ["judge", "releases"], "nothing temporary stays"
+    assert sorted(f.name for f in elsewhere.root.iterdir()) == ["judge", "not-for-publication"], (
+        "nothing temporary stays"
+    )
 
 
 def test_an_archive_never_leaves_the_folder(tmp_path):

@@ -45,7 +45,17 @@ def test_imagenet(suites, folder, hub, tmp_path, capsys):
     defenses = ("identity", "disjoint", "bn-matching:images_per_statistic=1,num_images=4,steps=2,batch_size=4")
     chosen = [part for name in defenses for part in ("--defense", name)]
     chosen += ["--attack", "gan-leaks"]
-    places = ("--data", folder, "--out", tmp_path / "run", "--cache", tmp_path / "cache", "--processes", 1)
+    places = (
+        "--data",
+        folder,
+        "--simulate-public",
+        "--out",
+        tmp_path / "run",
+        "--cache",
+        tmp_path / "cache",
+        "--processes",
+        1,
+    )
     assert call("run", "imagenet", *places, "--classes", "hen,tench", *chosen) == 0
     records = read_records(tmp_path / "run" / "records.jsonl").values()
     assert {r.cell.task for r in records} == {"teacher", "release", "visual", "utility", "attack"}

@@ -69,7 +69,7 @@ def learned(parts, teacher, tested, cpu):
     ("images", "steps", "hard", "soft"), [(1000, 150, 36, 40), (3000, 200, 60, 62), (10000, 200, 65, 68)]
 )
 def test_statistic_sampling(learned, images, steps, hard, soft):
-    found = learned(StatisticSampling(images=images, steps=steps, jitter=2, flip=True, class_weight=0.1))
+    found = learned(StatisticSampling(num_images=images, steps=steps, jitter=2, flip=True, class_weight=0.1))
     assert found[0] >= hard
     assert found[1] >= soft
 
