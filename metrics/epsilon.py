@@ -53,7 +53,11 @@ def from_many_runs(
         delta: of (epsilon, delta).
         level: confidence.
         seed: of the halving.
+
+    Raises:
+        ValueError: a score that is not finite.
     """
+    _refuse_unordered(inside, outside)
     rng = np.random.default_rng(seed)
     chosen, kept = zip(*(_halves(scores, rng) for scores in (inside, outside)), strict=True)
 
@@ -119,7 +123,11 @@ def from_pairs(inside: Floats, outside: Floats, *, delta: float = 0.0, level: fl
         delta: of (epsilon, delta).
         level: confidence.
         seed: of the halving, and of the guesses where scores are equal.
+
+    Raises:
+        ValueError: a score that is not finite.
     """
+    _refuse_unordered(inside, outside)
     rng = np.random.default_rng(seed)
     differences = np.asarray(inside, dtype=np.float64) - np.asarray(outside, dtype=np.float64)
     coin = rng.choice([-1.0, 1.0], len(differences))
@@ -154,6 +162,12 @@ def adding_or_removing(replacing: Callable[[float], float], delta: float) -> flo
         return replacing(min(1.0, (1 + math.exp(epsilon)) * delta)) / 2 - epsilon
 
     return float(brentq(surplus, 0.0, LARGEST)) if surplus(0.0) > 0 else 0.0
+
+
+def _refuse_unordered(*scores: Floats) -> None:
+    """NaN is neither above nor below a threshold: half a run of them turned a bound of 3.9 into 0."""
+    if not all(np.isfinite(part).all() for part in scores):
+        raise ValueError("scores of canaries must be finite")
 
 
 def _halves(values: Floats, rng: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

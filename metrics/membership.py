@@ -128,14 +128,16 @@ def true_positives_at_no_false_one(scores: Floats, is_member: NDArray[np.bool_],
     return Interval(float(first), float(first - explained), float(first))
 
 
-class Split(NamedTuple):
+class SensitivitySpecificity(NamedTuple):
     """Sensitivity and specificity, each with the exact interval of Clopper and Pearson."""
 
     true: Interval
     negative: Interval
 
 
-def at_chosen_threshold(scores: Floats, is_member: NDArray[np.bool_], *, seed: int, level: float = 0.95) -> Split:
+def at_chosen_threshold(
+    scores: Floats, is_member: NDArray[np.bool_], *, seed: int, level: float = 0.95
+) -> SensitivitySpecificity:
     """True positive and true negative rate on one half, at the threshold of best balanced accuracy on the other.
 
     Args:
@@ -152,7 +154,7 @@ def at_chosen_threshold(scores: Floats, is_member: NDArray[np.bool_], *, seed: i
     passed = np.searchsorted(np.sort(outside[:n]), thresholds, side="right")
     threshold = thresholds[np.argmax(hits / m + passed / n)]
     true, negative = int((inside[m:] > threshold).sum()), int((outside[n:] <= threshold).sum())
-    return Split(
+    return SensitivitySpecificity(
         clopper_pearson(true, len(inside) - m, level=level), clopper_pearson(negative, len(outside) - n, level=level)
     )
 

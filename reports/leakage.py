@@ -2,6 +2,7 @@
 
 import json
 
+from leakbench.metrics.decision import ALARMS, ALSO_DECIDES
 from leakbench.metrics.measurement import Measurement
 from leakbench.reports.records import Attacked
 from leakbench.reports.table import Table, digits, ranked, short, show
@@ -79,10 +80,11 @@ LEAKAGE_NOTES = (
 )
 
 
+DECIDING = 1 + len(ALSO_DECIDES["members"])
 MEMBERSHIP_NOTES = (
-    "The excesses of AUC, true positive rates, members before every other, epsilon and source ranked first are at a "
-    "level of 1 - 0.05/6, because any of the six may say that members leak; an AUC below chance says so as well as one "
-    "above. "
+    "The excesses of AUC, true positive rates, members before every other, epsilon and source ranked first are at "
+    f"a level of 1 - {ALARMS:g}/{DECIDING}, because any of these {DECIDING} may say that members leak; an AUC below "
+    "chance says so as well as one above. "
     "Baseline: the distance to the nearest auxiliary image, or the candidates nearest in pixels.",
     "Epsilon: what these scores rule out, at 95 % confidence, for replacing one image by another or, where it says so, "
     "for adding or removing one; 'contradicted' where it is above what the defense claims. A bound of 0 rules out "

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -177,7 +178,8 @@ def pool_seeds(measurements: Iterable[Measurement], *, over_seeds: bool = False)
     """One measurement over seeds: the mean with an interval.
 
     By default the seeds' intervals are combined as those of independent estimates: with m seeds the half-widths add
-    in squares and are divided by m; where any seed has no interval, neither has the mean.
+    in squares and are divided by m; an end that any seed's interval lacks the mean's lacks as well. Bounds have a
+    lower end only.
 
     Args:
         measurements: of the same measurement, one per seed.
@@ -189,12 +191,15 @@ def pool_seeds(measurements: Iterable[Measurement], *, over_seeds: bool = False)
         return None
     count = len(found)
     value = sum(m.value for m in found) / count
-    low = high = None
+    low: float | None
+    high: float | None
     if over_seeds and count > 1:
         _, low, high = mean_over_seeds(np.array([m.value for m in found]))
-    elif all(m.low is not None and m.high is not None for m in found):
-        low = value - sum((m.value - m.low) ** 2 for m in found if m.low is not None) ** 0.5 / count
-        high = value + sum((m.high - m.value) ** 2 for m in found if m.high is not None) ** 0.5 / count
+    else:
+        lows = [m.value - m.low for m in found if m.low is not None]
+        highs = [m.high - m.value for m in found if m.high is not None]
+        low = value - math.hypot(*lows) / count if len(lows) == count else None
+        high = value + math.hypot(*highs) / count if len(highs) == count else None
     first = found[0]
     return Measurement(
         name=first.name,

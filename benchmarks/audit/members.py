@@ -17,6 +17,7 @@ from leakbench.attacks.membership.gan_leaks import GanLeaks
 from leakbench.attacks.membership.nearest import Nearest
 from leakbench.attacks.view import Access, View
 from leakbench.benchmarks.audit.folders import unlabelled
+from leakbench.metrics import decision
 from leakbench.metrics.decision import level
 from leakbench.metrics.measurement import Measurement
 from leakbench.metrics.membership import true_positives_at_no_false_one
@@ -36,7 +37,7 @@ ATTACKS: dict[str, Attack] = {
 }
 RATES = ("members.auc", "members.tpr-at-1", "members.tpr-at-0.1")
 """Figures whose excess over chance a tolerance is of."""
-ALARMS = 0.05 / (len(ATTACKS) + 1)
+ALARMS = decision.ALARMS / (len(ATTACKS) + 1)
 """Probability of a false alarm of each attack, LiRA among them, so that an audit's is 5 % at most."""
 HIDDEN = ("noise", "flip", "jpeg")
 """Copies that a release is spiked with: see `leaky.Leaky`."""

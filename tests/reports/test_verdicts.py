@@ -1,0 +1,107 @@
+"""The rule that ships: everything that decides, at its level, through the judge, the records and the verdict."""
+
+import numpy as np
+import pytest
+import torch
+
+from leakbench.attacks.guess import Canaries, Links, Scores
+from leakbench.attacks.judging.linkage import linkage
+from leakbench.attacks.judging.scores import canaries, scores
+from leakbench.attacks.judging.truth import Truth
+from leakbench.metrics.decision import ALSO_DECIDES, DECIDES
+from leakbench.metrics.measurement import Measurement
+from leakbench.reports.records import Attacked, Cell, Record
+from leakbench.reports.verdicts import Results
+from leakbench.synth.images import Images, Split
+
+CPU = torch.device("cpu")
+
+
+def record(defense, measurements, seed=0, goal=""):
+    cell = Cell(suite="s", dataset="d", defense=defense, task="attack", method="a", seed=seed)
+    attacked = Attacked(family="membership", goal=goal)
+    return Record(cell=cell, status="ok", measurements=tuple(measurements), attacked=attacked)
+
+
+def game(count, rng, seed=0):
+    """A truth with `count` members and as many others, of two classes, in pictures of four pixels."""
+
+    def pictures(count):
+        pixels = torch.from_numpy(rng.integers(0, 256, (count, 1, 2, 2), dtype=np.uint8))
+        return Images(pixels, torch.arange(count) % 2, ("a", "b"))
+
+    names = ("members", "holdout", "auxiliary", "public", "test")
+    split = Split(**{name: pictures(count) for name in names})
+    return Truth(
+        released=pictures(count),
+        victims=torch.arange(0),
+        sources=torch.arange(count)[:, None],
+        split=split,
+        seed=seed,
+        device=CPU,
+        candidates=torch.from_numpy(rng.permutation(2 * count)),
+    )
+
+
+def with_canaries(published, rng, truth):
+    """Scores of 1,000 canaries of which so many were published as they are: those score higher than everybody."""
+    inside, outside = rng.normal(size=(2, 1000))
+    inside[:published] = 100
+    guess = Canaries(torch.from_numpy(inside), torch.from_numpy(outside), reruns=1)
+    return canaries(guess, truth).measurements
+
+
+def test_a_bound_on_epsilon_alone_decides():
+    """Canaries of which 40 in 1,000 were published move no area under the curve, but prove an epsilon of about 1."""
+    rng = np.random.default_rng(0)
+    truth = game(8, rng)
+    found = {d: with_canaries(n, rng, truth) for d, n in {"identity": 1000, "disjoint": 0, "noise": 40}.items()}
+    bound = next(m for m in found["noise"] if m.name == "members.epsilon.excess")
+    assert bound.value > 0
+    assert bound.high is None
+    assert next(m for m in found["noise"] if m.name == "members.auc.excess").low < 0
+    results = Results([record(defense, measured, goal="canaries") for defense, measured in found.items()])
+    assert results.member_verdict("noise", "a") == "canaries found"
+    assert results.measurement("noise", "attack", "a", "members.epsilon.excess").low == bound.value
+
+
+@pytest.mark.parametrize("name", ALSO_DECIDES["members"])
+def test_whatever_decides_does_so_alone(name):
+    """In every seed, or not at all."""
+
+    def measured(low):
+        main = Measurement(name=DECIDES["members"], value=0.0, low=-0.1, high=0.1, n=10, better="lower")
+        return main, Measurement(name=name, value=low + 0.1, low=low, high=None, n=10, better="lower")
+
+    def detected(*lows):
+        records = [record("noise", measured(low), seed) for seed, low in enumerate(lows)]
+        return Results(records).detected("noise", "a", "members")
+
+    assert detected(0.1)
+    assert not detected(-0.1)
+    assert detected(0.1, 0.1)
+    assert not detected(0.5, -0.2), "one seed's value is below 0"
+
+
+def alarms(games, kind):
+    """How many audits of a release that knows nothing of its members say that they leak."""
+    rng = np.random.default_rng(7)
+    found = 0
+    for seed in range(games):
+        count = int(rng.choice([6, 20, 100, 400]))
+        truth = game(count, rng, seed)
+        values = rng.normal(size=2 * count)
+        links = rng.normal(size=(count, 2 * count))
+        if kind == "ties":
+            values, links = values.round(), links.round()
+        measured = scores(Scores(torch.from_numpy(values)), truth).measurements
+        linked, _ = linkage(Links(torch.arange(count), torch.from_numpy(links)), truth)
+        found += bool(Results([record("noise", (*measured, *linked))]).detected("noise", "a", "members"))
+    return found
+
+
+@pytest.mark.parametrize("kind", ["continuous", "ties"])
+@pytest.mark.parametrize("games", [200, pytest.param(2000, marks=pytest.mark.slow)])
+def test_the_shipped_rule_keeps_its_rate(games, kind):
+    """All six that decide, few candidates and many: 5 % of null games at most, and three standard deviations."""
+    assert alarms(games, kind) <= 0.05 * games + 3 * (games * 0.05 * 0.95) ** 0.5
