@@ -66,7 +66,7 @@ def audit(folders: Folders, limits: Limits | None = None, *, seed: int = 0) -> A
     parts = folders.parts(seed)
     order = torch.randperm(len(parts.members) + len(parts.holdout), generator=seeded_rng("audit", seed))
     others = find_copies(folders.holdout.pixels, folders.released.pixels)
-    copied, sentence = _copied(copies, others, _like_private(others, folders), folders, limits)
+    copied, sentence = judge_copies(copies, others, _like_private(others, folders), folders, limits)
     reasons, figures, rows = (
         [sentence],
         {},
@@ -117,12 +117,22 @@ def _like_private(others: list[Copy], folders: Folders) -> int:
     return len(find_copies(folders.holdout.pixels[who], folders.private.pixels)) if len(who) else 0
 
 
-def _copied(copies: list[Copy], others: list[Copy], doubtful: int, folders: Folders, limits: Limits) -> tuple[str, str]:
+def judge_copies(
+    copies: list[Copy], others: list[Copy], doubtful: int, folders: Folders, limits: Limits
+) -> tuple[str, str]:
     """What copies say: exact ones are a leak; of near ones there must be more than the holdout has by chance.
 
-    Photographs of the same thing are in many datasets twice: where images that were not used have near copies as well,
-    it takes more of them (a binomial test at 5 %). A few more, which may be chance, are no leak and no silence; neither
-    are as many, where the holdout's are private images that somebody has re-encoded.
+    Photographs of the same thing are in many datasets twice, so it takes more near copies than images that were not
+    used have (a binomial test at 5 %): 5 of 60 against 0 of 60 are a leak, 5 of 10,000 against 0 of 40 are not. A few
+    more, which may be chance, are no leak and no silence; neither are as many, where the holdout's are private images
+    that somebody has re-encoded.
+
+    Args:
+        copies: of private images.
+        others: of the holdout's.
+        doubtful: how many of the latter look like private images as well.
+        folders: with a holdout.
+        limits: how many copies are tolerated.
     """
     assert folders.holdout is not None
     size, holdout = len(folders.private), len(folders.holdout)
@@ -133,7 +143,7 @@ def _copied(copies: list[Copy], others: list[Copy], doubtful: int, folders: Fold
     def chance(beside: int) -> float:
         return float(binomtest(ours, ours + beside, size / (size + holdout), alternative="greater").pvalue)
 
-    if exactly > limits.copies or (ours > limits.copies and not theirs):
+    if exactly > limits.copies:
         return LEAKS, sentence
     if ours <= limits.copies:
         return NOTHING, sentence
