@@ -68,9 +68,7 @@ class RunContext:
         self.release_digest = cache(self._release_digest)
         self.victims = lru_cache(maxsize=1)(self._victims)
         self.student = lru_cache(maxsize=2)(self._student)
-        self.train_on_auxiliary = cache(
-            lambda seed: self._remembered(parts(seed).auxiliary, self.seed("auxiliary", seed))
-        )
+        self.train_on_auxiliary = cache(self._auxiliary)
         self.train_on_candidates = cache(self._candidates)
 
     def apart(self) -> "RunContext":

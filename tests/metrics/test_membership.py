@@ -88,6 +88,12 @@ def test_members_first_by_hand():
     assert true_positives_at_no_false_one(np.array([9.0, 8, 7, 6.5, 6, 5, 4, 3]), marks).low == 1
 
 
+def test_a_member_level_with_a_stranger_is_not_before_it():
+    marks = np.arange(8) < 4
+    assert true_positives_at_no_false_one(np.array([9.0, 6, 6, 1, 6, 5, 4, 3]), marks).value == 1
+    assert true_positives_at_no_false_one(np.zeros(8), marks).value == 0
+
+
 def test_members_first_finds_one_copy_in_a_hundred():
     """Ten of 1,000 members are copied: neither the area nor the rate at 1 % sees them."""
     rng = np.random.default_rng(3)

@@ -1,5 +1,7 @@
 """The rule that ships: everything that decides, at its level, through the judge, the records and the verdict."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +10,7 @@ from leakbench.attacks.guess import Canaries, Links, Scores
 from leakbench.attacks.judging.linkage import linkage
 from leakbench.attacks.judging.scores import canaries, scores
 from leakbench.attacks.judging.truth import Truth
-from leakbench.metrics.decision import ALSO_DECIDES, DECIDES
+from leakbench.metrics.decision import ALSO_DECIDES, DECIDES, level
 from leakbench.metrics.measurement import Measurement
 from leakbench.reports.records import Attacked, Cell, Record
 from leakbench.reports.verdicts import Results
@@ -81,6 +83,28 @@ def test_whatever_decides_does_so_alone(name):
     assert not detected(-0.1)
     assert detected(0.1, 0.1)
     assert not detected(0.5, -0.2), "one seed's value is below 0"
+
+
+@pytest.mark.parametrize("name", sorted({DECIDES["members"], *ALSO_DECIDES["members"]}))
+def test_what_decides_is_measured_at_the_level_that_decides(name):
+    """The surer it must be, the less is sure: of every measurement, by its own interval."""
+    rng = np.random.default_rng(3)
+    truth = replace(game(1000, rng), sources=torch.arange(1000)[:, None])
+    is_member = truth.candidates < 1000
+    values = torch.from_numpy(rng.normal(size=2000)) + 1.5 * is_member
+    values[is_member.nonzero()[:30, 0]] += 10
+    links = torch.from_numpy(rng.normal(size=(1000, 2000)))
+    links[torch.arange(500), truth.candidates.argsort()[:500]] = 10.0
+
+    def low(alarms):
+        asked = replace(truth, alarms=alarms)
+        measured = scores(Scores(values), asked).measurements
+        linked, _ = linkage(Links(torch.arange(1000), links), asked)
+        found = next(m for m in (*measured, *linked) if m.name == name)
+        assert found.level == level("members", alarms)
+        return found.low
+
+    assert low(0.05) > low(1e-6)
 
 
 def alarms(games, kind):
