@@ -102,3 +102,19 @@ def test_reports_leave_torch_out():
 def test_every_source_file_stays_readable():
     long = {str(f.relative_to(ROOT)): n for f in FILES if (n := len(f.read_text().splitlines())) > 300}
     assert not long
+
+
+def test_every_function_fits_on_a_screen():
+    """Fifty lines at most of statements, without the docstring and the signature, which may list options."""
+    functions = (
+        (file, node)
+        for file in FILES
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    )
+    long = {}
+    for file, node in functions:
+        first = node.body[1 if ast.get_docstring(node) is not None and len(node.body) > 1 else 0]
+        if (count := (node.end_lineno or 0) - first.lineno + 1) > 50:
+            long[f"{file.relative_to(ROOT)}: {node.name}"] = count
+    assert not long

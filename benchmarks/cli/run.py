@@ -117,10 +117,7 @@ def run(
     ask_for_public(chosen, data, public, simulate_public)
     where = pick_device(device)
     folder = out or Path("runs") / (f"{suite}-{dataset}" if dataset else suite)
-    if address and executor is not Executors.ray:
-        raise refuse(["--address is that of a Ray cluster; give --executor ray too"])
-    if processes and executor is Executors.ray:
-        raise refuse(["--processes is for --executor local; a Ray cluster takes as many cells as it has room for"])
+    _agree(executor, address, processes)
     if dry_run:
         show_plan(out_console, chosen, plan(chosen), where.type)
         if data is None and not DATASETS[chosen.dataset].embedded:
@@ -149,10 +146,23 @@ def run(
             plugins=sources | plugins.versions(),
             start=_on_ray(address) if executor is Executors.ray else local_executor(processes),
         )
-    for file in write_reports(folder):
-        if file.suffix in (".pdf", ".html"):
-            live.announced(f"report: {file}")
+    _report(folder, live)
     if not json_logs:
         show_summary(out_console, Results(records.values(), seeds=chosen.seeds))
     if any(record.status == "failed" for record in records.values()):
         raise typer.Exit(1)
+
+
+def _agree(executor: Executors, address: str | None, processes: int | None) -> None:
+    """Refuse options of the other executor."""
+    if address and executor is not Executors.ray:
+        raise refuse(["--address is that of a Ray cluster; give --executor ray too"])
+    if processes and executor is Executors.ray:
+        raise refuse(["--processes is for --executor local; a Ray cluster takes as many cells as it has room for"])
+
+
+def _report(folder: Path, listener: Listener) -> None:
+    """Write the reports, and say where those lie that people read."""
+    for file in write_reports(folder):
+        if file.suffix in (".pdf", ".html"):
+            listener.announced(f"report: {file}")
