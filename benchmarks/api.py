@@ -82,12 +82,12 @@ def run(
         seeds=seeds,
         image_size=image_size,
     )
-    folder = None if data is None or isinstance(data, Images) else Path(data)
+    given = Path(data) if isinstance(data, str) else data
     others = None if public is None else Path(public)
-    ask_for_public(chosen, folder, others, simulate_public)
+    ask_for_public(chosen, given, others, simulate_public)
     config = prepare_run(
         chosen,
-        _pool(chosen, data),
+        _pool(chosen, given),
         out=Path(out or Path("runs") / suite),
         cache=Path(cache or default_cache()),
         device=pick_device(device),
@@ -95,7 +95,10 @@ def run(
     )
     with Live(Console(stderr=True)) if progress else nullcontext(_Silent()) as listener:
         records = runner.run(
-            config, listener, data=folder, start=_here if processes == 1 else local_executor(processes)
+            config,
+            listener,
+            data=given if isinstance(given, Path) else None,
+            start=_here if processes == 1 else local_executor(processes),
         )
     return Results(records.values(), seeds=chosen.seeds)
 
@@ -144,10 +147,10 @@ def _here(config: RunConfig, listener: Listener) -> Executor:
     return InProcess(config, listener.advanced)
 
 
-def _pool(suite: Suite, data: Path | str | Images | None) -> Pool:
+def _pool(suite: Suite, data: Path | Images | None) -> Pool:
     if isinstance(data, Images):
         return Pool(data.labels, data.classes, lambda index: data.pixels[index])
-    return open_pool(suite.dataset, None if data is None else Path(data), suite.image_size)
+    return open_pool(suite.dataset, data, suite.image_size)
 
 
 _DEFENSES: Registry[Defense] = defenses

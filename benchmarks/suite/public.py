@@ -37,11 +37,12 @@ def need_none(specs: Iterable[str], remedy: str) -> None:
         raise RequestProblems([f"{', '.join(readers)}: reads images of other people; {remedy}"])
 
 
-def ask_for_public(suite: Suite, data: Path | None, public: Path | None, simulate: bool) -> None:
-    """Refuse to take a part of somebody's own folder, if there is one, for public images unasked."""
+def ask_for_public(suite: Suite, data: Path | Images | None, public: Path | None, simulate: bool) -> None:
+    """Refuse to take a part of somebody's own folder, or images, if there are any, for public images unasked."""
     if public is not None and simulate:
         raise RequestProblems(["--public and --simulate-public exclude each other; leave one out"])
-    own = data is not None and data.is_dir() and DATASETS[suite.dataset].own and not _is_imagenet(data)
+    given = data.is_dir() and not _is_imagenet(data) if isinstance(data, Path) else data is not None
+    own = given and DATASETS[suite.dataset].own
     if own and public is None and not simulate:
         remedy = "give --public DIR, or --simulate-public where --data is a benchmark dataset and no private folder"
         need_none(suite.defenses, remedy)

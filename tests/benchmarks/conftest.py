@@ -3,12 +3,17 @@
 import shutil
 import sys
 
+import numpy as np
 import pytest
+import torch
+from PIL import Image
 
 from leakbench.attacks.attack import attacks
 from leakbench.benchmarks.cli import app as cli
 from leakbench.benchmarks.cli import exits
 from leakbench.benchmarks.suite import model as suite
+from leakbench.synth import guard
+from leakbench.synth.images import Images
 from leakbench.synth.registry import defenses
 
 TINY = """
@@ -51,6 +56,30 @@ rounds = 2
 local_steps = 1
 batch_size = 10
 """
+
+
+def pictures(folder):
+    """The images of a folder, by the guard's own hash."""
+    found = {}
+    for file in folder.rglob("*.png"):
+        found[guard.digest(torch.from_numpy(np.array(Image.open(file))).permute(2, 0, 1))] = file
+    return found
+
+
+def written(images, folder):
+    for index, (pixels, label) in enumerate(zip(images.pixels, images.labels.tolist(), strict=True)):
+        (folder / images.classes[label]).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels.permute(1, 2, 0).numpy()).save(folder / images.classes[label] / f"{index}.png")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def others(tmp_path_factory, digits):
+    """Smooth random pictures, which are no digits."""
+    rng = torch.Generator().manual_seed(3)
+    smooth = torch.nn.functional.interpolate(torch.rand((60, 3, 5, 5), generator=rng), size=32, mode="bilinear")
+    images = Images((255 * smooth).to(torch.uint8), torch.arange(60) % 10, digits.public.classes)
+    return written(images, tmp_path_factory.mktemp("others") / "public")
 
 
 @pytest.fixture

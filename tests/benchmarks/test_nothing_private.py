@@ -1,13 +1,12 @@
 """Nothing private leaves by our own doing: over everything registered, and a plug-in of each role."""
 
 import json
-import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image, ImageOps
+from PIL import Image
 from scipy.stats import binomtest
 
 from leakbench.benchmarks.execution import plugins
@@ -26,10 +25,9 @@ from leakbench.synth import guard
 from leakbench.synth.data.datasets import Pool, open_pool
 from leakbench.synth.data.split import split
 from leakbench.synth.defense import Synthesizer
-from leakbench.synth.images import Images
 from leakbench.synth.registry import defenses
 from leakbench.synth.seeds import derive_seed
-from tests.benchmarks.conftest import TINY, call, run_tiny
+from tests.benchmarks.conftest import TINY, call, pictures, run_tiny
 from tests.synth.defenses.test_defenses import SMALL
 
 PLUGIN = Path(__file__).parent / "leaking_plugin.py"
@@ -49,30 +47,6 @@ TINY_LOOKS = {"dp-sgd": {"steps": 1, "batch_size": 10}}
 def spec(name):
     parameters = SMALL.get(name, {}) | TINY_LOOKS.get(name, {})
     return name + ":" * bool(parameters) + ",".join(f"{key}={value}" for key, value in parameters.items())
-
-
-def pictures(folder):
-    """The images of a folder, by the guard's own hash."""
-    found = {}
-    for file in folder.rglob("*.png"):
-        found[guard.digest(torch.from_numpy(np.array(Image.open(file))).permute(2, 0, 1))] = file
-    return found
-
-
-def written(images, folder):
-    for index, (pixels, label) in enumerate(zip(images.pixels, images.labels.tolist(), strict=True)):
-        (folder / images.classes[label]).mkdir(parents=True, exist_ok=True)
-        Image.fromarray(pixels.permute(1, 2, 0).numpy()).save(folder / images.classes[label] / f"{index}.png")
-    return folder
-
-
-@pytest.fixture(scope="session")
-def others(tmp_path_factory, digits):
-    """Smooth random pictures, which are no digits."""
-    rng = torch.Generator().manual_seed(3)
-    smooth = torch.nn.functional.interpolate(torch.rand((60, 3, 5, 5), generator=rng), size=32, mode="bilinear")
-    images = Images((255 * smooth).to(torch.uint8), torch.arange(60) % 10, digits.public.classes)
-    return written(images, tmp_path_factory.mktemp("others") / "public")
 
 
 def private_of(suite):
@@ -252,34 +226,6 @@ def test_who_makes_the_published_release_again_learns_no_more_than_the_claim_all
     assert binomtest(right, 16, allowed, alternative="greater").pvalue > 0.01
 
 
-IMAGEFOLDER = ("run", "tiny", "--dataset", "imagefolder", "--image-size", 32, "--processes", 1, "--device", "cpu")
-
-
-def test_public_images_are_asked_for(tmp_path, suites, digits, others, capsys):
-    """No part of somebody's own folder is taken for public, unless they say that it is a benchmark."""
-    photographs = written(digits.members, tmp_path / "photographs")
-    place = ("--data", photographs, "--out", tmp_path / "run", "--cache", tmp_path / "cache")
-    few = ("--attack", "gan-leaks", "--defense", "identity", "--defense", "disjoint")
-    assert call(*IMAGEFOLDER, *place, *few) == 2
-    said = capsys.readouterr().err
-    assert "disjoint: reads images of other people; give --public DIR, or --simulate-public" in " ".join(said.split())
-    assert call(*IMAGEFOLDER, *place, *few, "--public", others, "--simulate-public") == 2
-    assert call(*IMAGEFOLDER, *place, *few, "--public", photographs) == 2
-    said = " ".join(capsys.readouterr().err.split())
-    assert "200 of 200 images are copies of the dataset's own" in said
-    assert "public ones must be other people's" in said
-    flat = others / "0"
-    assert call(*IMAGEFOLDER, *place, *few, "--public", flat) == 2
-    assert "disjoint: publishes public images with their labels; --public" in capsys.readouterr().err
-    assert call(*IMAGEFOLDER, *place, *few, "--public", tmp_path / "nowhere") == 2
-    assert call(*IMAGEFOLDER, *place, *few, "--public", others) == 0
-    (released,) = (tmp_path / "run" / "releases").glob("disjoint-*")
-    assert pictures(released).keys() <= pictures(others).keys()
-    assert len({file.parent.name for file in released.rglob("*.png")}) == 10, "of all classes, not the first ones"
-    assert "Public images, which disjoint read: public." in (tmp_path / "run" / "tables" / "T1.md").read_text()
-    assert call(*IMAGEFOLDER, "--data", photographs, "--out", tmp_path / "b", *few[:4], "--cache", tmp_path / "c") == 0
-
-
 def test_a_release_that_reads_public_images_needs_them(tmp_path, capsys, others):
     out = tmp_path / "out"
     assert call("synthesize", DP_MERF, "--dataset", "digits", "--out", out) == 2
@@ -301,42 +247,6 @@ def test_a_small_epsilon_is_kept_or_refused_in_a_sentence(name, epsilon, tmp_pat
     status = call("synthesize", small, "--dataset", "digits", "--members", 60, "--out", out, "--public", others)
     assert status == (2 if epsilon < 1e-6 else 0)
     assert "Traceback" not in capsys.readouterr().err
-
-
-CHANGES = {
-    "re-encoded": {"quality": 92},
-    "mirrored negative": {"invert": True},
-    "larger": {"side": 64},
-}
-
-
-@pytest.mark.parametrize("how", CHANGES)
-def test_private_images_are_not_public_however_they_were_saved(how, tmp_path, capsys, digits, others):
-    photographs, public = written(digits.members, tmp_path / "photographs"), tmp_path / "public"
-    change = CHANGES[how]
-    for file in photographs.rglob("*.png"):
-        picture = Image.open(file)
-        if "invert" in change:
-            picture = ImageOps.mirror(ImageOps.invert(picture))
-        picture = picture.resize((change.get("side", 32),) * 2, Image.Resampling.BICUBIC)
-        (public / file.parent.name).mkdir(parents=True, exist_ok=True)
-        picture.save(public / file.parent.name / f"{file.stem}.jpg", quality=change.get("quality", 100))
-    place = ("--dataset", "imagefolder", "--data", photographs, "--out", tmp_path / "out", "--public", public)
-    assert call("synthesize", "disjoint", *place) == 2
-    assert "are copies of the dataset's own" in " ".join(capsys.readouterr().err.split())
-    assert not (tmp_path / "out").exists()
-
-
-def test_a_few_private_images_among_the_public_ones_are_left_out_and_named(tmp_path, capsys, digits, others):
-    photographs, public = written(digits.members, tmp_path / "photographs"), tmp_path / "public"
-    shutil.copytree(others, public)
-    strays = sorted((photographs / "3").iterdir())[:1]
-    for file in strays:
-        shutil.copy(file, public / "3" / f"stray-{file.name}")
-    place = ("--dataset", "imagefolder", "--data", photographs, "--out", tmp_path / "out", "--public", public)
-    assert call("synthesize", "disjoint", *place) == 0
-    assert f"3/stray-{strays[0].name} left out" in " ".join(capsys.readouterr().err.split())
-    assert not pictures(photographs).keys() & pictures(tmp_path / "out").keys()
 
 
 @pytest.mark.parametrize(
