@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -109,20 +110,26 @@ def from_guesses(correct: int, guesses: int, canaries: int, *, delta: float = 0.
     return LARGEST if surplus(LARGEST) < 0 else float(brentq(surplus, 0.0, LARGEST))
 
 
-def from_pairs(inside: Floats, outside: Floats, *, delta: float = 0.0, level: float = 0.95, seed: int = 0) -> float:
-    """A lower bound on epsilon from one run in which one of each pair of canaries was in, by the toss of a coin.
+class Guesses(NamedTuple):
+    """What was guessed in one run: how many are right, of how many guesses, of how many canaries."""
 
-    Of each pair the one with the higher score is guessed to be in, where the difference is among the largest. How many
-    are guessed is chosen on a random half of the pairs and reported on the other: the best of many counts on the same
-    pairs would claim an epsilon above 0 on noise in about half of all runs. What is bounded is the epsilon of
-    replacing one image by another; that of adding or removing one is at least half of it.
+    correct: int
+    guesses: int
+    canaries: int
+
+
+def guess(inside: Floats, outside: Floats, *, seed: int, promise: Callable[[Guesses], float]) -> Guesses:
+    """Guess of each pair of canaries, of which one was in by the toss of a coin, that it was the one scored higher.
+
+    Only where the difference is among the largest. How many are guessed is chosen on a random half of the pairs and
+    the guesses are of the other: the best of many counts on the same pairs would claim an epsilon above 0 on noise in
+    about half of all runs.
 
     Args:
         inside: (P,) scores of those that were in; higher means in.
         outside: (P,) scores of their partners. P >= 4.
-        delta: of (epsilon, delta).
-        level: confidence.
         seed: of the halving, and of the guesses where scores are equal.
+        promise: how good guesses are; of the half that chooses the best one counts.
 
     Raises:
         ValueError: a score that is not finite.
@@ -134,17 +141,46 @@ def from_pairs(inside: Floats, outside: Floats, *, delta: float = 0.0, level: fl
     differences = np.where(differences == 0, coin * np.finfo(np.float64).tiny, differences)
     chosen, kept = _halves(differences, rng)
 
-    def right(part: Floats, count: int) -> int:
-        return int((part[np.argsort(-np.abs(part), kind="stable")[:count]] > 0).sum())
+    def right(part: Floats, share: float) -> Guesses:
+        count = max(1, round(share * len(part)))
+        surest = part[np.argsort(-np.abs(part), kind="stable")[:count]]
+        return Guesses(int((surest > 0).sum()), count, len(part))
 
     shares = np.geomspace(min(1.0, 8 / len(chosen)), 1, COUNTS)
+    return right(kept, max(shares, key=lambda share: promise(right(chosen, share))))
 
-    def promise(share: float) -> float:
-        count = max(1, round(share * len(chosen)))
-        return float(beta.ppf(1 - level, v, count - v + 1)) if (v := right(chosen, count)) else 0.0
 
-    count = max(1, round(max(shares, key=promise) * len(kept)))
-    return from_guesses(right(kept, count), count, len(kept), delta=delta, level=level)
+def sure_guesses(inside: Floats, outside: Floats, *, level: float = 0.95, seed: int = 0) -> Guesses:
+    """As many guesses as make their rate most surely high, by Clopper and Pearson's lower end.
+
+    Args:
+        inside: as for :func:`guess`.
+        outside: likewise.
+        level: confidence level.
+        seed: likewise.
+    """
+
+    def rate(found: Guesses) -> float:
+        v, r, _ = found
+        return float(beta.ppf(1 - level, v, r - v + 1)) if v else 0.0
+
+    return guess(inside, outside, seed=seed, promise=rate)
+
+
+def from_pairs(inside: Floats, outside: Floats, *, delta: float = 0.0, level: float = 0.95, seed: int = 0) -> float:
+    """A lower bound on epsilon from one run in which one of each pair of canaries was in, by the toss of a coin.
+
+    What is bounded is the epsilon of replacing one image by another; that of adding or removing one is at least half
+    of it.
+
+    Args:
+        inside: as for :func:`guess`.
+        outside: likewise.
+        delta: of (epsilon, delta).
+        level: confidence.
+        seed: likewise.
+    """
+    return from_guesses(*sure_guesses(inside, outside, level=level, seed=seed), delta=delta, level=level)
 
 
 def adding_or_removing(replacing: Callable[[float], float], delta: float) -> float:
