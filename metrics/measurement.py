@@ -21,9 +21,10 @@ class Measurement:
         better: which direction is good *for the data owner*: utility higher, leakage lower.
         variant: the exact variant measured (window, padding, backbone, hash of weights, interval method).
         level: confidence level of the interval.
+        p: of an excess that may decide: the largest confidence level at which it would is 1 - p; None where unknown.
 
     Raises:
-        ValueError: the value or a bound is NaN or infinite, the interval is reversed, or n < 0.
+        ValueError: the value or a bound is NaN or infinite, the interval is reversed, n < 0, or p no probability.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Measurement:
     better: Better
     variant: str = ""
     level: float = 0.95
+    p: float | None = None
 
     def __post_init__(self) -> None:
         for end in ("value", "low", "high"):
@@ -45,6 +47,8 @@ class Measurement:
             raise ValueError(f"Measurement {self.name}: low {self.low} is above high {self.high}")
         if self.n < 0:
             raise ValueError(f"Measurement {self.name}: n must be >= 0, got {self.n}")
+        if self.p is not None and not 0 <= self.p <= 1:
+            raise ValueError(f"Measurement {self.name}: p must be in 0..1, got {self.p}")
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,19 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import brentq
 from scipy.stats import norm, rankdata
 
 from leakbench.metrics.rates import Floats, Interval, clopper_pearson
+
+
+class Excess(NamedTuple):
+    """How much more than chance, its interval, and p: at confidence levels up to 1 - p the interval is above 0."""
+
+    value: float
+    low: float
+    high: float
+    p: float
 
 
 def auc(scores: Floats, is_member: NDArray[np.bool_], *, level: float = 0.95) -> Interval:
@@ -32,7 +42,7 @@ def auc(scores: Floats, is_member: NDArray[np.bool_], *, level: float = 0.95) ->
     return Interval(value, max(0.0, value - half), min(1.0, value + half))
 
 
-def auc_excess(scores: Floats, is_member: NDArray[np.bool_], *, level: float = 0.95) -> Interval:
+def auc_excess(scores: Floats, is_member: NDArray[np.bool_], *, level: float = 0.95) -> Excess:
     """AUC - 1/2 with the interval that excludes 0 exactly when Mann and Whitney's test rejects.
 
     DeLong's interval shrinks to a point where all members come first, which of 2 members and 2 others happens by
@@ -43,12 +53,16 @@ def auc_excess(scores: Floats, is_member: NDArray[np.bool_], *, level: float = 0
         scores: as for :func:`auc`.
         is_member: likewise.
         level: confidence level.
+
+    Returns:
+        It; its p is of both sides, since an AUC below chance tells members from others as well.
     """
     inside, outside = _split(scores, is_member)
     m, n = len(inside), len(outside)
-    half = float(norm.ppf((1 + level) / 2)) * math.sqrt((m + n + 1) / (12 * m * n))
+    spread = math.sqrt((m + n + 1) / (12 * m * n))
+    half = float(norm.ppf((1 + level) / 2)) * spread
     value = auc(scores, is_member).value - 0.5
-    return Interval(value, value - half, value + half)
+    return Excess(value, value - half, value + half, float(2 * norm.sf(abs(value) / spread)))
 
 
 class RateAtThreshold(NamedTuple):
@@ -87,6 +101,39 @@ def tpr_at_fpr(
     )
 
 
+def rate_excess(scores: Floats, is_member: NDArray[np.bool_], fpr: float, *, level: float = 0.95) -> Excess | None:
+    """The true positive rate less the false one: at least what lies between the intervals of :func:`tpr_at_fpr`.
+
+    Args:
+        scores: as for :func:`auc`.
+        is_member: likewise.
+        fpr: likewise.
+        level: confidence level.
+    """
+
+    def at(level: float) -> tuple[float, float, float] | None:
+        rates = tpr_at_fpr(scores, is_member, fpr, level=level)
+        if rates is None:
+            return None
+        (hit, low, high), (alarm, least, most) = rates
+        assert low is not None and high is not None and least is not None and most is not None  # noqa: PT018
+        return hit - alarm, low - most, high - least
+
+    found = at(level)
+    if found is None:
+        return None
+
+    def below(log_p: float) -> float:
+        apart = at(1 - math.exp(log_p))
+        assert apart is not None
+        return apart[1]
+
+    ends = math.log(1e-12), math.log(1 - 1e-9)
+    if below(ends[1]) <= 0:
+        return Excess(*found, 1.0)
+    return Excess(*found, math.exp(brentq(below, *ends)) if below(ends[0]) < 0 else 1e-12)
+
+
 def roc(scores: Floats, is_member: NDArray[np.bool_], *, points: int = 60) -> list[tuple[float, float]]:
     """The ROC curve for logarithmic axes: false and true positive rates, no lower than one non-member resolves.
 
@@ -102,7 +149,7 @@ def roc(scores: Floats, is_member: NDArray[np.bool_], *, points: int = 60) -> li
     return [(float(k / n), float((inside > t).mean())) for k, t in zip(allowed, thresholds, strict=True)]
 
 
-def true_positives_at_no_false_one(scores: Floats, is_member: NDArray[np.bool_], *, level: float = 0.95) -> Interval:
+def true_positives_at_no_false_one(scores: Floats, is_member: NDArray[np.bool_], *, level: float = 0.95) -> Excess:
     """How many members score higher than every non-member, less what chance explains.
 
     A release that copies one member in a hundred moves neither the area under the curve nor the true positive rate at
@@ -119,13 +166,11 @@ def true_positives_at_no_false_one(scores: Floats, is_member: NDArray[np.bool_],
     """
     inside, outside = _split(scores, is_member)
     first = int((inside > outside.max()).sum())
-    chance, explained = 1.0, 0
-    while explained < len(inside):
-        chance *= (len(inside) - explained) / (len(scores) - explained)
-        if chance <= (1 - level) / 2:
-            break
-        explained += 1
-    return Interval(float(first), float(first - explained), float(first))
+    ahead = np.arange(len(inside))
+    chances = np.cumprod((len(inside) - ahead) / (len(scores) - ahead))  # of one member or more, of two, ...
+    explained = int((chances > (1 - level) / 2).sum())
+    p = min(1.0, 2 * float(chances[first - 1])) if first else 1.0
+    return Excess(float(first), float(first - explained), float(first), p)
 
 
 class SensitivitySpecificity(NamedTuple):

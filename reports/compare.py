@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from leakbench.metrics.decision import ALSO_DECIDES, DECIDES
+from leakbench.metrics.decision import deciding
 from leakbench.metrics.measurement import Measurement
 from leakbench.reports.table import Table, show
 from leakbench.reports.verdicts import Results
@@ -44,7 +44,7 @@ def _keys(all_results: list[Results]) -> list[tuple[str, str, str, str]]:
                 keys[defense, "utility", student, "student.accuracy"] = None
             for attack in results.attacks:
                 for question in results.questions(attack):
-                    for name in (DECIDES[question], *ALSO_DECIDES.get(question, ())):
+                    for name in deciding(question):
                         keys[defense, "attack", attack, name] = None
     return list(keys)
 

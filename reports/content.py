@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from leakbench.metrics.decision import MUST_BE_SILENT, Question
+from leakbench.reports.leakage import blind_words, expected_alarms
 from leakbench.reports.sentences import sentence
 from leakbench.reports.tables import tables
 from leakbench.reports.verdicts import Results
@@ -29,12 +30,12 @@ def _galleries(results: Results, folder: Path, attack: str) -> list[dict[str, st
     for defense in results.defenses:
         record = next(iter(results.rows(defense, "attack", attack)), None)
         if record and (folder / "galleries" / f"{record.cell.id}.png").is_file():
-            verdict = results.member_verdict(defense, attack)
             found.append(
                 {
                     "file": f"galleries/{record.cell.id}.png",
                     "title": f"{results.label(attack)} against {results.label(defense)}",
-                    "verdict": f"worked: {results.attack_verdict(defense, attack)}; members: {verdict}",
+                    "verdict": f"worked: {results.attack_answer(defense, attack)}; "
+                    f"members: {results.member_answer(defense, attack)}",
                 }
             )
     return found
@@ -53,7 +54,7 @@ def _attacks(results: Results, folder: Path) -> list[dict[str, Any]]:
                 "given": "; ".join(said.given),
                 "controls": [_control(results, attack, question) for question in results.questions(attack)],
                 "verdicts": [
-                    (d, results.attack_verdict(d, attack), results.member_verdict(d, attack)) for d in results.defenses
+                    (d, results.attack_answer(d, attack), results.member_answer(d, attack)) for d in results.defenses
                 ],
                 "galleries": _galleries(results, folder, attack),
             }
@@ -66,16 +67,18 @@ def _control(results: Results, attack: str, question: Question) -> str:
     asked = "worked"
     if question in MUST_BE_SILENT:
         asked = "canaries" if results.goal(attack) == "canaries" else "members leak"
-    control = results.control(attack, question)
-    return f"{asked}: {'validated' if control.validated else 'not validated: ' + control.why}"
+    return f"{asked}: {results.control(attack, question)}"
 
 
 def _controls(results: Results) -> list[str]:
-    """How many controls passed, and those that did not."""
+    """How many controls passed, how many false alarms there may be, and the controls that did not pass."""
     asked = [(attack, question) for attack in results.attacks for question in results.questions(attack)]
     wrong = [(attack, question) for attack, question in asked if not results.control(attack, question).validated]
     lines = [f"{results.label(attack)}, {_control(results, attack, question)}" for attack, question in wrong]
-    return [f"{len(asked) - len(wrong)} of {len(asked)} controls passed." + " These did not:" * bool(wrong), *lines]
+    blind = blind_words(results) + " " if results.blind else ""
+    passed = f"{len(asked) - len(wrong)} of {len(asked)} controls passed. "
+    alarms = expected_alarms(len(results.verdicts_on_members()))
+    return [passed + blind + alarms + " These controls did not pass:" * bool(wrong), *lines]
 
 
 def content(results: Results, run: dict[str, Any], folder: Path) -> dict[str, Any]:

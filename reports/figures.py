@@ -69,7 +69,7 @@ def privacy_utility(results: Results, file: Path) -> None:
         _draw_defenses(axis, results, student, attack)
         control = results.control(attack, question)
         axis.axhline(0, color="0.6", linewidth=0.8)
-        note = "" if control.validated else f"not validated: {control.why}"
+        note = "" if control.validated else str(control)
         axis.set_title("\n".join(filter(None, map(_wrapped, (results.label(attack), note)))), fontsize=8)
         axis.set_ylabel(EXCESS[question], fontsize=8)
         axis.set_xlabel("test accuracy of a student (%)" if results.students else "release", fontsize=8)

@@ -2,8 +2,12 @@
 
 import json
 
-from leakbench.metrics.decision import ALARMS, ALSO_DECIDES
+from scipy.stats import false_discovery_control
+
+from leakbench.metrics import decision
+from leakbench.metrics.decision import ALARMS, deciding
 from leakbench.metrics.measurement import Measurement
+from leakbench.reports.epsilon import epsilon
 from leakbench.reports.records import Attacked
 from leakbench.reports.table import Table, digits, ranked, short, show
 from leakbench.reports.verdicts import Results, is_control
@@ -80,16 +84,20 @@ LEAKAGE_NOTES = (
 )
 
 
-DECIDING = 1 + len(ALSO_DECIDES["members"])
+DECIDING = len(deciding("members"))
 MEMBERSHIP_NOTES = (
     "The excesses of AUC, true positive rates, members before every other, epsilon and source ranked first are at "
     f"a level of 1 - {ALARMS:g}/{DECIDING}, because any of these {DECIDING} may say that members leak; an AUC below "
     "chance says so as well as one above. "
     "Baseline: the distance to the nearest auxiliary image, or the candidates nearest in pixels.",
     "Epsilon: what these scores rule out, at 95 % confidence, for replacing one image by another or, where it says so, "
-    "for adding or removing one; 'contradicted' where it is above what the defense claims. A bound of 0 rules out "
-    "nothing, and is no promise; a claim is not comparable if it is for other neighbours, or the attack is not "
-    "validated. Of canaries the attack tosses the coins: their rows tell of the defense, not of these members.",
+    "for adding or removing one; 'if Gaussian': of a mechanism whose trade-off curve is that of one Gaussian "
+    "mechanism, as the claim says (arXiv 2410.22235); 'contradicted' where it is above what the defense claims. A "
+    "bound of 0 rules out nothing, and is no promise; a claim is not comparable if it is for other neighbours, or the "
+    "attack is not validated. Of canaries the attack tosses the coins: their rows tell of the defense, not of these "
+    "members.",
+    "Adjusted p: the chance of as loud a row where nothing leaks, of all that decide together (Bonferroni), adjusted "
+    "for all rows of defenses under test (Benjamini and Hochberg); n/a in records that have no p-values.",
 )
 MEMORIZATION_NOTES = (
     "Accuracy is that of the model as handed out, after whatever was done to it; without attacker: the same training "
@@ -124,14 +132,15 @@ def _three_parts(results: Results, defense: str, attack: str, name: str) -> str:
 
 def _epsilon(results: Results, defense: str, attack: str) -> str:
     """The lower bound, beside what the defense claims of the same neighbours."""
-    found = results.epsilon(defense, attack)
+    found = epsilon(results, defense, attack)
     if found.bound is None:
         return short(results.missing(defense, "attack", attack, "members.epsilon"))
     relation = " (add/remove)" if found.bound.name.endswith("add-remove") else ""
     claim = f"; claim {found.claim:g}" if found.claim is not None else ""
     if claim and not found.comparable:
         claim += " (not comparable)"
-    return f"{found.bound.value:.2f}{relation}{claim}" + (": contradicted" if found.contradicted else "")
+    gaussian = f"; {found.gaussian.value:.2f} if Gaussian" if found.gaussian else ""
+    return f"{found.bound.value:.2f}{relation}{gaussian}{claim}" + (": contradicted" if found.contradicted else "")
 
 
 def _victim(results: Results, defense: str, attack: str) -> str:
@@ -185,9 +194,39 @@ def _harmless(excess: Measurement | None) -> float | None:
     return -abs(excess.value) if excess.name == "members.auc.excess" else min(0.0, -excess.value)
 
 
+def expected_alarms(verdicts: int) -> str:
+    """How many of these verdicts on members are false alarms, in expectation and at most, where nothing leaks."""
+    return (
+        f"{verdicts} verdicts on members of defenses under test, each a false alarm with a probability of "
+        f"{ALARMS:g} at most: {ALARMS * verdicts:.2g} are expected where nothing leaks."
+    )
+
+
+def blind_words(results: Results) -> str:
+    """What the blind control found."""
+    found = decision.pooled(decision.of_all(results.blind, decision.BLIND_CONTROL))
+    if found is None:
+        return "Blind control: not run, because there are too few images."
+    told = "CAN" if decision.above_zero(results.blind, decision.BLIND_CONTROL) else "cannot"
+    return (
+        f"Blind control: members and holdout {told} be told apart without the release (AUC {0.5 + found.value:.3f}, "
+        f"its excess {show(found)} at a level of {found.level:g})."
+    )
+
+
+def _adjusted(results: Results) -> dict[tuple[str, str], str]:
+    """Each row's p-value, adjusted for all rows on membership (Benjamini and Hochberg, by scipy)."""
+    asked = [cell for cell in results.verdicts_on_members() if results.family(cell[1]) == "membership"]
+    found = {cell: p for cell in asked if (p := results.alarm_probability(*cell)) is not None}
+    if not found:
+        return {}
+    return {cell: f"{p:.2g}" for cell, p in zip(found, false_discovery_control(list(found.values())), strict=True)}
+
+
 def leakage(results: Results, kind: str) -> Table:
     """The table of a family of attacks: a row for each attack and defense."""
     name, title, measurements = LEAKAGE[kind]
+    adjusted = _adjusted(results)
     reasons: dict[str, None] = {}
     rows: list[tuple[str, ...]] = []
     notes = [*LEAKAGE_NOTES, MARKED, *MORE_NOTES.get(kind, ())]
@@ -197,8 +236,10 @@ def leakage(results: Results, kind: str) -> Table:
         ranks |= _marks(results, attack, asked, len(rows), [measurement for measurement, _ in measurements])
         for defense in asked:
             cells = [_cell(results, defense, attack, measurement) for measurement, _ in measurements]
-            verdicts = (results.attack_verdict(defense, attack), results.member_verdict(defense, attack))
+            verdicts = (results.attack_answer(defense, attack), results.member_answer(defense, attack))
             cells += map(short, verdicts)
+            if kind == "membership":
+                cells.append(adjusted.get((defense, attack), "n/a"))
             rows.append((results.label(defense), results.label(attack), _victim(results, defense, attack), *cells))
             if (missing := results.missing(defense, "attack", attack)).startswith("n/a: "):
                 who = f"{results.label(defense)}, {results.label(attack)}"
@@ -209,6 +250,9 @@ def leakage(results: Results, kind: str) -> Table:
             reasons |= {f"{measurement}: not applicable: {why}.": None for measurement, why in first.absent.items()}
     if kind == "membership" and any(r.claim.get("kind") == "differential-privacy" for r in results.records):
         notes.append(VOID)
+    notes += [blind_words(results)] if results.blind else []
+    notes.append(expected_alarms(sum(results.family(a) == kind for _, a in results.verdicts_on_members())))
     notes += list(reasons)
     heads = ("Defense", "Attack", "Victim", *(head for _, head in measurements), "worked", "members leak")
+    heads += ("adjusted p",) if kind == "membership" else ()
     return Table(name, title, heads, tuple(rows), tuple(notes), ranks)

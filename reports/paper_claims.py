@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
+from leakbench.metrics.decision import LEAKS, NOTHING
 from leakbench.reports.spec import parse_spec, parse_student
 from leakbench.reports.table import Table, show
 from leakbench.reports.verdicts import Results
@@ -96,18 +97,16 @@ def _resists(results: Results, family: str) -> Callable[[str], Answer]:
 
     def answer(spec: str) -> Answer:
         leaks = {attack: results.member_verdict(spec, attack) for attack in attacks}
-        by = [attack for attack, verdict in leaks.items() if verdict == "leaks"]
+        by = [attack for attack, verdict in leaks.items() if verdict == LEAKS]
         if family == "gan":
             by += [attack for attack in attacks if attack not in by and results.attack_verdict(spec, attack) == "yes"]
         if by:
             return False, f"beaten by {', '.join(map(results.label, by))}"
         silent = [
-            a
-            for a in attacks
-            if leaks[a] == "no leak found" and (family != "gan" or results.attack_verdict(spec, a) == "no")
+            a for a in attacks if leaks[a] == NOTHING and (family != "gan" or results.attack_verdict(spec, a) == "no")
         ]
         rest = [f"{results.label(a)} ({leaks[a]})" for a in attacks if a not in silent]
-        found = [f"no leak found by {', '.join(map(results.label, silent))}"] * bool(silent)
+        found = [f"{NOTHING} by {', '.join(results.silent(spec, a) for a in silent)}"] * bool(silent)
         found += [f"open: {', '.join(rest)}"] * bool(rest)
         # One attack that finds nothing does not make up for another that was not shown to work.
         return (True if silent and not rest else None), "; ".join(found) or "not run"

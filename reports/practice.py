@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from leakbench.metrics.decision import LEAKS, NOTHING
 from leakbench.reports.table import Table
 from leakbench.reports.verdicts import Results
 
@@ -78,26 +79,29 @@ def _answers(results: Results, attack: str, asked: Asked) -> bool:
 def _finding(results: Results, defense: str, attacks: list[str], asked: Asked) -> str:
     """Yes where any attack that is validated says so; no leak found only as far as attacks are."""
     answers = {attack: _answer(results, defense, attack, asked) for attack in attacks}
-    if YES in answers.values():
+    if LEAKS in answers.values():
         return "yes"
-    silent = [results.label(a) for a in attacks if answers[a] == NO]
-    left = [f"{results.label(a)} ({answers[a].partition(':')[0]})" for a in attacks if answers[a] != NO]
-    if not left:
-        return "no leak found"
-    found = f"no leak found by {', '.join(silent)}, " if silent else ""
-    return f"{found}open: {', '.join(left)}"
+    silent = [_silent(results, defense, a, asked) for a in attacks if answers[a] == NOTHING]
+    left = [f"{results.label(a)} ({answers[a].partition(':')[0]})" for a in attacks if answers[a] != NOTHING]
+    found = [f"{NOTHING} by {', '.join(silent)}"] if silent else []
+    return ", ".join([*found, *([f"open: {', '.join(left)}"] if left else [])])
 
 
-YES, NO = "leaks", "no leak found"
+def _silent(results: Results, defense: str, attack: str, asked: Asked) -> str:
+    """An attack that found nothing, with the smallest leak that it would have seen."""
+    links = results.smallest(defense, attack, LINKED) if asked.name == LINKS else None
+    if links is None:
+        return results.silent(defense, attack)
+    return f"{results.label(attack)} (from {links:+.3f} of the sources ranked first)"
 
 
 def _answer(results: Results, defense: str, attack: str, asked: Asked) -> str:
     verdict = results.member_verdict(defense, attack)
-    if asked.name == LINKS and results.family(attack) == "membership" and verdict in (YES, NO):
+    if asked.name == LINKS and results.family(attack) == "membership" and verdict in (LEAKS, NOTHING):
         if results.measurement(defense, "attack", attack, LINKED) is None:
             return results.missing(defense, "attack", attack, LINKED)
-        return YES if results.above_zero(defense, attack, LINKED) else NO
-    if asked.name != "Inference" or verdict == YES:
+        return LEAKS if results.above_zero(defense, attack, LINKED) else NOTHING
+    if asked.name != "Inference" or verdict == LEAKS:
         return verdict
     shown = results.attack_verdict(defense, attack)
-    return {"yes": YES, "no": verdict}.get(shown, shown)
+    return {"yes": LEAKS, "no": verdict}.get(shown, shown)

@@ -2,9 +2,8 @@
 
 import hashlib
 import json
-import math
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -29,7 +28,7 @@ class Cell:
         suite: the suite's name and the hash of everything in it that bears on results.
         dataset: name.
         defense: name with parameters, e.g. ``bn-matching:images_per_statistic=1``.
-        task: ``release``, ``utility``, ``visual``, ``oracle`` or ``attack``.
+        task: ``blind``, ``release``, ``utility``, ``visual``, ``oracle`` or ``attack``.
         method: the attack with parameters; for utility the student's network and its labels (hard or soft).
         seed: index of the repetition.
     """
@@ -87,6 +86,7 @@ class Guarantee(TypedDict, total=False):
     delta: float | None
     relation: str
     mechanism: str
+    gaussian: bool
     void: str
 
 
@@ -174,41 +174,16 @@ def read_records(file: Path) -> dict[str, Record]:
     return records
 
 
-def pool_seeds(measurements: Iterable[Measurement], *, over_seeds: bool = False) -> Measurement | None:
-    """One measurement over seeds: the mean with an interval.
+def over_seeds(measurements: Iterable[Measurement]) -> Measurement | None:
+    """The mean over seeds with Student's t interval, of a single seed its own.
 
-    By default the seeds' intervals are combined as those of independent estimates: with m seeds the half-widths add
-    in squares and are divided by m; an end that any seed's interval lacks the mean's lacks as well. Bounds have a
-    lower end only.
+    It covers the variation of data split and training, which no interval over test images sees.
 
     Args:
         measurements: of the same measurement, one per seed.
-        over_seeds: take Student's t over the seeds instead, where there are two or more: then the interval covers
-            the variation of data split and training, which no interval over test images sees.
     """
     found = list(measurements)
-    if not found:
-        return None
-    count = len(found)
-    value = sum(m.value for m in found) / count
-    low: float | None
-    high: float | None
-    if over_seeds and count > 1:
-        _, low, high = mean_over_seeds(np.array([m.value for m in found]))
-    else:
-        lows = [m.value - m.low for m in found if m.low is not None]
-        highs = [m.high - m.value for m in found if m.high is not None]
-        low = value - math.hypot(*lows) / count if len(lows) == count else None
-        high = value + math.hypot(*highs) / count if len(highs) == count else None
-    first = found[0]
-    return Measurement(
-        name=first.name,
-        value=value,
-        low=low,
-        high=high,
-        n=sum(m.n for m in found),
-        unit=first.unit,
-        better=first.better,
-        variant=first.variant,
-        level=first.level,
-    )
+    if len(found) < 2:
+        return found[0] if found else None
+    value, low, high = mean_over_seeds(np.array([m.value for m in found]))
+    return replace(found[0], value=value, low=low, high=high, n=sum(m.n for m in found), level=0.95)

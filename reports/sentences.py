@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 
+from leakbench.metrics.decision import CANARIES, LEAKS, NOT_VALIDATED, NOTHING
+from leakbench.reports.epsilon import epsilon
 from leakbench.reports.table import show
 from leakbench.reports.verdicts import Results
 
@@ -18,25 +20,28 @@ def sentence(results: Results, defense: str) -> str:
         parts.append(f"a student reaches {show(accuracy, 'no known')} % accuracy{share}")
     verdicts: dict[str, list[str]] = {}
     for attack in results.attacks:
-        verdicts.setdefault(_words(results.member_verdict(defense, attack)), []).append(results.label(attack))
+        verdict = results.member_verdict(defense, attack)
+        silent = verdict in (NOTHING, CANARIES[NOTHING])
+        who = results.silent(defense, attack) if silent else results.label(attack)
+        verdicts.setdefault(_words(verdict), []).append(who)
     parts += [f"{words} {_listed(verdicts[words])}" for words in sorted(verdicts, key=_rank)]
     shown = [
         a for a in results.attacks if results.questions(a)[0] == "class" and results.attack_verdict(defense, a) == "yes"
     ]
     if shown:
         parts.append(f"what a class looks like is shown by {_listed(map(results.label, shown))}")
-    wrong = [a for a in results.attacks if results.epsilon(defense, a).contradicted]
+    wrong = [a for a in results.attacks if epsilon(results, defense, a).contradicted]
     if wrong:
         parts.append(f"its claim on epsilon is contradicted by {_listed(map(results.label, wrong))}")
     return f"{results.label(defense)}: " + "; ".join(parts) + "."
 
 
 WORDS = {
-    "leaks": "members are given away by",
-    "canaries found": "canaries are found by",
-    "no leak found": "no leak of members is found by",
-    "no canary found": "no canary is found by",
-    "not validated": "nothing is proved (no power or a false alarm in a control) by",
+    LEAKS: "members are given away by",
+    CANARIES[LEAKS]: "canaries are found by",
+    NOTHING: "no leak of members is found by",
+    CANARIES[NOTHING]: "no canary is found by",
+    NOT_VALIDATED: "nothing is proved (no power or a false alarm in a control) by",
     "failed": "failed:",
 }
 

@@ -2,58 +2,18 @@
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import pandas as pd
+from scipy.stats import combine_pvalues
 
-from leakbench.metrics.decision import ALSO_DECIDES, DECIDES, FAMILY, MUST_BE_SILENT, Question
+from leakbench.metrics import decision
+from leakbench.metrics.decision import CANARIES, FAMILY, LEAKS, NOTHING, WORKED, Control, Question
 from leakbench.metrics.measurement import Measurement
+from leakbench.metrics.power import Power, power, smallest
 from leakbench.reports.frames import tidy
-from leakbench.reports.records import Attacked, Guarantee, Record, pool_seeds
+from leakbench.reports.records import Attacked, Record, over_seeds
 from leakbench.reports.spec import labels, parse_spec, parse_student
-
-CANARIES = {"leaks": "canaries found", "no leak found": "no canary found"}
-"""Verdicts of attacks that look for canaries: they tell of the defense, not of the members."""
-
-
-@dataclass(frozen=True)
-class Control:
-    """Whether an attack's answer to a question may be believed.
-
-    Args:
-        power: it succeeded on `identity`; None where that was not measured.
-        silence: it found nothing on `disjoint`; None where that was not measured, or does not apply.
-        why: what is wrong, in words; empty where nothing is.
-    """
-
-    power: bool | None
-    silence: bool | None
-    why: str
-
-    @property
-    def validated(self) -> bool:
-        """Both controls passed."""
-        return not self.why
-
-
-@dataclass(frozen=True)
-class Epsilon:
-    """What an attack says of a defense's formal guarantee.
-
-    Args:
-        bound: no epsilon below it allows what was found; None where there is none.
-        claim: the epsilon that the defense claims, or None.
-        comparable: whether the claim is for the same neighbours, and the attack's controls passed.
-    """
-
-    bound: Measurement | None
-    claim: float | None
-    comparable: bool
-
-    @property
-    def contradicted(self) -> bool:
-        """Whether the claim is wrong, at the bound's confidence: of one attack, of many that is not corrected for."""
-        return bool(self.comparable and self.bound and self.claim is not None and self.bound.value > self.claim)
 
 
 def is_control(defense: str) -> bool:
@@ -114,8 +74,8 @@ class Results:
         found = [record.get(name) for record in self.rows(defense, task, method)]
         if len(found) < self.seeds or not all(found):
             return None
-        trained = task == "utility" or name.startswith(("model.", "honest."))
-        return pool_seeds((m for m in found if m), over_seeds=trained)
+        pool = over_seeds if task == "utility" or name.startswith(("model.", "honest.")) else decision.pooled
+        return pool(m for m in found if m)
 
     def missing(self, defense: str, task: str, method: str, name: str = "") -> str:
         """Why a measurement is not there: ``failed``, ``n/a: why`` or ``n/a``."""
@@ -139,24 +99,6 @@ class Results:
             replace(self.records[0].cell, defense=defense, task=task, method=method, seed=s) for s in range(self.seeds)
         )
         return any(cell.id in self.planned for cell in cells)
-
-    def epsilon(self, defense: str, attack: str) -> Epsilon:
-        """The lower bound for the neighbours of the claim on what was attacked; else any, beside no claim."""
-        claim = next((r.claim for r in self.rows(defense, "attack", attack)), Guarantee())
-        names = {"replace one image": "members.epsilon", "add/remove one image": "members.epsilon-add-remove"}
-        same = names.get(claim.get("relation", ""))
-        bound = self._least(defense, attack, same) if same else None
-        if bound is None:
-            other = next(filter(None, (self._least(defense, attack, name) for name in names.values())), None)
-            return Epsilon(other, claim.get("epsilon"), comparable=False)
-        return Epsilon(bound, claim.get("epsilon"), comparable=self.control(attack, "members").validated)
-
-    def _least(self, defense: str, attack: str, name: str) -> Measurement | None:
-        """The smallest of the seeds' lower bounds: their mean would be no bound."""
-        found = [record.get(name) for record in self.rows(defense, "attack", attack)]
-        if len(found) < self.seeds or not all(found):
-            return None
-        return min((m for m in found if m), key=lambda m: m.value)
 
     def spec_named(self, name: str) -> str | None:
         """The spec of the defense of this name (a control), or None."""
@@ -184,30 +126,19 @@ class Results:
 
     def control(self, attack: str, question: Question) -> Control:
         """Did the attack succeed on `identity` and, where members are concerned, find nothing on `disjoint`?"""
-        power = self.detected(self.spec_named("identity"), self.without_sanitizing(attack), question)
-        silence = None
-        problems = []
-        if question in MUST_BE_SILENT:
-            disjoint = self.spec_named("disjoint")
-            loud = self.detected(disjoint, attack, question)
-            silence = None if loud is None else not loud
-            measurement = self.measurement(disjoint, "attack", attack, DECIDES[question]) if disjoint else None
-            if (
-                question == "private"
-                and measurement is not None
-                and measurement.high is not None
-                and measurement.high < 0
-            ):
-                problems.append("members and holdout are not exchangeable on disjoint")
-        if power is None:
-            problems.append("identity not measured")
-        elif not power:
-            problems.append("no power shown on identity")
-        if question in MUST_BE_SILENT and silence is None:
-            problems.append("disjoint not measured")
-        elif question in MUST_BE_SILENT and not silence:
-            problems.append("false alarm on disjoint")
-        return Control(power, silence, ", ".join(problems))
+        identity = self._seeds(self.spec_named("identity"), self.without_sanitizing(attack))
+        blind = [] if self.goal(attack) == "canaries" else self.blind  # the attacker has drawn those itself
+        return decision.control(question, identity, self._seeds(self.spec_named("disjoint"), attack), blind)
+
+    @property
+    def blind(self) -> decision.Seeds:
+        """What the blind control measured of each split; nothing where it was not run."""
+        return [record.measurements for record in self.rows("", "blind")]
+
+    def _seeds(self, defense: str | None, attack: str) -> decision.Seeds:
+        """The measurements of every seed; none at all where one is missing."""
+        found = [record.measurements for record in self.rows(defense, "attack", attack)] if defense else []
+        return found if len(found) == self.seeds else []
 
     @property
     def hard_students(self) -> list[str]:
@@ -232,15 +163,27 @@ class Results:
 
     def detected(self, defense: str | None, attack: str, question: Question) -> bool | None:
         """Whether anything that answers the question says yes, controls aside; None where it was not measured."""
-        if defense is None:
-            return None
-        measurement = self.measurement(defense, "attack", attack, DECIDES[question])
-        if measurement is None or measurement.low is None:
-            return None
-        if question == "members" and measurement.high is not None and measurement.high < 0:
-            return True  # who scores lower than chance is given away as well: turn the score round
-        names = (DECIDES[question], *ALSO_DECIDES.get(question, ()))
-        return any(self.above_zero(defense, attack, name) for name in names)
+        return decision.detected(self._seeds(defense, attack), question)
+
+    def above_zero(self, defense: str, attack: str, name: str) -> bool:
+        """Whether one excess is above 0, in every seed."""
+        return decision.above_zero(self._seeds(defense, attack), name)
+
+    def power(self, defense: str, attack: str, question: Question) -> Power | None:
+        """The smallest leak that would have been seen, and what the attack reaches on `identity`."""
+        identity = self._seeds(self.spec_named("identity"), self.without_sanitizing(attack))
+        return power(self._seeds(defense, attack), question, identity)
+
+    def smallest(self, defense: str, attack: str, name: str) -> float | None:
+        """The smallest excess of this name that would have been seen."""
+        return smallest(self._seeds(defense, attack), name)
+
+    def verdict(self, defense: str, attack: str, question: Question) -> str:
+        """``leaks``, ``no leak found``, ``not validated: why``, ``failed`` or ``n/a``; never ``safe``."""
+        found = self.detected(defense, attack, question)
+        if found is None:
+            return self.missing(defense, "attack", attack)
+        return decision.outcome(found, self.control(attack, question))
 
     def attack_verdict(self, defense: str, attack: str) -> str:
         """Whether the attack got what its victim trained on: ``yes``, ``no``, why that is not known, or ``-``."""
@@ -248,27 +191,43 @@ class Results:
         if not more:
             return "-"
         answer = self.verdict(defense, attack, first)
-        return {"leaks": "yes", "no leak found": "no"}.get(answer, answer)
-
-    def above_zero(self, defense: str, attack: str, name: str) -> bool:
-        """The pooled interval is above 0, and every seed agrees: pooled quantiles alone raise too many alarms."""
-        measurement = self.measurement(defense, "attack", attack, name)
-        each = [record.get(name) for record in self.rows(defense, "attack", attack)]
-        return bool(
-            measurement and measurement.low is not None and measurement.low > 0 and all(m and m.value > 0 for m in each)
-        )
+        return WORKED.get(answer, answer)
 
     def member_verdict(self, defense: str, attack: str) -> str:
         """The verdict on members, or on canaries."""
         verdict = self.verdict(defense, attack, self.questions(attack)[-1])
         return CANARIES.get(verdict, verdict) if self.goal(attack) == "canaries" else verdict
 
-    def verdict(self, defense: str, attack: str, question: Question) -> str:
-        """``leaks``, ``no leak found``, ``not validated: why``, ``failed`` or ``n/a``; never ``safe``."""
-        found = self.detected(defense, attack, question)
-        if found is None:
-            return self.missing(defense, "attack", attack)
-        control = self.control(attack, question)
-        if not control.validated:
-            return f"not validated: {control.why}"
-        return "leaks" if found else "no leak found"
+    def attack_answer(self, defense: str, attack: str) -> str:
+        """The same as `attack_verdict`, a no with its power."""
+        return self._powered(self.attack_verdict(defense, attack), defense, attack, self.questions(attack)[0])
+
+    def member_answer(self, defense: str, attack: str) -> str:
+        """The same as `member_verdict`, a silence with its power."""
+        return self._powered(self.member_verdict(defense, attack), defense, attack, self.questions(attack)[-1])
+
+    def _powered(self, verdict: str, defense: str, attack: str, question: Question) -> str:
+        silent = verdict in (NOTHING, CANARIES[NOTHING], WORKED[NOTHING])
+        worth = self.power(defense, attack, question) if silent else None
+        return verdict if worth is None else f"{verdict} ({worth})"
+
+    def verdicts_on_members(self) -> list[tuple[str, str]]:
+        """Every defense under test and attack of which there is a verdict on members: each may be a false alarm."""
+        return [
+            (defense, attack)
+            for attack in self.attacks
+            for defense in self.defenses
+            if not is_control(defense) and self.verdict(defense, attack, self.questions(attack)[-1]) in (LEAKS, NOTHING)
+        ]
+
+    def alarm_probability(self, defense: str, attack: str) -> float | None:
+        """The chance of as loud an answer of a release that gives nothing away; over seeds by Fisher's method."""
+        asked = self.questions(attack)[-1]
+        found = [decision.alarm_probability(seed, asked) for seed in self._seeds(defense, attack)]
+        known = [max(p, 1e-300) for p in found if p is not None]
+        return float(combine_pvalues(known).pvalue) if known and len(known) == len(found) else None
+
+    def silent(self, defense: str, attack: str) -> str:
+        """The label of an attack that found no leak of members, with the smallest that it would have seen."""
+        worth = self.power(defense, attack, self.questions(attack)[-1])
+        return self.label(attack) if worth is None else f"{self.label(attack)} ({worth.least})"

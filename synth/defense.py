@@ -42,6 +42,8 @@ class Claim:
         delta: likewise.
         relation: the neighbouring relation.
         mechanism: what provides it.
+        gaussian: whether that is one Gaussian mechanism and nothing else that reads the members: then stronger bounds
+            hold.
 
     Raises:
         ValueError: an epsilon or delta that is negative or not finite.
@@ -52,6 +54,7 @@ class Claim:
     delta: float | None = None
     relation: Literal["", "add/remove one image", "replace one image"] = ""
     mechanism: str = ""
+    gaussian: bool = False
 
     def __post_init__(self) -> None:
         for name in ("epsilon", "delta"):

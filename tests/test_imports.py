@@ -18,7 +18,7 @@ ALLOWED = {
     "benchmarks": {"metrics", "synth", "attacks", "reports"},
     "leakbench": {"metrics", "synth", "attacks", "reports", "benchmarks"},
 }
-FOR_REPORTS = {"metrics.decision", "metrics.measurement", "metrics.rates"}
+FOR_REPORTS = {"metrics.decision", "metrics.measurement", "metrics.power", "metrics.rates"}
 """What of metrics does without torch."""
 
 

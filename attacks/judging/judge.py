@@ -24,6 +24,7 @@ from leakbench.attacks.judging.likeness import RATE, bit_errors, label_accuracy,
 from leakbench.attacks.judging.linkage import linkage
 from leakbench.attacks.judging.scores import canaries, scores
 from leakbench.attacks.judging.truth import Truth, comparable, in_order, one_source, paired
+from leakbench.metrics.decision import level
 from leakbench.metrics.measurement import Better, Judgement, Measurement
 from leakbench.metrics.metric import image_metrics
 from leakbench.metrics.neighbours import nearest
@@ -59,7 +60,8 @@ def judge_images(guess: Reconstructions, truth: Truth) -> Judgement:
     wrong = truth.released.take(other_victims(truth.released, position, seed=truth.seed))
     strangers = holdout.take(of_class(holdout, victims.labels, seed=truth.seed, purpose="stranger"))
     trained, absent = likeness("trained", guess, victims, wrong, without(truth.released, position), truth)
-    source, missing = likeness("source", guess, members.take(one_source(position, truth)), strangers, holdout, truth)
+    right, deciding = members.take(one_source(position, truth)), level("private")
+    source, missing = likeness("source", guess, right, strangers, holdout, truth, level=deciding)
     labelled, _ = paired(guess, truth)
     measurements = [
         *trained,
@@ -185,9 +187,12 @@ def private_leak(guess: Reconstructions, truth: Truth) -> list[Measurement]:
         base = np.where(allowed & is_member, plain, -np.inf).max(1)
         name = f"private.{metric.name}"
         measurements += means(name, best, other, base, truth.seed, metric)[:3]
-        excess = exchange(scores, is_member, allowed=allowed, seed=truth.seed)
+        deciding = level("private")
+        excess = exchange(scores, is_member, allowed=allowed, seed=truth.seed, level=deciding)
         note = f"{metric.variant()}; nearest of the class, label exchange"
-        measurements.append(measurement(f"{name}.excess", excess, len(guess.pixels), unit=metric.unit, variant=note))
+        measurements.append(
+            measurement(f"{name}.excess", excess, len(guess.pixels), unit=metric.unit, variant=note, level=deciding)
+        )
     return measurements
 
 

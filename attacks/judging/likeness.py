@@ -10,6 +10,7 @@ from leakbench.attacks.guess import Reconstructions
 from leakbench.attacks.judging.candidates import Floats, assign, chance, class_means, identification_hits
 from leakbench.attacks.judging.truth import Truth
 from leakbench.metrics.measurement import Better, Measurement
+from leakbench.metrics.membership import Excess
 from leakbench.metrics.metric import Metric, image_metrics
 from leakbench.metrics.rates import Interval, clopper_pearson, mean_over_images, wilson
 from leakbench.synth.images import Images
@@ -17,7 +18,7 @@ from leakbench.synth.images import Images
 
 def measurement(
     name: str,
-    interval: Interval,
+    interval: Interval | Excess,
     n: int,
     *,
     unit: str = "",
@@ -36,11 +37,19 @@ def measurement(
         better=better,
         variant=variant,
         level=level,
+        p=interval.p if isinstance(interval, Excess) else None,
     )
 
 
 def likeness(
-    name: str, guess: Reconstructions, right: Images, wrong: Images, others: Images, truth: Truth
+    name: str,
+    guess: Reconstructions,
+    right: Images,
+    wrong: Images,
+    others: Images,
+    truth: Truth,
+    *,
+    level: float = 0.95,
 ) -> tuple[list[Measurement], dict[str, str]]:
     """How like the right images the guesses are.
 
@@ -51,6 +60,7 @@ def likeness(
         wrong: the control: images of the same classes, paired with the guesses by the same rule.
         others: images to tell the right ones apart from.
         truth: what only the judge knows.
+        level: of the excess of the identification, which decides.
 
     Returns:
         For SSIM, PSNR, mean absolute pixel error and LPIPS (absent, with the reason, where its weights are not here)
@@ -78,7 +88,7 @@ def likeness(
     plain = identification_hits(trivial, right, others, seed=truth.seed)
     expected = chance(guess.pixels, clients, right.labels, others, seed=truth.seed)
     found, trite = (by_client(np.array(each, dtype=np.float64), clients) for each in (hits, plain))
-    return measurements + _identification(f"{name}.identification", found, trite, expected), absent
+    return measurements + _identification(f"{name}.identification", found, trite, expected, level), absent
 
 
 def by_client(values: Floats, clients: Tensor) -> Floats:
@@ -86,25 +96,23 @@ def by_client(values: Floats, clients: Tensor) -> Floats:
     return np.array([values[(clients == client).numpy()].mean() for client in clients.unique()])
 
 
-def _rate(values: Floats) -> Interval:
+def _rate(values: Floats, level: float = 0.95) -> Interval:
     """A mean of clients' rates with the exact interval of as many trials: no narrower than if all were hit or miss."""
     total, trials = float(values.sum()), len(values)
     fewest, most = math.floor(total + 1e-9), math.ceil(total - 1e-9)
-    return Interval(total / trials, clopper_pearson(fewest, trials).low, clopper_pearson(most, trials).high)
+    return Interval(
+        total / trials,
+        clopper_pearson(fewest, trials, level=level).low,
+        clopper_pearson(most, trials, level=level).high,
+    )
 
 
-def _identification(name: str, hits: Floats, plain: Floats, expected: float) -> list[Measurement]:
+def _identification(name: str, hits: Floats, plain: Floats, expected: float, level: float) -> list[Measurement]:
     note = "nearest in pixel distance among others of the class; control: chance; Clopper-Pearson over clients"
-    rate = _rate(hits)
-    assert rate.low is not None
-    assert rate.high is not None
-    intervals = {
-        "attack": rate,
-        "control": Interval(expected, expected, expected),
-        "baseline": _rate(plain),
-        "excess": Interval(rate.value - expected, rate.low - expected, rate.high - expected),
-    }
-    return [measurement(f"{name}.{part}", interval, len(hits), variant=note) for part, interval in intervals.items()]
+    parts = {"attack": _rate(hits), "control": Interval(expected, expected, expected), "baseline": _rate(plain)}
+    excess = Interval(*(end - expected for end in _rate(hits, level)))  # type: ignore[operator]
+    shown = [measurement(f"{name}.{part}", interval, len(hits), variant=note) for part, interval in parts.items()]
+    return [*shown, measurement(f"{name}.excess", excess, len(hits), variant=note, level=level)]
 
 
 def means(

@@ -5,12 +5,14 @@ import math
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.stats import binom
 from torch import Tensor
 
 from leakbench.attacks.guess import Links
 from leakbench.attacks.judging.likeness import measurement
 from leakbench.attacks.judging.truth import Truth, one_source
 from leakbench.metrics.measurement import Measurement
+from leakbench.metrics.membership import Excess
 from leakbench.metrics.rates import Interval, clopper_pearson, mean_over_images
 
 TOP = (1, 10)
@@ -55,12 +57,20 @@ def linkage(links: Links, truth: Truth) -> tuple[list[Measurement], dict[str, st
         }
         note = "Clopper-Pearson over released images; control: chance among the class; baseline: nearest in pixels"
         measurements += [measurement(f"linkage.top-{top}.{p}", i, len(ranked), variant=note) for p, i in parts.items()]
-        excess = Interval(*(end - chance for end in strict))  # type: ignore[operator]
+        excess = _excess(strict, chance, len(ranked))
         measurements.append(
             measurement(f"linkage.top-{top}.excess", excess, len(ranked), variant=note, level=truth.deciding)
         )
     curve, absent = _curve(ranked, behind, allowed)
     return measurements + curve, absent
+
+
+def _excess(found: Interval, chance: float, trials: int) -> Excess:
+    """A rate less chance; p is of the binomial test, twice, as Clopper and Pearson's interval has it."""
+    assert found.low is not None
+    assert found.high is not None
+    p = 2 * float(binom.sf(round(found.value * trials) - 1, trials, chance))
+    return Excess(found.value - chance, found.low - chance, found.high - chance, min(1.0, p))
 
 
 def _is_source(linked: Tensor, truth: Truth) -> NDArray[np.bool_]:

@@ -1,5 +1,6 @@
 """How well membership scores tell members from others."""
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -10,12 +11,21 @@ from leakbench.attacks.guess import Canaries, Scores
 from leakbench.attacks.judging.candidates import Floats
 from leakbench.attacks.judging.likeness import measurement
 from leakbench.attacks.judging.truth import Truth
-from leakbench.metrics.epsilon import adding_or_removing, from_many_runs, from_pairs
+from leakbench.metrics.epsilon import (
+    adding_or_removing,
+    from_guesses,
+    from_many_runs,
+    p_value,
+    sure_guesses,
+)
+from leakbench.metrics.gaussian_privacy import epsilon, mu_from_pairs
 from leakbench.metrics.measurement import Judgement, Measurement
 from leakbench.metrics.membership import (
+    Excess,
     at_chosen_threshold,
     auc,
     auc_excess,
+    rate_excess,
     roc,
     tpr_at_fpr,
     true_positives_at_no_false_one,
@@ -49,7 +59,8 @@ def scores(guess: Scores, truth: Truth) -> Judgement:
         ``members.balanced-accuracy.*``: with the threshold chosen on the other half. ``members.epsilon``: no epsilon
         below it allows these scores, at 95 % confidence, for replacing one image by another
         (`epsilon.from_pairs`); ``.excess``: at the level that decides; ``members.epsilon-add-remove``:
-        for adding or removing one (`epsilon.adding_or_removing`). And the ROC curve.
+        for adding or removing one (`epsilon.adding_or_removing`); ``members.epsilon-gaussian`` and so on: the same
+        where the defense says that it is one Gaussian mechanism (`gaussian_privacy`). And the ROC curve.
     """
     game = _game(guess, truth)
     rates, absent = _rates(game)
@@ -116,11 +127,10 @@ def _rates(game: Game) -> tuple[list[Measurement], dict[str, str]]:
     others = int((~game.is_member).sum())
     for name, rate in LOW_FPR.items():
         found, plain = (tpr_at_fpr(scores, game.is_member, rate) for scores in (game.scores, game.typical))
-        strict = tpr_at_fpr(game.scores, game.is_member, rate, level=game.level)
-        if found is None or plain is None or strict is None:
+        excess = rate_excess(game.scores, game.is_member, rate, level=game.level)
+        if found is None or plain is None or excess is None:
             absent[f"members.{name}"] = f"{others} non-members resolve no false positive rate below {1 / others:.2g}"
             continue
-        excess = _between(strict.true, strict.false)
         parts = (found.true, found.false, plain.true)
         note = f"Clopper-Pearson; excess: between the intervals; the smallest rate resolved is {1 / others:.2g}"
         measurements += _parts(f"members.{name}", parts, excess, len(game.scores), note, level=game.level)
@@ -132,14 +142,13 @@ def _first(game: Game) -> list[Measurement]:
         true_positives_at_no_false_one(scores, game.is_member, level=game.level)
         for scores in (game.scores, game.typical)
     )
-    assert found.low is not None
     explained = found.value - found.low
     parts = tuple(Interval(value, None, None) for value in (found.value, explained, plain.value))
     note = "members before every non-member; control: what chance explains; exact"
     return _parts(
         "members.tp-at-0-fpr",
         parts,
-        Interval(found.low, found.low, found.value),
+        Excess(found.low, found.low, found.value, found.p),
         len(game.scores),
         note,
         level=game.level,
@@ -164,33 +173,41 @@ def _balanced(game: Game, seed: int) -> list[Measurement]:
 def _from_one_run(inside: Floats, outside: Floats, truth: Truth) -> list[Measurement]:
     """Bounds from pairs of which one was in."""
     pairs = len(inside)
-
-    def replacing(delta: float, level: float = 0.95) -> float:
-        return from_pairs(inside, outside, delta=delta, level=level, seed=truth.seed) if pairs >= 4 else 0.0
-
     note = f"lower bound, delta {truth.delta:g}; one run, arXiv 2305.08846"
-    sure = replacing(truth.delta, truth.deciding)
+    if pairs < 4:
+        names = ("epsilon", "epsilon.excess", "epsilon-add-remove")
+        return [_bound(f"members.{name}", 0.0, pairs, f"{note}; too few pairs") for name in names]
+    found, strict = (sure_guesses(inside, outside, level=at, seed=truth.seed) for at in (0.95, truth.deciding))
+
+    def replacing(delta: float) -> float:
+        return from_guesses(*found, delta=delta)
+
+    sure = from_guesses(*strict, delta=truth.delta, level=truth.deciding)
+    chance = p_value(*strict, 0.0, truth.delta)
     return [
         _bound("members.epsilon", replacing(truth.delta), pairs, f"{note}; replacing one image"),
-        _bound("members.epsilon.excess", sure, pairs, note, level=truth.deciding),
+        _bound("members.epsilon.excess", sure, pairs, note, level=truth.deciding, p=chance),
         _bound("members.epsilon-add-remove", adding_or_removing(replacing, truth.delta), pairs, note),
+        *(_if_gaussian(inside, outside, truth) if truth.gaussian else []),
     ]
 
 
-def _bound(name: str, bound: float, n: int, note: str, *, level: float = 0.95) -> Measurement:
-    return measurement(name, Interval(bound, bound, None), n, variant=note, level=level)
+def _if_gaussian(inside: Floats, outside: Floats, truth: Truth) -> list[Measurement]:
+    """The same where the mechanism's trade-off curve is Gaussian, as the defense says; replacing is two steps."""
+    mu = mu_from_pairs(inside, outside, seed=truth.seed)
+    note = f"lower bound, delta {truth.delta:g}; assumes a Gaussian trade-off curve, one run, arXiv 2410.22235"
+    return [
+        _bound("members.epsilon-gaussian", epsilon(mu, truth.delta), len(inside), f"{note}; replacing one image"),
+        _bound("members.epsilon-gaussian-add-remove", epsilon(mu / 2, truth.delta), len(inside), note),
+    ]
 
 
-def _between(hit: Interval, alarm: Interval) -> Interval:
-    assert hit.low is not None
-    assert hit.high is not None
-    assert alarm.low is not None
-    assert alarm.high is not None
-    return Interval(hit.value - alarm.value, hit.low - alarm.high, hit.high - alarm.low)
+def _bound(name: str, bound: float, n: int, note: str, *, level: float = 0.95, p: float | None = None) -> Measurement:
+    return replace(measurement(name, Interval(bound, bound, None), n, variant=note, level=level), p=p)
 
 
 def _parts(
-    name: str, parts: tuple[Interval, ...], excess: Interval, n: int, variant: str, *, level: float
+    name: str, parts: tuple[Interval, ...], excess: Interval | Excess, n: int, variant: str, *, level: float
 ) -> list[Measurement]:
     """Attack, control, baseline and excess; the first three at 95 %."""
     measurements = [

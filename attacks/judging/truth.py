@@ -26,6 +26,8 @@ class Truth:
         candidates: (N,) positions in the members with the holdout behind them, in the order in which candidates were
             shown; None where none were.
         delta: of the bounds on epsilon: the one that the defense claims, if it claims one.
+        gaussian: whether the defense says that what covers what is attacked is one Gaussian mechanism.
+        alarms: probability of a false alarm that all measurements that decide share.
         oracle: a classifier trained on holdout images, which no attack sees; for attacks on a class alone.
     """
 
@@ -38,6 +40,7 @@ class Truth:
     batch: int = 1
     candidates: Tensor | None = None
     delta: float = 1e-5
+    gaussian: bool = False
     alarms: float = ALARMS
     oracle: nn.Module | None = None
 

@@ -18,11 +18,9 @@ from leakbench.attacks.membership.nearest import Nearest
 from leakbench.attacks.view import Access, View
 from leakbench.benchmarks.audit.folders import unlabelled
 from leakbench.metrics import decision
-from leakbench.metrics.decision import level
 from leakbench.metrics.measurement import Measurement
 from leakbench.metrics.membership import true_positives_at_no_false_one
-from leakbench.reports.records import Attacked, Cell, Record
-from leakbench.reports.verdicts import Results
+from leakbench.metrics.power import power
 from leakbench.synth.defense import Release, Resources
 from leakbench.synth.defenses.leaky import Leaky
 from leakbench.synth.images import Images, Split
@@ -35,8 +33,6 @@ ATTACKS: dict[str, Attack] = {
     "gan-leaks": GanLeaks(),
     "density-ratio": DensityRatio(),
 }
-RATES = ("members.auc", "members.tpr-at-1", "members.tpr-at-0.1")
-"""Figures whose excess over chance a tolerance is of."""
 ALARMS = decision.ALARMS / (len(ATTACKS) + 1)
 """Probability of a false alarm of each attack, LiRA among them, so that an audit's is 5 % at most."""
 HIDDEN = ("noise", "flip", "jpeg")
@@ -86,23 +82,8 @@ def from_release(name: str, released: Images, parts: Split, order: Tensor, seed:
 
 
 def leaks(measured: Measured, tolerance: float = 0.0) -> bool:
-    """Whether members leak, by the same rule as a suite's verdict; with a tolerance, by rates that exceed it.
-
-    Rates are AUC, from either side of chance, true positive rates, and the share of candidates that are private images
-    and come before every other.
-    """
-    if tolerance:
-        figures = {m.name: m for m in measured}
-        excesses = [figures[f"{name}.excess"] for name in RATES if f"{name}.excess" in figures]
-        area, first = figures["members.auc.excess"], figures["members.tp-at-0-fpr.excess"]
-        return (
-            any(m.low is not None and m.low > tolerance for m in excesses)
-            or (area.high is not None and area.high < -tolerance)
-            or (first.low is not None and first.low / first.n > tolerance)
-        )
-    cell = Cell(suite="audit", dataset="", defense="release", task="attack", method="audit")
-    record = Record(cell=cell, status="ok", measurements=measured, attacked=Attacked(family="membership"))
-    return bool(Results([record]).detected("release", "audit", "members"))
+    """Whether members leak, by the same rule as a suite's verdict; with a tolerance, by as much as that."""
+    return decision.exceeds(measured, tolerance) if tolerance else bool(decision.detected([measured], "members"))
 
 
 def words(measured: Measured, tolerance: float) -> str:
@@ -113,7 +94,10 @@ def words(measured: Measured, tolerance: float) -> str:
     verdict = "tells private images from the holdout"
     if not leaks(measured, tolerance):
         verdict = "does not tell private images from the holdout" + (" by more than is tolerated" if tolerance else "")
-    return f"{verdict} (AUC {area.value:.3f}, {first.value:.0f} before every other where chance explains {chance:.0f})"
+    worth = power([measured], "members")
+    seen = f"; a leak would have been seen {worth.least}" if worth and not leaks(measured, tolerance) else ""
+    told = f"AUC {area.value:.3f}, {first.value:.0f} before every other where chance explains {chance:.0f}"
+    return f"{verdict} ({told}{seen})"
 
 
 def before_all(values: Tensor, order: Tensor, count: int) -> Tensor:
@@ -124,7 +108,7 @@ def before_all(values: Tensor, order: Tensor, count: int) -> Tensor:
     return order[chosen[values[chosen].argsort(descending=True)]]
 
 
-def power(
+def hidden_copies(
     values: Tensor, released: int, parts: Split, order: Tensor, seed: int, tolerance: float
 ) -> tuple[bool, list[str]]:
     """How few hidden copies would have been found: the release is spiked with more and more of them to see.
@@ -143,7 +127,9 @@ def power(
         Whether any would have been found, and a sentence for each kind of copy.
     """
     marks = (order < len(parts.members)).numpy()
-    explained = -true_positives_at_no_false_one(np.zeros(len(marks)), marks, level=level("members", ALARMS)).low  # type: ignore[operator]
+    explained = -true_positives_at_no_false_one(
+        np.zeros(len(marks)), marks, level=decision.level("members", ALARMS)
+    ).low
     fewest, most = math.ceil(explained) + 1, min(len(parts.members), released)
     if fewest > most:
         return False, [

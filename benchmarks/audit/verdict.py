@@ -8,20 +8,24 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from scipy.stats import binomtest
 from torchvision.utils import save_image
 
 from leakbench.attacks.membership.density_ratio import NoDensity
 from leakbench.benchmarks.audit.copies import Copy, find_copies
+from leakbench.benchmarks.audit.copy_verdict import holdout_released, judge_copies, like_private
 from leakbench.benchmarks.audit.folders import Folders
-from leakbench.benchmarks.audit.members import ATTACKS, Measured, before_all, from_release, leaks, power, words
+from leakbench.benchmarks.audit.members import ATTACKS, Measured, before_all, from_release, hidden_copies, leaks, words
 from leakbench.benchmarks.audit.students import taught
 from leakbench.benchmarks.storage.store import write_whole
+from leakbench.metrics import decision
+from leakbench.metrics.blind import FEWEST, blind_control
+from leakbench.metrics.decision import LEAKS, NOT_VALIDATED, UNKNOWN
 from leakbench.metrics.neighbours import nearest
+from leakbench.reports.table import show
 from leakbench.synth.images import Split
 from leakbench.synth.seeds import seeded_rng
 
-LEAKS, NOTHING, UNKNOWN = "leaks", "no leak found at this power", "cannot tell"
+SILENCE = f"{decision.NOTHING} at this power"
 SHOWN = 20
 
 
@@ -66,15 +70,31 @@ def audit(folders: Folders, limits: Limits | None = None, *, seed: int = 0) -> A
     parts = folders.parts(seed)
     order = torch.randperm(len(parts.members) + len(parts.holdout), generator=seeded_rng("audit", seed))
     others = find_copies(folders.holdout.pixels, folders.released.pixels)
-    copied, sentence = judge_copies(copies, others, _like_private(others, folders), folders, limits)
-    reasons, figures, rows = (
-        [sentence],
-        {},
-        {c.private: _row(folders, c.private, c.released, c.why) for c in copies},
-    )
-    found = {}
+    copied, sentence = judge_copies(copies, others, like_private(others, folders), folders, limits.copies)
+    rows = {c.private: _row(folders, c.private, c.released, c.why) for c in copies}
+    reasons = [sentence]
     if folders.dropped:
         reasons.append(f"{folders.dropped} images of the holdout are private ones too, and were left out of it")
+    found, figures, said = _attacked(folders, parts, order, seed, limits)
+    reasons += said
+    for name in (name for name in figures if leaks(figures[name], limits.tolerance)):
+        first = before_all(found[name], order, len(parts.members))
+        rows = rows | {i: row for i, row in _first(first, folders, name).items() if i not in rows}
+    alike, controls = _comparable(folders, copies, others, seed)
+    powered, lines = hidden_copies(found["nearest"], len(folders.released), parts, order, seed, limits.tolerance)
+    reasons += [*controls, *lines, *_students(folders, parts, order, seed, limits, figures)]
+    told = any(leaks(f, limits.tolerance) for name, f in figures.items() if name != CONTROL)
+    silent = copied == decision.NOTHING and not told and powered and found.keys() == ATTACKS.keys()
+    verdict = LEAKS if copied == LEAKS or (told and alike) else SILENCE if silent and alike else UNKNOWN
+    shown = {name: [asdict(m) for m in measured] for name, measured in figures.items()}
+    return Audit(verdict, reasons, list(rows.values()), shown)
+
+
+def _attacked(
+    folders: Folders, parts: Split, order: torch.Tensor, seed: int, limits: Limits
+) -> tuple[dict[str, torch.Tensor], dict[str, Measured], list[str]]:
+    """Each attack's scores, what was measured of them, and in words; those that cannot be run have words alone."""
+    found, figures, reasons = {}, {}, []
     for name in ATTACKS:
         try:
             found[name], figures[name] = from_release(name, folders.released, parts, order, seed)
@@ -82,17 +102,27 @@ def audit(folders: Folders, limits: Limits | None = None, *, seed: int = 0) -> A
             reasons.append(f"{name}: could not be run on this release: {error}")
             continue
         reasons.append(f"{name}: {words(figures[name], limits.tolerance)}")
-        if leaks(figures[name], limits.tolerance):
-            first = before_all(found[name], order, len(parts.members))
-            rows = rows | {i: row for i, row in _first(first, folders, name).items() if i not in rows}
-    powered, lines = power(found["nearest"], len(folders.released), parts, order, seed, limits.tolerance)
-    reasons += lines
-    reasons += _students(folders, parts, order, seed, limits, figures)
-    leaking = copied == LEAKS or any(leaks(f, limits.tolerance) for name, f in figures.items() if name != CONTROL)
-    silent = copied == NOTHING and powered and found.keys() == ATTACKS.keys()
-    verdict = LEAKS if leaking else NOTHING if silent else UNKNOWN
-    shown = {name: [asdict(m) for m in measured] for name, measured in figures.items()}
-    return Audit(verdict, reasons, list(rows.values()), shown)
+    return found, figures, reasons
+
+
+def _comparable(folders: Folders, copies: list[Copy], others: list[Copy], seed: int) -> tuple[bool, list[str]]:
+    """Whether private images and holdout differ in nothing but that the former were used, and in words why not."""
+    assert folders.holdout is not None
+    used = holdout_released(copies, others, folders)
+    if len(folders.private) < FEWEST:
+        few = f"blind control: not run, because it takes {FEWEST} private images; attacks that compare cannot tell"
+        return False, [few, *filter(None, [used])]
+    found = blind_control(folders.private.pixels, folders.holdout.pixels, seed=seed)
+    area = f"(AUC {0.5 + found.value:.3f}, its excess at {found.level:g} {show(found)})"
+    if not decision.above_zero([[found]], decision.BLIND_CONTROL):
+        alike = f"blind control: private images and holdout do not look different {area}"
+        return not used, [alike, *filter(None, [used])]
+    apart = (
+        f"blind control: private images and holdout look different {area}, without the release; whatever attacks find "
+        "by comparing may be that and no leak, and copies are all that can be told: give a holdout of the same source, "
+        "taken at random"
+    )
+    return False, [apart, *filter(None, [used])]
 
 
 def _without_holdout(folders: Folders, copies: list[Copy], limits: Limits) -> Audit:
@@ -110,52 +140,6 @@ def _without_holdout(folders: Folders, copies: list[Copy], limits: Limits) -> Au
     return Audit(LEAKS if len(copies) > limits.copies else UNKNOWN, reasons, rows, {})
 
 
-def _like_private(others: list[Copy], folders: Folders) -> int:
-    """How many of the holdout's images that have a copy in the release are near copies of private images as well."""
-    assert folders.holdout is not None
-    who = torch.tensor([copy.private for copy in others], dtype=torch.int64)
-    return len(find_copies(folders.holdout.pixels[who], folders.private.pixels)) if len(who) else 0
-
-
-def judge_copies(
-    copies: list[Copy], others: list[Copy], doubtful: int, folders: Folders, limits: Limits
-) -> tuple[str, str]:
-    """What copies say: exact ones are a leak; of near ones there must be more than the holdout has by chance.
-
-    Photographs of the same thing are in many datasets twice, so it takes more near copies than images that were not
-    used have (a binomial test at 5 %): 5 of 60 against 0 of 60 are a leak, 5 of 10,000 against 0 of 40 are not. A few
-    more, which may be chance, are no leak and no silence; neither are as many, where the holdout's are private images
-    that somebody has re-encoded.
-
-    Args:
-        copies: of private images.
-        others: of the holdout's.
-        doubtful: how many of the latter look like private images as well.
-        folders: with a holdout.
-        limits: how many copies are tolerated.
-    """
-    assert folders.holdout is not None
-    size, holdout = len(folders.private), len(folders.holdout)
-    exactly, ours, theirs = sum(c.exact for c in copies), len(copies), len(others)
-    of_others = f"{theirs} of {holdout} of the holdout, which was not used, do"
-    sentence = f"{ours} of {size} private images have a copy in the release ({exactly} exact); {of_others}"
-
-    def chance(beside: int) -> float:
-        return float(binomtest(ours, ours + beside, size / (size + holdout), alternative="greater").pvalue)
-
-    if exactly > limits.copies:
-        return LEAKS, sentence
-    if ours <= limits.copies:
-        return NOTHING, sentence
-    if chance(theirs) < 0.05:
-        return LEAKS, sentence
-    if doubtful and (theirs == doubtful or chance(theirs - doubtful) < 0.05):  # then no or few others excuse ours
-        return UNKNOWN, f"{sentence}; {doubtful} of these look like private images: take such ones out of the holdout"
-    if ours * holdout <= theirs * size:
-        return NOTHING, sentence
-    return UNKNOWN, f"{sentence}; so many more may be chance (p = {chance(theirs):.2f}): look at them"
-
-
 CONTROL = "lira on a student of the private images"
 
 
@@ -171,7 +155,7 @@ def _students(
     if found.lira is None or found.control is None:
         return found.lines
     if not leaks(found.control):
-        return [*found.lines, "lira: not validated: no power shown on a student of the private images themselves"]
+        return [*found.lines, f"lira: {NOT_VALIDATED}: no power shown on a student of the private images themselves"]
     figures["lira"], figures[CONTROL] = found.lira, found.control
     return [
         *found.lines,

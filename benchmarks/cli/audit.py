@@ -9,7 +9,7 @@ import typer
 from rich.text import Text
 
 from leakbench.benchmarks.audit.folders import open_folders
-from leakbench.benchmarks.audit.verdict import LEAKS, UNKNOWN, Limits, write
+from leakbench.benchmarks.audit.verdict import Limits, write
 from leakbench.benchmarks.audit.verdict import audit as judge
 from leakbench.benchmarks.cli.durations import seconds
 from leakbench.benchmarks.cli.options import (
@@ -17,6 +17,7 @@ from leakbench.benchmarks.cli.options import (
     out_console,
 )
 from leakbench.benchmarks.suite.problems import RequestProblems
+from leakbench.metrics.decision import LEAKS, UNKNOWN
 
 STATUS = {LEAKS: 3, UNKNOWN: 4}
 """What an audit leaves with: a gate must not open because nobody could tell."""

@@ -11,6 +11,7 @@ from leakbench.benchmarks.suite.estimate import disk_of, estimate, side_of
 from leakbench.benchmarks.suite.graph import Plan, plan
 from leakbench.benchmarks.suite.model import Suite
 from leakbench.metrics.decision import MUST_BE_SILENT
+from leakbench.reports.leakage import blind_words, expected_alarms
 from leakbench.reports.table import short
 from leakbench.reports.verdicts import Results
 
@@ -43,15 +44,17 @@ def show_summary(console: Console, results: Results) -> None:
     table = Grid("defense", "attack", "worked", "members")
     for defense in results.defenses:
         for attack in results.attacks:
-            verdicts = map(short, (results.attack_verdict(defense, attack), results.member_verdict(defense, attack)))
+            verdicts = map(short, (results.attack_answer(defense, attack), results.member_answer(defense, attack)))
             table.add_row(*map(Text, (results.label(defense), results.label(attack), *verdicts)))
     console.print(table)
+    if results.blind:
+        console.print(Text(blind_words(results)), soft_wrap=True)
+    console.print(Text(expected_alarms(len(results.verdicts_on_members()))), soft_wrap=True)
     for attack in results.attacks:
         for question in results.questions(attack):
             control = results.control(attack, question)
             asked = "members" if question in MUST_BE_SILENT else "worked"
-            state = "validated" if control.validated else f"NOT VALIDATED: {control.why}"
-            console.print(Text(f"control of {results.label(attack)}, {asked}: {state}"))
+            console.print(Text(f"control of {results.label(attack)}, {asked}: {control}"))
     for record in results.records:
         if record.status == "failed":
             cell = record.cell

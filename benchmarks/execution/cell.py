@@ -195,7 +195,7 @@ def timed_out(cell: Cell, plugin_timeout: float) -> Record:
 
 def reads_release(cell: Cell) -> bool:
     """Whether a cell reads a release from the run folder."""
-    reads = cell.task not in ("oracle", "teacher", "release")
+    reads = cell.task not in ("blind", "oracle", "teacher", "release")
     return reads and isinstance(defense_of(cell.defense), Synthesizer)
 
 

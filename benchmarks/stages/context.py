@@ -199,12 +199,13 @@ class RunContext:
     def truth(self, cell: Cell, scenario: Scenario, batch: int) -> Truth:
         """What the judge of a cell knows."""
         release, source = self.attacked(cell.defense, cell.seed)
-        claimed = claim_of(cell).delta
+        claim = claim_of(cell)
         return Truth(
             released=release.images,
             victims=scenario.order,
             candidates=scenario.candidate_order,
-            delta=DELTA if claimed is None else claimed,
+            delta=DELTA if claim.delta is None else claim.delta,
+            gaussian=claim.gaussian,
             batch=batch,
             sources=source,
             split=self.parts(cell.seed),

@@ -39,7 +39,10 @@ def attack_stage(context: RunContext, cell: Cell) -> Outcome:
     rounds: list[nn.Module] = []
     scenario = scenario_for(context, cell, attack, handed_out=models.append, watch=rounds.append)
     seed = context.seed("attack", cell.method, cell.defense, cell.seed)
-    guess = attack.run(scenario.view(attack, cell.method), seed=seed, device=context.device)
+    try:
+        guess = attack.run(scenario.view(attack, cell.method), seed=seed, device=context.device)
+    except ValueError as error:  # a score that is NaN, a parameter that does not fit: say whose
+        raise ValueError(f"{cell.method}: {error}") from error
     details: dict[str, str] = {}
     truth = context.truth(cell, scenario, scenario.clients.batch if attack.family == "gradient" else 1)
     if isinstance(guess, Scores | Canaries):

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from leakbench.benchmarks.stages.blind import blind_stage
 from leakbench.benchmarks.stages.context import RunContext
 from leakbench.benchmarks.stages.leakage import attack_stage
 from leakbench.benchmarks.stages.outcome import Outcome
@@ -11,6 +12,7 @@ from leakbench.benchmarks.stages.visual import visual_stage
 from leakbench.reports.records import Cell
 
 STAGES: dict[str, Callable[[RunContext, Cell], Outcome]] = {
+    "blind": blind_stage,
     "release": release_stage,
     "visual": visual_stage,
     "utility": utility_stage,

@@ -50,7 +50,10 @@ class Plan:
 
 
 def plan(suite: Suite) -> Plan:
-    """All cells of a suite: per seed the networks of the data owner, and per defense its release and what reads it."""
+    """All cells of a suite.
+
+    Per seed the blind control and the networks of the data owner, and per defense its release and what reads it.
+    """
     identity = f"{suite.name}-{suite.hash}"
 
     def cell(defense: str, task: str, method: str, seed: int) -> Cell:
@@ -62,6 +65,8 @@ def plan(suite: Suite) -> Plan:
         for seed in range(suite.seeds):
             oracle = cell("", "oracle", suite.teacher.network, seed)
             teacher = cell("", "teacher", suite.teacher.network, seed)
+            if suite.attacks:
+                yield cell("", "blind", "", seed), ()
             if graded:
                 yield oracle, ()
             if taught:

@@ -208,7 +208,7 @@ def without_batch_norm(network: nn.Module) -> nn.Module:
     return fixed
 
 
-def dp_claim(epsilon: float, delta: float, mechanism: str) -> Claim:
+def dp_claim(epsilon: float, delta: float, mechanism: str, *, gaussian: bool = False) -> Claim:
     """The claim of (epsilon, delta) for one image more or less."""
     return Claim(
         kind="differential-privacy",
@@ -216,6 +216,7 @@ def dp_claim(epsilon: float, delta: float, mechanism: str) -> Claim:
         delta=delta,
         relation="add/remove one image",
         mechanism=mechanism,
+        gaussian=gaussian,
     )
 
 

@@ -62,7 +62,7 @@ class DPMerf(Synthesizer):
     @property
     def release_claim(self) -> Claim:
         """The (epsilon, delta) of the one look."""
-        return dp_claim(self.epsilon, self.delta, "Gaussian mechanism on mean random features")
+        return dp_claim(self.epsilon, self.delta, "Gaussian mechanism on mean random features", gaussian=True)
 
     def release(self, members: Images, resources: Resources) -> Release:
         """Look once, train, sample."""

@@ -19,6 +19,7 @@ from leakbench.benchmarks.storage.store import Store
 from leakbench.benchmarks.suite.graph import plan
 from leakbench.benchmarks.suite.model import load_suite
 from leakbench.benchmarks.suite.spec import defense_of
+from leakbench.reports.epsilon import epsilon
 from leakbench.reports.records import read_records
 from leakbench.reports.verdicts import Results
 from leakbench.synth import guard
@@ -122,7 +123,7 @@ def test_a_plugin_of_each_role_publishes_nobody(tmp_path, suites, unregister, cp
     absent = {name for (name, what), r in cells.items() if r.status == "not_applicable"}
     assert absent == {"mine-trains", "mine-shares"}
     assert claimed(cells, "mine-shares") == {"inverting-gradients": 1.0}
-    assert Results(records).epsilon("mine-shares", ATTACKS[1]).claim == 1.0
+    assert epsilon(Results(records), "mine-shares", ATTACKS[1]).claim == 1.0
 
 
 @pytest.mark.parametrize("name", NAMES)

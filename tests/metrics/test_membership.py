@@ -6,6 +6,7 @@ from leakbench.metrics.membership import (
     at_chosen_threshold,
     auc,
     auc_excess,
+    rate_excess,
     roc,
     tpr_at_fpr,
     true_positives_at_no_false_one,
@@ -125,3 +126,45 @@ def test_roc_agrees_with_rates_at_a_threshold():
     for rate, true in roc(scores, marks):
         if rate < 1:
             assert tpr_at_fpr(scores, marks, rate).true.value == true
+
+
+GAMES = [(seed, count, strength) for seed in range(6) for count in (8, 150) for strength in (0.0, 0.4, 2.0)]
+EXCESSES = {
+    "area": auc_excess,
+    "rate": lambda scores, marks, level: rate_excess(scores, marks, 0.1, level=level),
+    "first": true_positives_at_no_false_one,
+}
+
+
+@pytest.mark.parametrize("name", EXCESSES)
+@pytest.mark.parametrize(("seed", "count", "strength"), GAMES)
+def test_p_is_where_the_interval_leaves_zero_out(name, seed, count, strength):
+    """At levels just below 1 - p the interval is above 0 (or, of areas, below), and just above it is not."""
+    rng = np.random.default_rng(seed)
+    marks = np.arange(2 * count) < count
+    scores = rng.normal(size=2 * count) + strength * marks
+    found = EXCESSES[name](scores, marks, level=0.95)
+    if found is None or found.p >= 1:
+        assert found is None or found.low <= 0
+        return
+
+    def decides(level):
+        at = EXCESSES[name](scores, marks, level=level)
+        return at.low > 0 or at.high < 0
+
+    if found.p > 1e-11:  # no lower p is looked for
+        assert not decides(1 - found.p * 0.99)
+    assert decides(1 - min(max(found.p, 1e-12) * 1.01, 0.999999))
+
+
+def test_rates_that_cannot_be_resolved_have_no_excess():
+    assert rate_excess(np.arange(14.0), np.arange(14) < 4, 0.05) is None
+
+
+def test_rate_excess_is_what_lies_between_the_intervals():
+    rng = np.random.default_rng(0)
+    marks = np.arange(400) < 200
+    scores = rng.normal(size=400) + marks
+    found, rates = rate_excess(scores, marks, 0.1, level=0.9), tpr_at_fpr(scores, marks, 0.1, level=0.9)
+    assert found.value == pytest.approx(rates.true.value - rates.false.value)
+    assert (found.low, found.high) == (rates.true.low - rates.false.high, rates.true.high - rates.false.low)

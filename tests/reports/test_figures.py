@@ -1,5 +1,6 @@
 from dataclasses import replace
 
+from leakbench.reports.epsilon import epsilon
 from leakbench.reports.figures import _sweeps, roc, sweep
 from leakbench.reports.sentences import sentence
 from leakbench.reports.tables import tables
@@ -40,16 +41,16 @@ def test_a_claim_is_set_against_the_bound_for_the_same_neighbours():
 def test_a_bound_for_other_neighbours_contradicts_nothing():
     claim = {"kind": "differential-privacy", "epsilon": 1.0, "delta": 1e-5, "relation": "replace one image"}
     results = Results([*CONTROLS, with_epsilon("d", claim, add=9.0)])
-    assert results.epsilon("d", "gan-leaks").bound.value == 9
-    assert not results.epsilon("d", "gan-leaks").contradicted
+    assert epsilon(results, "d", "gan-leaks").bound.value == 9
+    assert not epsilon(results, "d", "gan-leaks").contradicted
 
 
 def test_nor_does_an_attack_that_is_not_validated_or_one_seed_of_two():
     claim = {"kind": "differential-privacy", "epsilon": 1.0, "delta": 1e-5, "relation": "replace one image"}
-    assert not Results([with_epsilon("d", claim, replace=9.0)]).epsilon("d", "gan-leaks").contradicted
+    assert not epsilon(Results([with_epsilon("d", claim, replace=9.0)]), "d", "gan-leaks").contradicted
     both = [replace(r, cell=replace(r.cell, seed=1)) for r in CONTROLS]
     seeds = [with_epsilon("d", claim, replace=9.0), with_epsilon("d", claim, seed=1, replace=0.5)]
-    found = Results([*CONTROLS, *both, *seeds]).epsilon("d", "gan-leaks")
+    found = epsilon(Results([*CONTROLS, *both, *seeds]), "d", "gan-leaks")
     assert found.bound.value == 0.5
     assert not found.contradicted
 

@@ -75,9 +75,7 @@ def test_tables_are_the_csv_tables(tmp_path):
     _, reader = read(results, tmp_path, {})
     wanted = [cell for table in tables(results) for row in table.rows for cell in row]
     verdicts = [
-        (d, results.attack_verdict(d, a), results.member_verdict(d, a))
-        for a in results.attacks
-        for d in results.defenses
+        (d, results.attack_answer(d, a), results.member_answer(d, a)) for a in results.attacks for d in results.defenses
     ]
     assert reader.cells == [*wanted, *(cell for row in verdicts for cell in row)]
 

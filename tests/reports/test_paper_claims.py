@@ -63,7 +63,7 @@ def test_the_three_questions():
     rows = {row[0]: row for row in practice(Results(good_run())).rows}
     assert rows["Singling out"][2:4] == ("not asked in this run", "open")
     assert rows["Linkability"][2] == "sign"
-    assert "identity: yes; disjoint: no leak found; blur: yes" in rows["Linkability"][3]
+    assert "identity: yes; disjoint: no leak found by sign (from SSIM +0.143); blur: yes" in rows["Linkability"][3]
     loud = [*good_run(), members("identity", 0.0, 0.0), members("disjoint", 0.0, 0.0)]
     assert (
         "identity: open: gan-leaks (not validated)"
@@ -93,9 +93,9 @@ def test_one_silent_attack_does_not_make_up_for_one_that_failed():
     broken = record(CLASS, "attack", strong, status="failed", reason="RuntimeError: x")
     results = Results([*good_run(), *shown, accuracy(CLASS, 30), attack(CLASS, 0.8, 0.0), broken])
     claim = {row[0]: row for row in claims(results).rows}["It resists model memorization"]
-    assert claim[1:3] == ("open", f"{CLASS}: no leak found by sign; open: lsb (failed)")
+    assert claim[1:3] == ("open", f"{CLASS}: no leak found by sign (from SSIM +0.143); open: lsb (failed)")
     link = {row[0]: row for row in practice(results).rows}["Linkability"][3]
-    assert "no leak found by sign, open: lsb (failed)" in link
+    assert "no leak found by sign (from SSIM +0.143), open: lsb (failed)" in link
 
 
 def test_a_claim_on_accuracy_is_one_on_all_students():

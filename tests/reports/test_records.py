@@ -2,8 +2,9 @@ import json
 
 import pytest
 
+from leakbench.metrics.decision import pooled
 from leakbench.metrics.measurement import Measurement
-from leakbench.reports.records import Attacked, Cell, Record, append_record, pool_seeds, read_records
+from leakbench.reports.records import Attacked, Cell, Record, append_record, over_seeds, read_records
 
 
 def cell(**fields):
@@ -75,11 +76,11 @@ def test_a_damaged_record_is_a_cell_that_is_not_done(damage, tmp_path):
 
 def test_pooling_by_hand():
     # Means 0.2 and 0.4; half-widths 0.1 and 0.1 add to sqrt(0.02), halved: 0.0707.
-    pooled = pool_seeds([figure(0.2, 0.1, 0.3), figure(0.4, 0.3, 0.5)])
-    assert (pooled.value, pooled.n) == (pytest.approx(0.3), 20)
-    assert (pooled.low, pooled.high) == (pytest.approx(0.2293, abs=1e-4), pytest.approx(0.3707, abs=1e-4))
-    assert pool_seeds([figure(0.2, 0.1, 0.3), figure(0.4)]).low is None
-    assert pool_seeds([]) is None
+    mean = pooled([figure(0.2, 0.1, 0.3), figure(0.4, 0.3, 0.5)])
+    assert (mean.value, mean.n) == (pytest.approx(0.3), 20)
+    assert (mean.low, mean.high) == (pytest.approx(0.2293, abs=1e-4), pytest.approx(0.3707, abs=1e-4))
+    assert pooled([figure(0.2, 0.1, 0.3), figure(0.4)]).low is None
+    assert pooled([]) is None
     # Over seeds: mean 0.3, s = 0.1414, t(0.975, 1) = 12.706, half = 12.706 * 0.1414 / sqrt(2).
-    wide = pool_seeds([figure(0.2, 0.1, 0.3), figure(0.4, 0.3, 0.5)], over_seeds=True)
+    wide = over_seeds([figure(0.2, 0.1, 0.3), figure(0.4, 0.3, 0.5)])
     assert wide.high - wide.value == pytest.approx(1.2706, abs=1e-3)

@@ -230,7 +230,7 @@ def test_membership_answers_one_question():
     ]
     assert results.attack_verdict("noise", "gan-leaks") == "-"
     table = next(t for t in tables(results) if t.name == "T6")
-    assert [row[-2:] for row in table.rows][2] == ("-", "leaks")
+    assert [row[-3:] for row in table.rows][2] == ("-", "leaks", "n/a")
     assert "members are given away by gan-leaks" in sentence(results, "noise")
     loud = Results([members("identity", 0.5, 0.9), members("disjoint", 0.3, 0.0)])
     assert loud.member_verdict("identity", "gan-leaks") == "not validated: false alarm on disjoint"

@@ -9,7 +9,8 @@ from torchvision.transforms.v2.functional import gaussian_blur, pad
 
 from leakbench.benchmarks.audit.copies import find_copies
 from leakbench.benchmarks.audit.folders import Folders
-from leakbench.benchmarks.audit.verdict import LEAKS, NOTHING, Limits, audit
+from leakbench.benchmarks.audit.verdict import SILENCE, Limits, audit
+from leakbench.metrics.decision import LEAKS
 from leakbench.synth.data.datasets import open_pool
 from leakbench.synth.data.split import Sizes, split
 from leakbench.synth.defense import Resources
@@ -54,7 +55,7 @@ def test_copies_hidden_among_others_images(parts):
 
 
 def test_other_peoples_images(parts):
-    assert audited(parts, parts.public).verdict == NOTHING
+    assert audited(parts, parts.public).verdict == SILENCE
 
 
 def test_blurred_members(parts):
@@ -69,7 +70,7 @@ def test_class_wise_statistics(parts, cpu):
     train(network, parts.members, Recipe(steps=400), seed=0, device=cpu)
     defense = BNMatching(images_per_statistic="class", num_images=500, steps=100, learning_rate=0.3, tv_weight=0.03)
     made = defense.release(parts.members, Resources(teacher=network, public=parts.public, seed=0, device=cpu)).images
-    assert audited(parts, made).verdict == NOTHING
+    assert audited(parts, made).verdict == SILENCE
 
 
 @pytest.mark.parametrize(("pixels", "fewest"), [(2, 95), (4, 95), (6, 50)])

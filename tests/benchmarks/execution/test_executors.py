@@ -71,14 +71,14 @@ def test_the_stage_graph(suites):
     assert ("identity", "utility") in needs("identity", "attack", "lira:shadows=2")
     assert grid.depth == 4  # teacher, release, student, attack on the student
     ready = grid.order(list(grid.cells)).get_ready()
-    assert {c.task for c in ready} == {"oracle", "teacher", "release"}
+    assert {c.task for c in ready} == {"blind", "oracle", "teacher", "release"}
 
 
 def test_serial_parallel_and_resumed_agree(suites, tmp_path):
     assert run_tiny(tmp_path, *SMALL, out="serial", cache="one") == 0
     assert run_tiny(tmp_path, *SMALL, "--processes", "2", out="parallel", cache="two") == 0
     serial, parallel = found(tmp_path / "serial"), found(tmp_path / "parallel")
-    assert len(serial) == 1 + 2 * (1 + 1 + 2 + 2) + 2
+    assert len(serial) == 2 + 2 * (1 + 1 + 2 + 2) + 2
     assert serial == parallel
     for name in ("T1.csv", "T2.md", "T4.tex", "T6.csv"):
         one, other = (tmp_path / run / "tables" / name for run in ("serial", "parallel"))
@@ -172,7 +172,7 @@ def test_a_full_disk_stops_the_run_and_keeps_what_is_done(suites, tmp_path, monk
     assert run_tiny(tmp_path, *more) == 1
     assert "somewhere.png: no space is left; what is done is kept" in capsys.readouterr().err
     before = found(tmp_path / "run")
-    assert {json.loads(name)["task"] for name in before} == {"release"}
+    assert {json.loads(name)["task"] for name in before} == {"blind", "release"}
     monkeypatch.setitem(stages.STAGES, "visual", real)
     assert run_tiny(tmp_path, *more) == 0
     assert before.items() <= found(tmp_path / "run").items()
@@ -255,16 +255,16 @@ def test_a_log_of_json(suites, tmp_path, capsys):
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if line.startswith("{")]
     assert [line["event"] for line in lines][:2] == ["announced", "began"]
     assert {line["event"] for line in lines} == {"announced", "began", "started", "finished"}
-    assert [line["status"] for line in lines if line["event"] == "finished"] == ["ok"] * 5
+    assert [line["status"] for line in lines if line["event"] == "finished"] == ["ok"] * 6
 
 
 def test_the_dry_run_counts_what_the_cache_has(suites, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("leakbench.benchmarks.suite.estimate._seconds_per_image", lambda suite, network, device: 1e-3)
     more = ("--defense", "identity", "--attack", "sign:num_images=2")
-    for count in (0, 5):
+    for count in (0, 6):
         assert run_tiny(tmp_path, *more, "--threads", "1", "--dry-run", out="dry") == 0
         printed = capsys.readouterr().out
-        assert f"has {count} of the 5 cells" in printed
+        assert f"has {count} of the 6 cells" in printed
         assert "stage graph: " in printed
         assert not (tmp_path / "dry").exists()
         assert run_tiny(tmp_path, *more, "--threads", "1") == 0

@@ -167,7 +167,7 @@ def run_broken(tmp_path, capfd, ways, *where):
         chosen += ["--plugin", file, "--defense", way]
     assert run_tiny(tmp_path, *chosen) == 1
     found = read_records(tmp_path / "run" / "records.jsonl").values()
-    assert {r.cell.defense for r in found if r.status == "ok"} == {"identity"}
+    assert {r.cell.defense for r in found if r.status == "ok"} == {"", "identity"}
     assert {r.status for r in found if r.cell.defense == "identity"} == {"ok"}
     events = [json.loads(line)["event"] for line in capfd.readouterr().out.splitlines()]
     assert (events.count("began"), events.count("finished")) == (1, len(found))

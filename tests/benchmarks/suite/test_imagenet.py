@@ -58,7 +58,7 @@ def test_imagenet(suites, folder, hub, tmp_path, capsys):
     )
     assert call("run", "imagenet", *places, "--classes", "hen,tench", *chosen) == 0
     records = read_records(tmp_path / "run" / "records.jsonl").values()
-    assert {r.cell.task for r in records} == {"teacher", "release", "visual", "utility", "attack"}
+    assert {r.cell.task for r in records} == {"blind", "teacher", "release", "visual", "utility", "attack"}
     about = json.loads((tmp_path / "run" / "run.json").read_text())
     assert about["suite"]["classes"] == ["hen", "tench"]
     assert len(about["identity"]["teacher weights"]) == 64

@@ -1,0 +1,69 @@
+"""What copies say: are there more of private images than of images that were not used?"""
+
+import torch
+from scipy.stats import binomtest
+
+from leakbench.benchmarks.audit.copies import Copy, find_copies
+from leakbench.benchmarks.audit.folders import Folders
+from leakbench.metrics.decision import ALARMS, LEAKS, NOTHING, UNKNOWN
+
+
+def like_private(others: list[Copy], folders: Folders) -> int:
+    """How many of the holdout's images that have a copy in the release are near copies of private images as well."""
+    assert folders.holdout is not None
+    who = torch.tensor([copy.private for copy in others], dtype=torch.int64)
+    return len(find_copies(folders.holdout.pixels[who], folders.private.pixels)) if len(who) else 0
+
+
+def judge_copies(
+    copies: list[Copy], others: list[Copy], doubtful: int, folders: Folders, tolerated: int
+) -> tuple[str, str]:
+    """What copies say: exact ones are a leak; of near ones there must be more than the holdout has by chance.
+
+    Photographs of the same thing are in many datasets twice, so it takes more near copies than images that were not
+    used have (a binomial test at 5 %): 5 of 60 against 0 of 60 are a leak, 5 of 10,000 against 0 of 40 are not. A few
+    more, which may be chance, are no leak and no silence; neither are as many, since the holdout may have been used as
+    well, or be private images that somebody has re-encoded.
+
+    Args:
+        copies: of private images.
+        others: of the holdout's.
+        doubtful: how many of the latter look like private images as well.
+        folders: with a holdout.
+        tolerated: copies that are no leak.
+    """
+    assert folders.holdout is not None
+    size, holdout = len(folders.private), len(folders.holdout)
+    exactly, ours, theirs = sum(c.exact for c in copies), len(copies), len(others)
+    of_others = f"{theirs} of {holdout} of the holdout, which was not used, do"
+    sentence = f"{ours} of {size} private images have a copy in the release ({exactly} exact); {of_others}"
+
+    def chance(beside: int) -> float:
+        return float(binomtest(ours, ours + beside, size / (size + holdout), alternative="greater").pvalue)
+
+    if exactly > tolerated:
+        return LEAKS, sentence
+    if ours <= tolerated:
+        return NOTHING, sentence
+    if chance(theirs) < ALARMS:
+        return LEAKS, sentence
+    if doubtful and (theirs == doubtful or chance(theirs - doubtful) < ALARMS):  # then no or few others excuse ours
+        return UNKNOWN, f"{sentence}; {doubtful} of these look like private images: take such ones out of the holdout"
+    if ours * holdout <= theirs * size:
+        return UNKNOWN, f"{sentence}; they show the same things, or the holdout was used as well: look at them"
+    return UNKNOWN, f"{sentence}; so many more may be chance (p = {chance(theirs):.2f}): look at them"
+
+
+def holdout_released(copies: list[Copy], others: list[Copy], folders: Folders) -> str:
+    """Whether the release has more of the holdout than of the private images, or some of it as it is, in words."""
+    assert folders.holdout is not None
+    ours, theirs, exactly = len(copies), len(others), sum(c.exact for c in others)
+    size, holdout = len(folders.private), len(folders.holdout)
+    share = holdout / (size + holdout)
+    more = theirs and binomtest(theirs, ours + theirs, share, alternative="greater").pvalue < ALARMS
+    if not exactly and not more:
+        return ""
+    return (
+        f"the holdout was released: {theirs} of its {holdout} images have a copy in the release ({exactly} exact), so "
+        "it cannot stand for images that were not used; give another"
+    )

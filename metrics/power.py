@@ -1,0 +1,88 @@
+"""Power: the smallest leak that would have been seen, beside every silence. Standard library only."""
+
+import math
+from dataclasses import dataclass
+from statistics import NormalDist
+
+from leakbench.metrics.decision import DECIDES, Question, Seeds, of_all, pooled, shown
+
+SEEN = 0.8
+"""Probability with which the smallest leak would have been seen."""
+WEAK = 0.05
+"""An excess on `identity`, which publishes every member, below which an attack's silence proves little."""
+
+EXPLAINED = "members.tp-at-0-fpr.control"
+"""Members before every other that chance explains."""
+
+
+@dataclass(frozen=True)
+class Power:
+    """What a silence is worth.
+
+    Args:
+        question: that was answered with no.
+        smallest: the smallest excess of the measurement that decides that would have been seen.
+        copies: members that would have had to come before every other; None where nobody counted.
+        identity: the same excess on `identity`, where every member is published; None where that was not measured.
+    """
+
+    question: Question
+    smallest: float
+    copies: int | None
+    identity: float | None
+
+    @property
+    def weak(self) -> bool:
+        """Whether a leak of half of what `identity` shows would have been missed, or that shows next to nothing."""
+        return self.identity is not None and self.identity < max(WEAK, 2 * self.smallest)
+
+    @property
+    def least(self) -> str:
+        """The smallest leak in words."""
+        copies = "" if self.copies is None else f" or {self.copies} {'copy' if self.copies == 1 else 'copies'}"
+        return f"from {shown(self.question, self.smallest)}{copies}"
+
+    def __str__(self) -> str:
+        """The same beside what the attack can do at all."""
+        if self.identity is None:
+            return self.least
+        return f"{self.least}; identity: {shown(self.question, self.identity)}{', weak' * self.weak}"
+
+
+def smallest(seeds: Seeds, name: str) -> float | None:
+    """The smallest excess of this name that would have been seen, from the width of its own interval.
+
+    It is seen where it exceeds its distance to the lower end; a leak of exactly that is seen half of the time, so as
+    much is added as it takes for `SEEN` (of a normal estimate).
+
+    Args:
+        seeds: measurements of an attack on what is audited.
+        name: of an excess that may decide.
+
+    Returns:
+        It, or None where it was not measured.
+    """
+    found = pooled(of_all(seeds, name))
+    if found is None or found.low is None:
+        return None
+    normal = NormalDist()
+    return (found.value - found.low) * (1 + normal.inv_cdf(SEEN) / normal.inv_cdf((1 + found.level) / 2))
+
+
+def power(seeds: Seeds, question: Question, identity: Seeds = ()) -> Power | None:
+    """The smallest leak that an attack would have shown at this size.
+
+    Args:
+        seeds: measurements of the attack on what is audited.
+        question: that was asked.
+        identity: the same on `identity`, where there is one.
+
+    Returns:
+        It, or None where the attack was not measured.
+    """
+    least, explained = smallest(seeds, DECIDES[question]), pooled(of_all(seeds, EXPLAINED))
+    if least is None:
+        return None
+    copies = None if explained is None else math.floor(explained.value) + 1
+    reached = pooled(of_all(identity, DECIDES[question]))
+    return Power(question, least, copies, None if reached is None else reached.value)

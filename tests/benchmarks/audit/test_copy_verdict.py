@@ -1,0 +1,107 @@
+"""Copies of private images against copies of images that were not used."""
+
+import numpy as np
+import pytest
+import torch
+
+from leakbench.benchmarks.audit.copies import Copy
+from leakbench.benchmarks.audit.copy_verdict import holdout_released, judge_copies
+from leakbench.benchmarks.audit.folders import Folders, unlabelled
+from leakbench.benchmarks.audit.verdict import audit
+from leakbench.metrics.decision import LEAKS, NOTHING, UNKNOWN
+from tests.benchmarks.audit.test_audit import pictures, shaken
+
+
+def judged(ours, theirs, size, holdout, exact=False):
+    """The word for so many copies among so many private images, and so many among the holdout."""
+    flat = [unlabelled(torch.zeros(count, 1, 2, 2, dtype=torch.uint8)) for count in (size, 1, holdout)]
+    copies, others = ([Copy(i, 0, exact, "") for i in range(count)] for count in (ours, theirs))
+    return judge_copies(copies, others, 0, Folders(*flat, [], []), 0)[0]
+
+
+@pytest.mark.parametrize(("size", "holdout"), [(60, 60), (300, 300), (2000, 40), (100, 1000)])
+@pytest.mark.parametrize("rate", [0.002, 0.02, 0.2])
+def test_near_copies_by_chance_raise_few_alarms(size, holdout, rate):
+    """Private images and others have as many copies: 5 % of 2,000 audits at most say that they leak, and 3 sigma."""
+    rng = np.random.default_rng(0)
+    found = zip(rng.binomial(size, rate, 2000), rng.binomial(holdout, rate, 2000), strict=True)
+    alarms = sum(judged(ours, theirs, size, holdout) == LEAKS for ours, theirs in found)
+    assert alarms <= 0.05 * 2000 + 3 * (2000 * 0.05 * 0.95) ** 0.5
+
+
+def test_few_copies_by_hand():
+    assert judged(5, 0, 10_000, 40) == UNKNOWN, "a coin that falls on heads in 996 of 1,000 tosses"
+    assert judged(5, 0, 60, 60) == LEAKS, "1 / 32"
+    assert judged(4, 0, 60, 60) == UNKNOWN, "1 / 16"
+    assert judged(1, 5, 60, 60, exact=True) == LEAKS
+
+
+def test_near_copies_that_strangers_have_as_well_are_no_leak():
+    """Photographs of the same thing: the release shows it, and so do private images and the holdout alike."""
+    twins, names = pictures("twins", 4), [str(i) for i in range(60)]
+    private, released, holdout = (
+        unlabelled(torch.cat([shaken(twins[:count], k), pictures(name, 60 - count)]))
+        for k, (name, count) in enumerate((("p", 4), ("r", 4), ("h", 3)))
+    )
+    found = audit(Folders(private, released, holdout, names, names))
+    assert found.reasons[0].startswith("4 of 60 private images have a copy in the release (0 exact); 3 of 60")
+    assert found.verdict == UNKNOWN
+    assert "3 of these look like private images" in found.reasons[0]
+    other = unlabelled(torch.cat([shaken(pictures("s", 3), 4), pictures("h", 57)]))
+    shown = unlabelled(torch.cat([released.pixels[:4], shaken(pictures("s", 3), 5), pictures("r", 53)]))
+    found = audit(Folders(private, shown, other, names, names))
+    assert "so many more may be chance (p = 0.50)" in found.reasons[0], "the holdout's are nobody's of ours"
+    assert found.verdict == UNKNOWN
+    alone = Folders(private, released, unlabelled(pictures("x", 60)), names, names)
+    found = audit(alone)
+    assert found.verdict == UNKNOWN
+    assert "so many more may be chance (p = 0.06)" in found.reasons[0], "four heads in four tosses of a coin"
+    exact = unlabelled(torch.cat([private.pixels[:1], released.pixels[1:]]))
+    assert audit(Folders(private, exact, holdout, names, names)).verdict == LEAKS, "an exact copy has no excuse"
+
+
+@pytest.mark.parametrize("count", [1, 4, 10])
+def test_re_encoded_private_images_in_the_holdout_excuse_nothing(count):
+    """The release and the holdout both have near copies of the same private images."""
+    names = [str(i) for i in range(60)]
+    private = unlabelled(pictures("p", 60))
+    released, holdout = (
+        unlabelled(torch.cat([shaken(private.pixels[:count], k), pictures(name, 60 - count)]))
+        for k, name in enumerate("rh")
+    )
+    found = audit(Folders(private, released, holdout, names, names))
+    assert (
+        f"{count} of 60 of the holdout, which was not used, do; {count} of these look like private images"
+        in found.reasons[0]
+    )
+    assert found.verdict == UNKNOWN
+
+
+def test_tolerated_copies_and_none():
+    assert judged(0, 0, 60, 60) == NOTHING
+    assert judged(0, 9, 60, 60) == NOTHING
+
+
+def test_a_holdout_that_was_used_as_well_excuses_nothing():
+    """Everything came back, as JPEG files or moved: who was not used cannot be told."""
+    assert judged(60, 60, 60, 60) == UNKNOWN
+    assert judged(3, 5, 60, 60) == UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "exact", "said"),
+    [(0, 0, False, False), (0, 5, False, True), (5, 5, False, False), (5, 1, True, True)],
+)
+def test_a_holdout_that_was_released_is_none(ours, theirs, exact, said):
+    """More of it than of the private images (of 5 to 0 the chance is 1 / 32), or any of it as it is."""
+    flat = [unlabelled(torch.zeros(60, 1, 2, 2, dtype=torch.uint8)) for _ in range(3)]
+    copies, others = [Copy(i, 0, False, "") for i in range(ours)], [Copy(i, 0, exact, "") for i in range(theirs)]
+    assert holdout_released(copies, others, Folders(*flat, [], [])).startswith("the holdout was released") is said
+
+
+def test_a_release_of_the_holdout_itself_cannot_be_judged():
+    names = [str(i) for i in range(60)]
+    private, holdout = unlabelled(pictures("p", 60)), unlabelled(pictures("h", 60))
+    found = audit(Folders(private, holdout, holdout, names, names))
+    assert found.verdict == UNKNOWN
+    assert "60 of its 60 images have a copy in the release (60 exact)" in " ".join(found.reasons)
