@@ -58,7 +58,7 @@ def from_many_runs(
     Raises:
         ValueError: a score that is not finite.
     """
-    _refuse_unordered(inside, outside)
+    refuse_unordered(inside, outside)
     rng = np.random.default_rng(seed)
     chosen, kept = zip(*(_halves(scores, rng) for scores in (inside, outside)), strict=True)
 
@@ -134,7 +134,7 @@ def guess(inside: Floats, outside: Floats, *, seed: int, promise: Callable[[Gues
     Raises:
         ValueError: a score that is not finite.
     """
-    _refuse_unordered(inside, outside)
+    refuse_unordered(inside, outside)
     rng = np.random.default_rng(seed)
     differences = np.asarray(inside, dtype=np.float64) - np.asarray(outside, dtype=np.float64)
     coin = rng.choice([-1.0, 1.0], len(differences))
@@ -200,7 +200,7 @@ def adding_or_removing(replacing: Callable[[float], float], delta: float) -> flo
     return float(brentq(surplus, 0.0, LARGEST)) if surplus(0.0) > 0 else 0.0
 
 
-def _refuse_unordered(*scores: Floats) -> None:
+def refuse_unordered(*scores: Floats) -> None:
     """NaN is neither above nor below a threshold: half a run of them turned a bound of 3.9 into 0."""
     if not all(np.isfinite(part).all() for part in scores):
         raise ValueError("scores of canaries must be finite")

@@ -32,6 +32,8 @@ from leakbench.metrics.membership import (
 )
 from leakbench.metrics.neighbours import nearest
 from leakbench.metrics.rates import Interval
+from leakbench.metrics.sequential_epsilon import from_sequence
+from leakbench.metrics.sequential_epsilon import p_value as p_value_of_runs
 
 LOW_FPR = {"tpr-at-1": 0.01, "tpr-at-0.1": 0.001}
 """False positive rates at which the true one is reported, where there are candidates enough to resolve them."""
@@ -78,8 +80,9 @@ def canaries(guess: Canaries, truth: Truth) -> Judgement:
 
     Returns:
         ``members.auc.*``: those that went in against those that did not. From one run the bounds of :func:`scores`;
-        from many runs ``members.epsilon-add-remove`` and its ``.excess`` as ``members.epsilon.excess``, by
-        `epsilon.from_many_runs`. And the ROC curve.
+        from many runs ``members.epsilon-add-remove`` and its ``.excess`` as ``members.epsilon.excess``, valid whenever
+        somebody stops (`sequential_epsilon`), beside ``members.epsilon-rates-add-remove`` by `epsilon.from_many_runs`.
+        And the ROC curve.
     """
     game = _coins(guess, truth)
     inside, outside = (part.double().numpy() for part in (guess.inside, guess.outside))
@@ -87,15 +90,7 @@ def canaries(guess: Canaries, truth: Truth) -> Judgement:
     if guess.reruns == 1:
         bounds = _from_one_run(inside, outside, truth)
     else:
-        bound, sure = (
-            from_many_runs(inside, outside, delta=truth.delta, level=level, seed=truth.seed)
-            for level in (0.95, truth.deciding)
-        )
-        note = f"lower bound, delta {truth.delta:g}; {guess.reruns} runs, arXiv 2101.04535"
-        bounds = [
-            _bound("members.epsilon-add-remove", bound, guess.reruns, note),
-            _bound("members.epsilon.excess", sure, guess.reruns, note, level=truth.deciding),
-        ]
+        bounds = _from_many_runs(inside, outside, truth)
         absent["members.epsilon"] = "the runs differ in one image that was added, not replaced"
     return Judgement((*_area(game), *bounds), absent, tuple(roc(game.scores, game.is_member)))
 
@@ -189,6 +184,21 @@ def _from_one_run(inside: Floats, outside: Floats, truth: Truth) -> list[Measure
         _bound("members.epsilon.excess", sure, pairs, note, level=truth.deciding, p=chance),
         _bound("members.epsilon-add-remove", adding_or_removing(replacing, truth.delta), pairs, note),
         *(_if_gaussian(inside, outside, truth) if truth.gaussian else []),
+    ]
+
+
+def _from_many_runs(inside: Floats, outside: Floats, truth: Truth) -> list[Measurement]:
+    """Bounds from runs with the canary and without it, one after another; the first decides: it is the larger."""
+    runs = len(inside) + len(outside)
+    bound, sure = (from_sequence(inside, outside, delta=truth.delta, level=at) for at in (0.95, truth.deciding))
+    rates = from_many_runs(inside, outside, delta=truth.delta, seed=truth.seed)
+    chance = p_value_of_runs(inside, outside, delta=truth.delta)
+    note = f"lower bound, delta {truth.delta:g}; {runs} runs, valid at any time, arXiv 2509.07055"
+    beside = f"lower bound, delta {truth.delta:g}; {runs} runs, threshold from half of them, arXiv 2101.04535"
+    return [
+        _bound("members.epsilon-add-remove", bound, runs, note),
+        _bound("members.epsilon.excess", sure, runs, note, level=truth.deciding, p=chance),
+        _bound("members.epsilon-rates-add-remove", rates, runs, beside),
     ]
 
 

@@ -104,9 +104,9 @@ class CanaryReruns(_Audit):
     """Was this image in? Asked of the defense itself, once in each of many runs.
 
     The attacker of ``canaries``, with one canary, that goes in in half of the runs. Success is to say of each run
-    whether it was in; the bound is on the epsilon of adding or removing an image, by Clopper and Pearson's intervals of
-    both error rates (arXiv 2101.04535). It takes hundreds of runs to say
-    much, and assumes nothing but that they are independent.
+    whether it was in; the bound is on the epsilon of adding or removing an image, by betting on one run after another
+    (arXiv 2509.07055), beside the one from both error rates (arXiv 2101.04535). It takes hundreds of runs to say much,
+    and assumes nothing but that they are independent.
 
     Args:
         kind: as for ``canaries``.

@@ -1,4 +1,5 @@
 import gc
+from dataclasses import replace
 
 import pytest
 import torch
@@ -6,6 +7,8 @@ import torch
 from leakbench.attacks.attack import attacks as registry
 from leakbench.attacks.guess import Reconstructions
 from leakbench.attacks.view import Access, AccessDenied, Encoding, View
+
+TRAINED = {Access.MODEL, Access.TEACHER, Access.RERUN}
 
 
 def test_touching_what_was_not_granted_names_access_and_threat_model():
@@ -100,3 +103,15 @@ def test_an_attack_gets_what_it_needs_and_no_more(name, scenario):
 def test_bad_guesses_are_refused(pixels):
     with pytest.raises(ValueError, match="guess"):
         Reconstructions(pixels, torch.zeros(1, dtype=torch.long))
+
+
+def test_the_pairing_is_not_on_the_view(scenario):
+    """Who stands behind a released image is the judge's knowledge alone."""
+    release = scenario.release
+    paired = replace(scenario, release=replace(release, sources=torch.arange(len(release.images))[:, None]))
+    needy = next(
+        attack for attack in registry.values() if Access.RELEASE in attack.needs and not attack.needs & TRAINED
+    )
+    view = paired.view(needy(), "needy")
+    assert view.release().sources is None
+    assert not any(torch.equal(tensor, paired.release.sources) for tensor in reachable(view))

@@ -6,12 +6,15 @@ from scipy.optimize import brentq
 from scipy.stats import norm
 
 from leakbench.metrics.epsilon import (
+    _halves,
     adding_or_removing,
     from_guesses,
     from_many_runs,
     from_pairs,
     from_rates,
+    guess,
     p_value,
+    sure_guesses,
 )
 
 DELTA = 1e-5
@@ -123,3 +126,39 @@ def test_adding_or_removing_is_half_of_replacing():
     found = adding_or_removing(lambda delta: from_guesses(500, 500, 1000, delta=delta), 1e-4)
     assert 0 < found < from_guesses(500, 500, 1000, delta=1e-4) / 2
     assert from_guesses(500, 500, 1000, delta=(1 + math.exp(found)) * 1e-4) == pytest.approx(2 * found, abs=1e-6)
+
+
+def test_one_half_chooses_and_the_other_is_guessed():
+    """Of 11 pairs 5 choose and 6 are kept; no pair does both."""
+    asked = []
+
+    def promise(found):
+        asked.append(found)
+        return -found.guesses
+
+    kept = guess(np.arange(11.0), np.full(11, 100.0), seed=0, promise=promise)
+    assert {found.canaries for found in asked} == {5}
+    assert kept == (0, 6, 6), "eight fifths of them are one at least, all at most"
+    found = guess(np.arange(400.0) + 1, np.zeros(400), seed=0, promise=lambda found: -found.guesses)
+    assert found == (8, 8, 200), "the fewest of 200 are 8"
+
+
+def test_halves_have_nothing_in_common():
+    first, second = _halves(np.arange(21.0), np.random.default_rng(0))
+    assert (len(first), len(second)) == (10, 11)
+    assert sorted([*first, *second]) == list(range(21))
+    assert list(first) != sorted(first)
+
+
+def test_guesses_on_ties_are_coins():
+    found = guess(np.zeros(2000), np.zeros(2000), seed=3, promise=lambda found: found.guesses)
+    assert found.guesses == 1000
+    assert abs(found.correct - 500) < 3 * 250**0.5
+
+
+def test_as_many_are_guessed_as_are_surely_right():
+    """Of 200 pairs the 60 that differ most are right, and of the others none: no more are guessed than are right."""
+    size = np.concatenate([np.full(60, 9.0), np.full(140, -1.0)])
+    found = sure_guesses(size, np.zeros(200), seed=0)
+    assert found.correct == found.guesses
+    assert 15 <= found.guesses <= 30, "as many as are right in the half that chooses, and not just a few"

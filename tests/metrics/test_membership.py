@@ -168,3 +168,32 @@ def test_rate_excess_is_what_lies_between_the_intervals():
     found, rates = rate_excess(scores, marks, 0.1, level=0.9), tpr_at_fpr(scores, marks, 0.1, level=0.9)
     assert found.value == pytest.approx(rates.true.value - rates.false.value)
     assert (found.low, found.high) == (rates.true.low - rates.false.high, rates.true.high - rates.false.low)
+
+
+def test_intervals_by_hand():
+    """Members 3, 1, 5 against 0, 2, 2, 4: the ranks above are 3/4, 1/4, 1, and 1 - below is 1, 2/3, 2/3, 1/3."""
+    scores, marks = np.array([3.0, 1, 5, 0, 2, 2, 4]), np.arange(7) < 3
+    spread = (np.var([0.75, 0.25, 1], ddof=1) / 3 + np.var([1, 2 / 3, 2 / 3, 1 / 3], ddof=1) / 4) ** 0.5
+    found = auc(scores, marks, level=0.5)
+    assert found.value == pytest.approx(2 / 3)
+    assert found.value - found.low == pytest.approx(0.67449 * spread, rel=1e-4)
+    excess = auc_excess(scores, marks, level=0.5)
+    assert excess.value - excess.low == pytest.approx(0.67449 * (8 / (12 * 12)) ** 0.5, rel=1e-4)
+    assert excess.high - excess.value == pytest.approx(excess.value - excess.low)
+
+
+def test_a_threshold_of_one_half_is_tried_on_the_other():
+    """Six members at 9, five others at 2: whatever the halves, a threshold between them is right of all that are left."""
+    scores, marks = np.array([9.0] * 6 + [2.0] * 5), np.arange(11) < 6
+    found = at_chosen_threshold(scores, marks, seed=0, level=0.9)
+    assert (found.true.value, found.negative.value) == (1, 1)
+    assert found.true.low == pytest.approx(0.05 ** (1 / 3)), "three members are left to be tried"
+    assert found.negative.low == pytest.approx(0.05 ** (1 / 3)), "and three others"
+
+
+def test_the_threshold_is_the_one_of_best_balanced_accuracy():
+    """Members lie all at 5; of the others most lie above, at 9: nothing is better than a half, or 4 if one is lower."""
+    scores = np.array([5.0] * 40 + [9.0] * 4 + [1.0] * 36)
+    found = at_chosen_threshold(scores, np.arange(80) < 40, seed=1)
+    assert found.true.value == 1
+    assert 0.6 < found.negative.value < 1

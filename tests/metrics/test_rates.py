@@ -81,3 +81,10 @@ def test_a_measurement_is_finite_and_ordered():
         Measurement(value=0.0, low=0.0, high=float("inf"), **good)
     with pytest.raises(ValueError, match="above high"):
         Measurement(value=0.0, low=1.0, high=0.0, **good)
+
+
+def test_clopper_pearson_of_some_and_of_all():
+    """Three of four: 0.194 to 0.994 (Clopper and Pearson's own kind of table); all of 1,000: 0.025 to the 1/1000."""
+    found = clopper_pearson(3, 4)
+    assert found == pytest.approx((0.75, 0.1941, 0.9937), abs=1e-4)
+    assert clopper_pearson(1000, 1000) == pytest.approx((1, 0.025**0.001, 1), abs=1e-9)
