@@ -1,8 +1,10 @@
-"""Power: the smallest leak that would have been seen, beside every silence. Standard library only."""
+"""Power: the smallest leak that would have been seen, beside every silence."""
 
 import math
 from dataclasses import dataclass
 from statistics import NormalDist
+
+from scipy.stats import beta, binom
 
 from leakbench.metrics.decision import DECIDES, Question, Seeds, of_all, pooled, shown
 
@@ -11,6 +13,7 @@ SEEN = 0.8
 WEAK = 0.05
 """An excess on `identity`, which publishes every member, below which an attack's silence proves little."""
 
+LINKED = "linkage.top-1.excess"
 EXPLAINED = "members.tp-at-0-fpr.control"
 """Members before every other that chance explains."""
 
@@ -60,13 +63,31 @@ def smallest(seeds: Seeds, name: str) -> float | None:
         name: of an excess that may decide.
 
     Returns:
-        It, or None where it was not measured.
+        It, or None where it was not measured, or all values are equal, which says nothing of its width.
     """
     found = pooled(of_all(seeds, name))
-    if found is None or found.low is None:
+    if found is None or found.low is None or found.low == found.value:
         return None
     normal = NormalDist()
     return (found.value - found.low) * (1 + normal.inv_cdf(SEEN) / normal.inv_cdf((1 + found.level) / 2))
+
+
+def smallest_link(seeds: Seeds) -> tuple[float, int] | None:
+    """The smallest share of sources ranked first that would have been seen, and of how many, by a binomial test.
+
+    The interval of none of 500 is of no use here: its lower end is the value itself.
+
+    Args:
+        seeds: measurements of an attack on what is audited.
+
+    Returns:
+        It, or None where no links were asked for.
+    """
+    excess, chance = pooled(of_all(seeds, LINKED)), pooled(of_all(seeds, f"{LINKED.removesuffix('excess')}control"))
+    if excess is None or chance is None:
+        return None
+    fewest = int(binom.isf((1 - excess.level) / 2, excess.n, chance.value)) + 1
+    return (float(beta.ppf(SEEN, fewest, excess.n - fewest + 1)) if fewest <= excess.n else 1.0), excess.n
 
 
 def power(seeds: Seeds, question: Question, identity: Seeds = ()) -> Power | None:

@@ -106,7 +106,7 @@ def _resists(results: Results, family: str) -> Callable[[str], Answer]:
             a for a in attacks if leaks[a] == NOTHING and (family != "gan" or results.attack_verdict(spec, a) == "no")
         ]
         rest = [f"{results.label(a)} ({leaks[a]})" for a in attacks if a not in silent]
-        found = [f"{NOTHING} by {', '.join(results.silent(spec, a) for a in silent)}"] * bool(silent)
+        found = [f"{NOTHING} by {results.silent(spec, silent)}"] * bool(silent)
         found += [f"open: {', '.join(rest)}"] * bool(rest)
         # One attack that finds nothing does not make up for another that was not shown to work.
         return (True if silent and not rest else None), "; ".join(found) or "not run"

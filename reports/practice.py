@@ -81,18 +81,20 @@ def _finding(results: Results, defense: str, attacks: list[str], asked: Asked) -
     answers = {attack: _answer(results, defense, attack, asked) for attack in attacks}
     if LEAKS in answers.values():
         return "yes"
-    silent = [_silent(results, defense, a, asked) for a in attacks if answers[a] == NOTHING]
+    silent = _silent(results, defense, [a for a in attacks if answers[a] == NOTHING], asked)
     left = [f"{results.label(a)} ({answers[a].partition(':')[0]})" for a in attacks if answers[a] != NOTHING]
-    found = [f"{NOTHING} by {', '.join(silent)}"] if silent else []
+    found = [f"{NOTHING} by {silent}"] if silent else []
     return ", ".join([*found, *([f"open: {', '.join(left)}"] if left else [])])
 
 
-def _silent(results: Results, defense: str, attack: str, asked: Asked) -> str:
-    """An attack that found nothing, with the smallest leak that it would have seen."""
-    links = results.smallest(defense, attack, LINKED) if asked.name == LINKS else None
-    if links is None:
-        return results.silent(defense, attack)
-    return f"{results.label(attack)} (from {links:+.3f} of the sources ranked first)"
+def _silent(results: Results, defense: str, attacks: list[str], asked: Asked) -> str:
+    """The attacks that found nothing, with the smallest leak that they would have seen."""
+    links = {a: link for a in attacks if asked.name == LINKS and (link := results.smallest_link(defense, a))}
+    linked = [
+        f"{results.label(attack)} (from {100 * rate:.2g} % of {count} sources ranked first)"
+        for attack, (rate, count) in links.items()
+    ]
+    return ", ".join([*linked, *filter(None, [results.silent(defense, [a for a in attacks if a not in links])])])
 
 
 def _answer(results: Results, defense: str, attack: str, asked: Asked) -> str:

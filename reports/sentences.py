@@ -21,10 +21,11 @@ def sentence(results: Results, defense: str) -> str:
     verdicts: dict[str, list[str]] = {}
     for attack in results.attacks:
         verdict = results.member_verdict(defense, attack)
-        silent = verdict in (NOTHING, CANARIES[NOTHING])
-        who = results.silent(defense, attack) if silent else results.label(attack)
-        verdicts.setdefault(_words(verdict), []).append(who)
-    parts += [f"{words} {_listed(verdicts[words])}" for words in sorted(verdicts, key=_rank)]
+        verdicts.setdefault(_words(verdict), []).append(attack)
+    for words in sorted(verdicts, key=_rank):
+        silent = words in (WORDS[NOTHING], WORDS[CANARIES[NOTHING]])
+        who = verdicts[words]
+        parts.append(f"{words} {results.silent(defense, who) if silent else _listed(map(results.label, who))}")
     shown = [
         a for a in results.attacks if results.questions(a)[0] == "class" and results.attack_verdict(defense, a) == "yes"
     ]

@@ -10,7 +10,7 @@ from scipy.stats import combine_pvalues
 from leakbench.metrics import decision
 from leakbench.metrics.decision import CANARIES, FAMILY, LEAKS, NOTHING, WORKED, Control, Question
 from leakbench.metrics.measurement import Measurement
-from leakbench.metrics.power import Power, power, smallest
+from leakbench.metrics.power import Power, power, smallest_link
 from leakbench.reports.frames import tidy
 from leakbench.reports.records import Attacked, Record, over_seeds
 from leakbench.reports.spec import labels, parse_spec, parse_student
@@ -174,9 +174,9 @@ class Results:
         identity = self._seeds(self.spec_named("identity"), self.without_sanitizing(attack))
         return power(self._seeds(defense, attack), question, identity)
 
-    def smallest(self, defense: str, attack: str, name: str) -> float | None:
-        """The smallest excess of this name that would have been seen."""
-        return smallest(self._seeds(defense, attack), name)
+    def smallest_link(self, defense: str, attack: str) -> tuple[float, int] | None:
+        """The smallest share of sources ranked first that would have been seen, and of how many."""
+        return smallest_link(self._seeds(defense, attack))
 
     def verdict(self, defense: str, attack: str, question: Question) -> str:
         """``leaks``, ``no leak found``, ``not validated: why``, ``failed`` or ``n/a``; never ``safe``."""
@@ -209,6 +209,8 @@ class Results:
     def _powered(self, verdict: str, defense: str, attack: str, question: Question) -> str:
         silent = verdict in (NOTHING, CANARIES[NOTHING], WORKED[NOTHING])
         worth = self.power(defense, attack, question) if silent else None
+        if silent and worth is None:
+            return f"{verdict} (power not known)"
         return verdict if worth is None else f"{verdict} ({worth})"
 
     def verdicts_on_members(self) -> list[tuple[str, str]]:
@@ -227,7 +229,10 @@ class Results:
         known = [max(p, 1e-300) for p in found if p is not None]
         return float(combine_pvalues(known).pvalue) if known and len(known) == len(found) else None
 
-    def silent(self, defense: str, attack: str) -> str:
-        """The label of an attack that found no leak of members, with the smallest that it would have seen."""
-        worth = self.power(defense, attack, self.questions(attack)[-1])
-        return self.label(attack) if worth is None else f"{self.label(attack)} ({worth.least})"
+    def silent(self, defense: str, attacks: Iterable[str]) -> str:
+        """The labels of attacks that found no leak of members, with the smallest that each would have seen."""
+        alike: dict[str, list[str]] = {}
+        for attack in attacks:
+            worth = self.power(defense, attack, self.questions(attack)[-1])
+            alike.setdefault("power not known" if worth is None else worth.least, []).append(self.label(attack))
+        return ", ".join(f"{', '.join(found)} ({'each ' * (len(found) > 1)}{least})" for least, found in alike.items())

@@ -183,7 +183,7 @@ def test_intervals_by_hand():
 
 
 def test_a_threshold_of_one_half_is_tried_on_the_other():
-    """Six members at 9, five others at 2: whatever the halves, a threshold between them is right of all that are left."""
+    """Six members at 9, five others at 2: whatever the halves, a threshold between is right of all the rest."""
     scores, marks = np.array([9.0] * 6 + [2.0] * 5), np.arange(11) < 6
     found = at_chosen_threshold(scores, marks, seed=0, level=0.9)
     assert (found.true.value, found.negative.value) == (1, 1)

@@ -1,13 +1,16 @@
 """The smallest leak that would have been seen is seen as often as promised."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from scipy.stats import norm
+from scipy.stats import binom, norm
 
 from leakbench.metrics.decision import DECIDES, level
 from leakbench.metrics.measurement import Measurement
 from leakbench.metrics.membership import auc_excess
-from leakbench.metrics.power import EXPLAINED, SEEN, Power, power, smallest
+from leakbench.metrics.power import EXPLAINED, LINKED, SEEN, Power, power, smallest, smallest_link
+from leakbench.metrics.rates import clopper_pearson
 
 NAME = DECIDES["members"]
 
@@ -60,3 +63,28 @@ def test_an_attack_that_shows_little_where_everything_is_published_is_weak(least
     found = Power("members", least, None, identity)
     assert found.weak is weak
     assert str(found).endswith(", weak") is weak
+
+
+def linked(hits, trials, chance, at):
+    found = clopper_pearson(hits, trials, level=at)
+    excess = measured(found.value - chance, found.low - chance, found.high - chance, LINKED, at)
+    return [[replace(excess, n=trials), measured(chance, chance, chance, "linkage.top-1.control")]]
+
+
+@pytest.mark.parametrize(("trials", "chance"), [(500, 1 / 2000), (10, 0.5), (40, 0.1), (2, 0.5)])
+def test_the_smallest_share_of_links_that_would_have_been_seen(trials, chance):
+    """As few as decide by their own interval, whatever was found; of a true rate so large that 80 % show as many."""
+    at = level("members")
+    rate, count = smallest_link(linked(0, trials, chance, at))
+    assert count == trials
+    assert rate == smallest_link(linked(trials, trials, chance, at))[0]
+    decide = [k for k in range(trials + 1) if clopper_pearson(k, trials, level=at).low > chance]
+    if not decide:
+        assert rate == 1, "two links never decide where chance is a half"
+        return
+    assert binom.sf(decide[0] - 1, trials, rate) == pytest.approx(SEEN)
+
+
+def test_no_links_and_no_width_are_not_known():
+    assert smallest_link([[measured(0.0, -0.1, 0.1)]]) is None
+    assert smallest([[measured(0.0, 0.0, 0.0)]], NAME) is None, "where all are equal the interval is a point"
