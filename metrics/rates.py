@@ -1,5 +1,6 @@
 """Intervals: Wilson for rates, bootstrap over images for means, label exchange for members against holdout."""
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -107,14 +108,54 @@ def exchange(
         outside = np.where(members, -np.inf, masked).max(axis=1)
         return float((inside - outside).mean())
 
-    rng = np.random.default_rng(seed)
-    by_stratum = np.argsort(stratum, kind="stable")
-    null = np.empty(permutations)
-    for trial in range(permutations):
-        shuffled = np.lexsort((rng.random(len(stratum)), stratum))
-        members = np.empty_like(is_member)
-        members[by_stratum] = is_member[shuffled]
-        null[trial] = statistic(members)
+    null = np.array([statistic(is_member[order]) for order in _exchanges(stratum, seed, permutations)])
     value = statistic(is_member)
     low, high = np.quantile(null, [(1 - level) / 2, (1 + level) / 2])
     return Interval(value, value - float(high), value - float(low))
+
+
+def exchange_firsts(
+    first: NDArray[np.intp],
+    behind: NDArray[np.bool_],
+    stratum: NDArray[np.intp],
+    *,
+    seed: int = 0,
+    level: float = 0.95,
+    permutations: int = 999,
+) -> tuple[Interval, float]:
+    """How often the candidate that is ranked first stands behind an image, with an interval by exchanging candidates.
+
+    Many images may have one source, and all may rank one candidate first: that these agree is then one event and not
+    many, which an interval over images would take for proof (of 12 candidates, in 4.5 % of games at a level of 0.8).
+    Which candidate is which says nothing if the release owes nothing to its sources, so candidates are exchanged within
+    their stratum.
+
+    Args:
+        first: (R,) the candidate that each image ranks first; -1 where several are equal.
+        behind: (R, N) which candidates stand behind which image.
+        stratum: (N,) within which candidates are exchanged: their class.
+        seed: of the exchanges.
+        level: confidence level.
+        permutations: number of exchanges.
+
+    Returns:
+        The rate and its difference to the exchanged rates' quantiles, above 0 exactly where the two-sided test rejects;
+        and the test's p-value.
+    """
+    rows = np.flatnonzero(first >= 0)
+    chosen, count = first[rows], len(first)
+    value = float(behind[rows, chosen].sum() / count)
+    null = np.array([behind[rows, order[chosen]].sum() / count for order in _exchanges(stratum, seed, permutations)])
+    low, high = np.quantile(np.append(null, value), [(1 - level) / 2, (1 + level) / 2], method="inverted_cdf")
+    p = min(1.0, 2 * (1 + float((null >= value).sum())) / (1 + permutations))
+    return Interval(value, value - float(high), value - float(low)), p
+
+
+def _exchanges(stratum: NDArray[np.intp], seed: int, permutations: int) -> Iterator[NDArray[np.intp]]:
+    """Orders (N,) at random, each of which keeps everybody in its stratum."""
+    rng = np.random.default_rng(seed)
+    by_stratum = np.argsort(stratum, kind="stable")
+    for _ in range(permutations):
+        order = np.empty_like(by_stratum)
+        order[by_stratum] = np.lexsort((rng.random(len(stratum)), stratum))
+        yield order

@@ -1,19 +1,18 @@
 """Who stands behind a released image: how often the right candidate comes first."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.stats import binom
 from torch import Tensor
 
 from leakbench.attacks.guess import Links
 from leakbench.attacks.judging.likeness import measurement
 from leakbench.attacks.judging.truth import Truth, one_source
 from leakbench.metrics.measurement import Measurement
-from leakbench.metrics.membership import Excess
-from leakbench.metrics.rates import Interval, clopper_pearson, mean_over_images
+from leakbench.metrics.rates import Interval, clopper_pearson, exchange_firsts, mean_over_images
 
 TOP = (1, 10)
 CROWDS = (10, 100, 1000)
@@ -26,7 +25,8 @@ def linkage(links: Links, truth: Truth) -> tuple[list[Measurement], dict[str, st
     Returns:
         ``linkage.top-1.*`` and ``linkage.top-10.*``: how often a private image behind the released one is among the
         first candidates of its class. Control: how often it would be by chance; baseline: the candidates nearest in
-        pixels come first. The excess is over the control, its interval of Clopper and Pearson. Where a whole class
+        pixels come first. The excess is over the control, its interval of Clopper and Pearson; that of top-1, which
+        decides, by exchanging the candidates of a class (`rates.exchange_firsts`). Where a whole class
         stands behind an image, or nobody behind any, a member of the class drawn at random stands in; where somebody
         stands behind others, images without a source are left out.
         ``linkage.top-1-of-N``: the same among N candidates, a source and N - 1 others of the class at random. Absent
@@ -42,14 +42,14 @@ def linkage(links: Links, truth: Truth) -> tuple[list[Measurement], dict[str, st
     labels = truth.released.labels[links.released]
     allowed = (pool.labels == labels[:, None]).numpy()
     behind = _is_source(links.released, truth)
-    ranked = _ranks(links.scores.double().numpy(), behind, allowed)
+    given = links.scores.double().numpy()
+    ranked = _ranks(given, behind, allowed)
     plain = _ranks(_pixel_links(links.released, truth, pool.pixels), behind, allowed)
     sizes = list(zip(behind.sum(1).tolist(), allowed.sum(1).tolist(), strict=True))
     measurements: list[Measurement] = []
     for top in TOP:
         chance = float(np.mean([1 - _missed(few, crowd, top) for few, crowd in sizes]))
         found = clopper_pearson(int((ranked < top).sum()), len(ranked))
-        strict = clopper_pearson(int((ranked < top).sum()), len(ranked), level=truth.deciding)
         parts = {
             "attack": found,
             "control": Interval(chance, chance, chance),
@@ -57,20 +57,28 @@ def linkage(links: Links, truth: Truth) -> tuple[list[Measurement], dict[str, st
         }
         note = "Clopper-Pearson over released images; control: chance among the class; baseline: nearest in pixels"
         measurements += [measurement(f"linkage.top-{top}.{p}", i, len(ranked), variant=note) for p, i in parts.items()]
-        excess = _excess(strict, chance, len(ranked))
-        measurements.append(
-            measurement(f"linkage.top-{top}.excess", excess, len(ranked), variant=note, level=truth.deciding)
-        )
+        beyond = Interval(*(end - chance for end in found))  # type: ignore[operator]
+        measurements.append(measurement(f"linkage.top-{top}.excess", beyond, len(ranked), variant=note))
+    first = exchange_firsts(_first(given, allowed), behind, pool.labels.numpy(), seed=truth.seed, level=truth.deciding)
+    measurements = [_deciding(m, *first, truth) if m.name == "linkage.top-1.excess" else m for m in measurements]
     curve, absent = _curve(ranked, behind, allowed)
     return measurements + curve, absent
 
 
-def _excess(found: Interval, chance: float, trials: int) -> Excess:
-    """A rate less chance; p is of the binomial test, twice, as Clopper and Pearson's interval has it."""
+def _first(links: NDArray[np.float64], allowed: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """(R,) the candidate of its class that each image ranks first; -1 where several are equal."""
+    masked = np.where(allowed, links, -np.inf)
+    best = masked.max(1, keepdims=True)
+    return np.where((masked == best).sum(1) == 1, masked.argmax(1), -1)
+
+
+def _deciding(excess: Measurement, found: Interval, p: float, truth: Truth) -> Measurement:
+    """The excess with the interval that decides, at its level; of ranks alone that no other candidate shares."""
     assert found.low is not None
     assert found.high is not None
-    p = 2 * float(binom.sf(round(found.value * trials) - 1, trials, chance))
-    return Excess(found.value - chance, found.low - chance, found.high - chance, min(1.0, p))
+    low, high = min(excess.value, found.low), max(excess.value, found.high)
+    note = "by exchanging the candidates of a class; control: chance among the class"
+    return replace(excess, low=low, high=high, level=truth.deciding, p=p, variant=note)
 
 
 def _is_source(linked: Tensor, truth: Truth) -> NDArray[np.bool_]:

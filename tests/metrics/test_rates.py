@@ -2,7 +2,14 @@ import numpy as np
 import pytest
 
 from leakbench.metrics.measurement import Measurement
-from leakbench.metrics.rates import clopper_pearson, exchange, mean_over_images, mean_over_seeds, wilson
+from leakbench.metrics.rates import (
+    clopper_pearson,
+    exchange,
+    exchange_firsts,
+    mean_over_images,
+    mean_over_seeds,
+    wilson,
+)
 
 
 def test_wilson_by_hand():
@@ -88,3 +95,50 @@ def test_clopper_pearson_of_some_and_of_all():
     found = clopper_pearson(3, 4)
     assert found == pytest.approx((0.75, 0.1941, 0.9937), abs=1e-4)
     assert clopper_pearson(1000, 1000) == pytest.approx((1, 0.025**0.001, 1), abs=1e-9)
+
+
+ALL = np.zeros(12, dtype=int)
+
+
+def test_firsts_that_are_right_again_and_again_are_no_chance():
+    own = np.arange(12)
+    found, p = exchange_firsts(own, np.eye(12, dtype=bool), ALL)
+    assert found.value == 1
+    assert found.low > 0.5
+    assert p == pytest.approx(2 / 1000)
+    half, p = exchange_firsts(np.where(own < 6, own, 0), np.eye(12, dtype=bool), ALL)
+    assert half.value == 0.5
+    assert half.low > 0
+    assert p < 0.05
+
+
+def test_many_images_of_one_source_that_all_rank_one_candidate_first_are_one_event():
+    """Of 12 candidates it is the right one by chance once in 12 times: a twelfth, and twice that of both sides."""
+    behind = np.zeros((50, 12), dtype=bool)
+    behind[:, 3] = True
+    found, p = exchange_firsts(np.full(50, 3), behind, ALL, permutations=9999)
+    assert found.value == 1
+    assert found.low <= 0
+    assert p == pytest.approx(2 / 12, abs=0.02)
+    assert exchange_firsts(np.full(50, 4), behind, ALL)[0].value == 0
+    assert exchange_firsts(np.full(50, 4), behind, ALL)[1] == 1
+
+
+def test_candidates_are_exchanged_within_their_class_and_ties_are_nobodys():
+    """Two classes of one candidate each: nothing can be exchanged, so what is right is so by force."""
+    found, p = exchange_firsts(np.array([0, 1]), np.eye(2, dtype=bool), np.array([0, 1]))
+    assert (found.value, found.low, p) == (1, 0, 1)
+    found, _ = exchange_firsts(np.array([0, -1]), np.eye(2, dtype=bool), np.array([0, 1]))
+    assert found.value == 0.5
+
+
+@pytest.mark.parametrize("level", [0.8, 0.95, 1 - 0.05 / 6])
+def test_firsts_reject_exactly_where_p_says_so(level):
+    rng = np.random.default_rng(0)
+    for seed in range(60):
+        behind = np.zeros((8, 30), dtype=bool)
+        behind[np.arange(8), rng.integers(0, 30, 8)] = True
+        right = behind.argmax(1)
+        first = np.where(rng.random(8) < rng.choice([0.05, 0.3]), right, rng.integers(0, 30, 8))
+        found, p = exchange_firsts(first, behind, np.arange(30) % 2, seed=seed, level=level)
+        assert (found.low > 0) == (p <= 1 - level + 1e-12)

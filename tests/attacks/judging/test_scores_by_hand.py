@@ -93,6 +93,7 @@ def test_every_figure_comes_from_its_function(truth, values):
         assert found[f"members.{name}.excess"].p == function(given, marks).p
     assert found["members.tpr-at-1.excess"].p == pytest.approx(rate_excess(given, marks, 0.01).p)
     assert judged.absent == {"members.tpr-at-0.1": "200 non-members resolve no false positive rate below 0.005"}
+    assert found["members.tpr-at-1.excess"].variant.endswith("the smallest rate resolved is 0.005")
     assert judged.roc == tuple(roc(given, marks))
     assert {found[name].level for name in deciding("members") if name in found} == {STRICT}
     assert found["members.auc.attack"].n == MEMBERS + OTHERS
@@ -120,6 +121,7 @@ def test_bounds_come_from_pairs_of_a_member_and_another(truth, values):
     assert found["members.epsilon-gaussian-add-remove"].value == epsilon(mu / 2, 1e-3)
     assert "assumes a Gaussian trade-off curve" in found["members.epsilon-gaussian"].variant
     assert found["members.epsilon"].n == MEMBERS
+    assert found["members.epsilon"].level == found["members.epsilon-gaussian"].level == 0.95
 
 
 def test_canaries_of_one_run_and_of_many(truth):
@@ -153,3 +155,15 @@ def test_three_pairs_bound_nothing(cpu, truth):
     found = {m.name: m for m in scores(Scores(torch.arange(6.0).flip(0)), few).measurements}
     assert found["members.epsilon"].value == found["members.epsilon.excess"].value == 0
     assert "members.balanced-accuracy.attack" not in found, "halves of three tell nothing"
+    assert "too few pairs" in found["members.epsilon"].variant
+
+
+def test_four_pairs_are_enough_to_ask(truth):
+    four = replace(
+        truth,
+        split=replace(truth.split, members=images([1, 2, 3, 4]), holdout=images([4, 5, 6, 7])),
+        candidates=torch.arange(8),
+    )
+    found = {m.name: m for m in scores(Scores(torch.arange(8.0).flip(0)), four).measurements}
+    assert "too few pairs" not in found["members.epsilon"].variant
+    assert "members.balanced-accuracy.attack" in found
