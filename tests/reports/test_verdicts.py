@@ -16,7 +16,6 @@ from leakbench.metrics.measurement import Measurement
 from leakbench.reports.records import Attacked, Cell, Record
 from leakbench.reports.verdicts import Results
 from leakbench.synth.images import Images, Split
-from leakbench.synth.seeds import seeded_rng
 
 CPU = torch.device("cpu")
 
@@ -115,13 +114,8 @@ def alike(truth, kind, values, links, rng):
     if kind == "ties":
         return truth, values.round(), links.round()
     if kind == "groups":
-        own = [
-            torch.arange(int(label), count, 2)[
-                torch.randperm(count // 2, generator=seeded_rng("group", int(rng.integers(1 << 30))))[:2]
-            ]
-            for label in truth.released.labels
-        ]
-        return replace(truth, sources=torch.stack(own)), values, links
+        whose = [rng.permutation(np.arange(int(label), count, 2))[:2] for label in truth.released.labels]
+        return replace(truth, sources=torch.from_numpy(np.stack(whose))), values, links
     if kind == "shared":  # one source of each class, and one candidate that is near to everything
         return replace(truth, sources=truth.released.labels[:, None]), values, links / 100 + rng.normal(size=2 * count)
     return truth, values, links
