@@ -25,13 +25,13 @@ class Power:
     Args:
         question: that was answered with no.
         smallest: the smallest excess of the measurement that decides that would have been seen.
-        copies: members that would have had to come before every other; None where nobody counted.
+        first: members that would have had to come before every other; None where nobody counted.
         identity: the same excess on `identity`, where every member is published; None where that was not measured.
     """
 
     question: Question
     smallest: float
-    copies: int | None
+    first: int | None
     identity: float | None
 
     @property
@@ -42,8 +42,8 @@ class Power:
     @property
     def least(self) -> str:
         """The smallest leak in words."""
-        copies = "" if self.copies is None else f" or {self.copies} {'copy' if self.copies == 1 else 'copies'}"
-        return f"from {shown(self.question, self.smallest)}{copies}"
+        first = "" if self.first is None else f" or {self.first} before every other"
+        return f"from {shown(self.question, self.smallest)}{first}"
 
     def __str__(self) -> str:
         """The same beside what the attack can do at all."""
@@ -104,6 +104,6 @@ def power(seeds: Seeds, question: Question, identity: Seeds = ()) -> Power | Non
     least, explained = smallest(seeds, DECIDES[question]), pooled(of_all(seeds, EXPLAINED))
     if least is None:
         return None
-    copies = None if explained is None else math.floor(explained.value) + 1
+    first = None if explained is None else math.floor(explained.value) + 1
     reached = pooled(of_all(identity, DECIDES[question]))
-    return Power(question, least, copies, None if reached is None else reached.value)
+    return Power(question, least, first, None if reached is None else reached.value)

@@ -1,4 +1,4 @@
-"""Private images that are released as they are or all but: re-encoded, turned, moved, or of another brightness."""
+"""Private images that are released as they are or all but: re-encoded, turned, moved, cropped, made brighter."""
 
 from dataclasses import dataclass
 from itertools import islice
@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from leakbench.benchmarks.audit.folders import SSIM_WINDOW
+from leakbench.benchmarks.audit.local_features import Match, Shown
 from leakbench.metrics.image import byte_ssim
 from leakbench.metrics.neighbours import nearest
 from leakbench.synth.guard import digest, turned
@@ -20,6 +21,8 @@ PLAIN = 16.0
 """Standard deviation of 255: of an image with less there is too little to say that it was moved or made brighter."""
 ALIKE = 0.9
 """Correlation at the best shift, below which two images are not looked at any closer."""
+BLANK = 2.0
+"""The same of a picture with nothing in it."""
 UPRIGHT = 2
 """Ways in which images are turned that are looked for in full: as they are, and mirrored."""
 SIDE, COARSE = 64, 16
@@ -47,21 +50,24 @@ Found = dict[int, tuple[float, Copy]]
 """How alike the best copy of each private image is, and the copy."""
 
 
-def find_copies(private: Tensor, released: Tensor) -> list[Copy]:
+def find_copies(private: Tensor, released: Tensor, features: Shown | None = None) -> list[Copy]:
     """The private images that have a copy among the released ones.
 
     Candidates are the nearest released images of each private one, and of its mirror image, in pixels, in pixels of
     equal brightness and contrast, and in the amplitudes of frequencies, which moving an image hardly changes. What is a
     copy is decided on the part that both show, with brightness and contrast made equal, by SSIM and the distance.
     Images that are turned or mirrored in other ways, negatives, and those with red and blue exchanged are looked for
-    where they lie, in coarser pixels. A crop that is scaled up again is not found.
+    where they lie, in coarser pixels. Crops, rotations by any angle, squeezed, stamped and gray ones are found by their
+    local features (`local_features`).
 
     Args:
         private: uint8 (N, C, H, W).
         released: uint8 (M, C, H, W).
+        features: local features of the released ones, where they were made before.
 
     Returns:
-        One copy for each of them, the most obvious ones first; exact ones before all.
+        One copy for each of them, the most obvious ones first; exact ones before all. A blank picture is no copy of
+        another.
     """
     found: Found = {}
     for describe in (_same, _standardised, _amplitudes):
@@ -72,9 +78,13 @@ def find_copies(private: Tensor, released: Tensor) -> list[Copy]:
     coarse = _coarse(released)
     for how, shown in islice(turned(private), UPRIGHT, None):
         _keep_best(found, _confirmed(shown, released, nearest(_coarse(shown), coarse).position, how, moved=False))
+    for match in (features or Shown(released)).copies(private):
+        copy = Copy(match.ours, match.theirs, False, f"the same picture or a part of it{_transformed(match)}")
+        _keep_best(found, [(match.agree / (match.agree + 1) * NEAR_SSIM, copy)])
     for copy in _exact(private, released):
         found[copy.private] = 2.0, copy
-    return [copy for _, copy in sorted(found.values(), key=lambda pair: -pair[0])]
+    something = torch.cat([part.float().flatten(1).std(1) > BLANK for part in private.split(4096)])
+    return [copy for _, copy in sorted(found.values(), key=lambda pair: -pair[0]) if something[copy.private]]
 
 
 def _keep_best(found: Found, more: list[tuple[float, Copy]]) -> None:
@@ -224,6 +234,14 @@ def _equalised(ours: Tensor, theirs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     offset = (y.mean(1) - slope * x.mean(1)).where(~plain, torch.zeros_like(slope))
     matched = (x * slope[:, None] + offset[:, None]).clamp(0, 255).round().to(torch.uint8)
     return matched.view_as(ours), slope, offset
+
+
+def _transformed(match: Match) -> str:
+    """What was done to a picture, as far as an affine map tells."""
+    did = [", mirrored"] * match.mirrored
+    did += [f", scaled by {match.scale:.2f}"] * (abs(match.scale - 1) > 0.03)
+    did += [f", turned by {match.angle:.0f} degrees"] * (abs(match.angle) > 1)
+    return "".join(did) + f": {match.agree} local features agree"
 
 
 def _words(how: str, down: int, right: int, contrast: float, brightness: float) -> str:

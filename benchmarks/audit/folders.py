@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from leakbench.metrics.neighbours import nearest
 from leakbench.synth.data.image_files import DataProblems, Listing, list_images, read
 from leakbench.synth.guard import digest, turned
 from leakbench.synth.images import Images, Split
@@ -13,6 +14,8 @@ from leakbench.synth.seeds import seeded_rng
 
 FEWEST = 40
 """Holdout images: half of them are the attacker's, and the other half must resolve anything."""
+TWIN = 12.0
+"""Root of the mean squared difference, of 255, up to which two images are all but the same."""
 SSIM_WINDOW = 11
 """Smallest side of an image in pixels: the window of SSIM."""
 
@@ -42,12 +45,18 @@ class Folders:
         """The class folders that all folders have; empty where they differ, or are none."""
         return self.private.classes if len(self.private.classes) > 1 else ()
 
-    def parts(self, seed: int) -> Split:
-        """Half of the holdout is the attacker's, the other half is who was not in."""
+    def parts(self, seed: int) -> tuple[Split, Tensor]:
+        """Half of the holdout is the attacker's, the other half is who was not in; and who of the private is a member.
+
+        Images of which the attacker holds all but the same are left out on both sides: where a burst or a person's
+        pictures are all private or all holdout, only those who were not in would have such a twin.
+        """
         assert self.holdout is not None
         order = torch.randperm(len(self.holdout), generator=seeded_rng("holdout", seed))
         own, others = (self.holdout.take(part) for part in order.tensor_split(2))
-        return Split(members=self.private, holdout=others, auxiliary=own, public=own, test=others)
+        kept, rest = (without_twins(images, own) for images in (self.private, others))
+        members, others = self.private.take(kept), others.take(rest)
+        return Split(members=members, holdout=others, auxiliary=own, public=own, test=others), kept
 
 
 def open_folders(private: Path, released: Path, holdout: Path | None, image_size: int | None) -> Folders:
@@ -89,6 +98,12 @@ def open_folders(private: Path, released: Path, holdout: Path | None, image_size
         released_names=names["--released"],
         dropped=dropped,
     )
+
+
+def without_twins(images: Images, others: Images) -> Tensor:
+    """Positions of images that are not all but the same as any of the others; all, where most are."""
+    apart = nearest(images.pixels, others.pixels).squared_distance > TWIN**2 * images.pixels[0].numel()
+    return apart.nonzero().squeeze(1) if apart.double().mean() > 0.5 else torch.arange(len(images))
 
 
 def _unused(others: Tensor, private: Tensor) -> Tensor:

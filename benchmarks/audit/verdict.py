@@ -14,7 +14,17 @@ from leakbench.attacks.membership.density_ratio import NoDensity
 from leakbench.benchmarks.audit.copies import Copy, find_copies
 from leakbench.benchmarks.audit.copy_verdict import holdout_released, judge_copies, like_private
 from leakbench.benchmarks.audit.folders import Folders
-from leakbench.benchmarks.audit.members import ATTACKS, Measured, before_all, from_release, hidden_copies, leaks, words
+from leakbench.benchmarks.audit.local_features import Shown
+from leakbench.benchmarks.audit.members import (
+    ATTACKS,
+    Measured,
+    before_all,
+    from_release,
+    hidden_copies,
+    leaks,
+    stand_in,
+    words,
+)
 from leakbench.benchmarks.audit.students import taught
 from leakbench.benchmarks.storage.store import write_whole
 from leakbench.metrics import decision
@@ -64,12 +74,13 @@ class Audit:
 def audit(folders: Folders, limits: Limits | None = None, *, seed: int = 0) -> Audit:
     """Look for copies, then, where there is a holdout, for members, and say what would have been found."""
     limits = limits or Limits()
-    copies = find_copies(folders.private.pixels, folders.released.pixels)
+    shown = Shown(folders.released.pixels)
+    copies = find_copies(folders.private.pixels, folders.released.pixels, shown)
     if folders.holdout is None:
         return _without_holdout(folders, copies, limits)
-    parts = folders.parts(seed)
+    parts, members = folders.parts(seed)
     order = torch.randperm(len(parts.members) + len(parts.holdout), generator=seeded_rng("audit", seed))
-    others = find_copies(folders.holdout.pixels, folders.released.pixels)
+    others = find_copies(folders.holdout.pixels, folders.released.pixels, shown)
     copied, sentence = judge_copies(copies, others, like_private(others, folders), folders, limits.copies)
     rows = {c.private: _row(folders, c.private, c.released, c.why) for c in copies}
     reasons = [sentence]
@@ -78,16 +89,25 @@ def audit(folders: Folders, limits: Limits | None = None, *, seed: int = 0) -> A
     found, figures, said = _attacked(folders, parts, order, seed, limits)
     reasons += said
     for name in (name for name in figures if leaks(figures[name], limits.tolerance)):
-        first = before_all(found[name], order, len(parts.members))
+        first = members[before_all(found[name], order, len(parts.members))]
         rows = rows | {i: row for i, row in _first(first, folders, name).items() if i not in rows}
     alike, controls = _comparable(folders, copies, others, seed)
+    told = [name for name in figures if leaks(figures[name], limits.tolerance)]
+    excused = [name for name in told if stand_in(name, parts, seed, figures[name])]
+    if excused:
+        controls.append(
+            f"{', '.join(excused)}: proves no leak, because half of the private images in the release's place gives "
+            "the other half away as much: private images are more alike among themselves than like the holdout"
+        )
     powered, lines = hidden_copies(found["nearest"], len(folders.released), parts, order, seed, limits.tolerance)
     reasons += [*controls, *lines, *_students(folders, parts, order, seed, limits, figures)]
-    told = any(leaks(f, limits.tolerance) for name, f in figures.items() if name != CONTROL)
+    if "lira" in figures and leaks(figures["lira"], limits.tolerance):
+        told.append("lira")
     silent = copied == decision.NOTHING and not told and powered and found.keys() == ATTACKS.keys()
-    verdict = LEAKS if copied == LEAKS or (told and alike) else SILENCE if silent and alike else UNKNOWN
-    shown = {name: [asdict(m) for m in measured] for name, measured in figures.items()}
-    return Audit(verdict, reasons, list(rows.values()), shown)
+    leaking = copied == LEAKS or (alike and set(told) > set(excused))
+    verdict = LEAKS if leaking else SILENCE if silent and alike else UNKNOWN
+    told_of = {name: [asdict(m) for m in measured] for name, measured in figures.items()}
+    return Audit(verdict, reasons, list(rows.values()), told_of)
 
 
 def _attacked(

@@ -47,12 +47,12 @@ def test_words():
     explained = measured(7.0, None, None, EXPLAINED)
     silent = [[measured(0.0, -0.01, 0.01), explained]]
     found = power(silent, "members", [[measured(0.4, 0.3, 0.5)]])
-    assert (found.copies, found.identity, found.weak) == (8, pytest.approx(0.4), False)
-    assert str(found) == "from AUC 0.514 or 8 copies; identity: AUC 0.900"
-    assert str(power(silent, "members")) == found.least == "from AUC 0.514 or 8 copies"
+    assert (found.first, found.identity, found.weak) == (8, pytest.approx(0.4), False)
+    assert str(found) == "from AUC 0.514 or 8 before every other; identity: AUC 0.900"
+    assert str(power(silent, "members")) == found.least == "from AUC 0.514 or 8 before every other"
     assert str(power([[measured(0.0, -0.01, 0.01, "private.ssim.excess")]], "private")) == "from SSIM +0.014"
     assert power([[explained]], "members") is None
-    assert Power("members", 0.1, 1, None).least == "from AUC 0.600 or 1 copy"
+    assert Power("members", 0.1, 1, None).least == "from AUC 0.600 or 1 before every other"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,112 @@
+"""Pictures and parts of them, found by local features whatever was done."""
+
+import pytest
+import torch
+from torch.nn.functional import interpolate
+from torchvision.transforms.v2.functional import affine, crop, resize
+
+from leakbench.benchmarks.audit import local_features
+from leakbench.benchmarks.audit.copies import find_copies
+from leakbench.benchmarks.audit.local_features import Shown, _mirrored, points
+from leakbench.synth.seeds import seeded_rng
+
+COUNT, SIDE = 20, 96
+
+
+def textured(name, count=COUNT):
+    """Random pictures with something in them at every scale, as photographs have."""
+    rng = seeded_rng(name)
+    octaves = [
+        interpolate(torch.rand(count, 3, side, side, generator=rng), size=SIDE, mode="bicubic") * (8 / side) ** 0.5
+        for side in (4, 8, 16, 32, 64)
+    ]
+    total = torch.stack(octaves).sum(0)
+    spread = (total - total.mean((2, 3), keepdim=True)) / total.std((2, 3), keepdim=True)
+    return (spread * 50 + 128).clamp(0, 255).round().to(torch.uint8)
+
+
+def cut(images, share):
+    side = round(SIDE * share)
+    return resize(crop(images, 7, 11, side, side), [SIDE, SIDE], antialias=True)
+
+
+def stamped(images):
+    changed = images.clone()
+    changed[:, :, -20:-4, 4:60] = 255
+    return changed
+
+
+CHANGES = {
+    "crop of 70 %": lambda x: cut(x, 0.7),
+    "crop of 50 %": lambda x: cut(x, 0.5),
+    "3 degrees": lambda x: affine(x, 3, [0, 0], 1.0, [0.0, 0.0]),
+    "15 degrees": lambda x: affine(x, 15, [0, 0], 1.0, [0.0, 0.0]),
+    "gray": lambda x: x.float().mean(1, keepdim=True).expand_as(x).byte(),
+    "stamp": stamped,
+    "squeezed": lambda x: resize(resize(x, [SIDE, SIDE * 3 // 4]), [SIDE, SIDE]),
+    "mirrored and cropped": lambda x: cut(x.flip(3), 0.7),
+    "rolled": lambda x: x.roll((19, 17), (2, 3)),
+    "half of a collage": lambda x: torch.cat(
+        [resize(x, [SIDE // 2, SIDE]), resize(textured("o"), [SIDE // 2, SIDE])], 2
+    ),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_whatever_was_done(change):
+    private = textured("private")
+    released = torch.cat([textured("others"), CHANGES[change](private)])
+    found = {copy.private: copy for copy in find_copies(private, released)}
+    assert len(found) >= 0.9 * COUNT
+    assert all(copy.released == COUNT + copy.private for copy in found.values())
+
+
+def test_unrelated_pictures_are_no_copies():
+    assert find_copies(textured("private", 60), textured("others", 60)) == []
+
+
+def test_what_was_done_is_said():
+    private = textured("private")
+    (match,) = Shown(affine(private, 15, [0, 0], 1.0, [0.0, 0.0])[3:4]).copies(private[3:4])
+    assert (match.ours, match.theirs, match.mirrored) == (0, 0, False)
+    assert abs(match.angle) == pytest.approx(15, abs=1)
+    assert match.scale == pytest.approx(1, abs=0.05)
+    (match,) = Shown(cut(private[:1], 0.7)).copies(private[:1])
+    assert match.scale == pytest.approx(1 / 0.7, abs=0.05)
+    (copy,) = find_copies(private[:1], cut(private[:1].flip(3), 0.7))
+    assert copy.why.startswith("the same picture or a part of it, mirrored, scaled by 1.4")
+    assert not copy.exact
+
+
+def test_features_in_the_mirror_are_those_of_the_mirrored_picture():
+    """By the layout of descriptors: the nearest to most of them is in its place, and all but the same."""
+    image = textured("private")[:1]
+    here, there = points(image), points(image.flip(3))
+    looks = torch.cdist(torch.from_numpy(_mirrored(here.looks)), torch.from_numpy(there.looks)).min(1)
+    where = torch.from_numpy(there.places)[looks.indices]
+    expected = torch.from_numpy(here.places) * torch.tensor([-1, 1]) + torch.tensor([local_features.SIDE - 1, 0])
+    assert ((where - expected).norm(dim=1) < 3).double().mean() > 0.7
+    assert looks.values.median() < 0.3
+
+
+def test_many_are_looked_for_in_cells(monkeypatch):
+    monkeypatch.setattr(local_features, "FLAT", 500)
+    private = textured("private")
+    shown = Shown(torch.cat([textured("others"), cut(private, 0.7)]))
+    assert shown.index.ntotal > 500
+    assert len(shown.copies(private)) >= 0.9 * COUNT
+
+
+@pytest.mark.parametrize("side", [16, 96])
+def test_flat_pictures_and_none_have_no_features(side):
+    flat = torch.full((3, 3, side, side), 90, dtype=torch.uint8)
+    assert Shown(flat).copies(flat) == []
+    assert Shown(flat[:0]).copies(flat) == []
+    assert Shown(textured("private")).copies(flat[:0]) == []
+
+
+def test_a_blank_picture_is_nobodys_copy():
+    """Black frames and white pages are in every folder; one with a mark on it is a copy."""
+    blank = torch.full((2, 3, 32, 32), 255, dtype=torch.uint8)
+    blank[1, :, 5:20, 9:12] = 0
+    assert [copy.private for copy in find_copies(blank, blank)] == [1]
