@@ -162,3 +162,7 @@ def test_as_many_are_guessed_as_are_surely_right():
     found = sure_guesses(size, np.zeros(200), seed=0)
     assert found.correct == found.guesses
     assert 15 <= found.guesses <= 30, "as many as are right in the half that chooses, and not just a few"
+
+
+def test_a_small_bound_is_halved_as_well():
+    assert adding_or_removing(lambda delta: 0.5, 0.0) == pytest.approx(0.25)

@@ -142,3 +142,15 @@ def test_firsts_reject_exactly_where_p_says_so(level):
         first = np.where(rng.random(8) < rng.choice([0.05, 0.3]), right, rng.integers(0, 30, 8))
         found, p = exchange_firsts(first, behind, np.arange(30) % 2, seed=seed, level=level)
         assert (found.low > 0) == (p <= 1 - level + 1e-12)
+
+
+def test_thirty_values_are_resampled_and_fewer_are_not():
+    values = np.arange(30.0) ** 2
+    assert mean_over_images(values[:29]) == mean_over_seeds(values[:29])
+    assert mean_over_images(values) != mean_over_seeds(values)
+
+
+def test_both_ends_of_an_exchange():
+    """One guess and two candidates, a member and another: the difference or its opposite, by half each."""
+    interval = exchange(np.array([[0.9, 0.4]]), np.array([True, False]))
+    assert interval == pytest.approx((0.5, 0.0, 1.0))

@@ -1,8 +1,16 @@
-"""Identification where candidates are equal."""
+"""Who a guess is compared with, by hand."""
 
+import pytest
 import torch
 
-from leakbench.attacks.judging.candidates import identification_hits
+from leakbench.attacks.judging.candidates import (
+    chance,
+    class_means,
+    identification_hits,
+    of_class,
+    other_victims,
+    without,
+)
 from leakbench.synth.images import Images
 
 
@@ -14,3 +22,59 @@ def test_an_exact_tie_is_a_miss():
     assert identification_hits(guess, right, equal, seed=0) == [0, 0]
     other = Images(torch.full((2, 1, 2, 2), 200, dtype=torch.uint8), right.labels, ("a",))
     assert identification_hits(other.pixels.float() / 255, other, equal, seed=0) == [1, 1], "one that differs is found"
+
+
+def shades(*values, labels=None):
+    pixels = torch.tensor(values, dtype=torch.uint8).view(-1, 1, 1, 1).expand(-1, 1, 2, 2).contiguous()
+    return Images(pixels, torch.tensor([0] * len(values) if labels is None else labels), ("a", "b", "c"))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_another_victim_is_of_the_class_and_not_attacked(seed):
+    """Attacked are 0 and 1 of class a, and 4, the only one of b: for the latter any that is not attacked stands in."""
+    images = shades(1, 2, 3, 4, 5, labels=[0, 0, 0, 2, 1])
+    found = other_victims(images, torch.tensor([0, 1, 4]), seed=seed).tolist()
+    assert found[:2] == [2, 2]
+    assert found[2] in (2, 3)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_where_all_are_attacked_another_of_them_stands_in(seed):
+    images = shades(1, 2, 3, labels=[0, 1, 2])
+    found = other_victims(images, torch.tensor([0, 1, 2]), seed=seed)
+    assert (found != torch.tensor([0, 1, 2])).all()
+    assert len({tuple(other_victims(images, torch.arange(3), seed=s).tolist()) for s in range(20)}) > 1
+
+
+def test_random_images_are_of_their_class():
+    images = shades(1, 2, 3, 4, labels=[0, 1, 0, 1])
+    found = {tuple(of_class(images, torch.tensor([1, 0]), seed=s, purpose="p").tolist()) for s in range(40)}
+    assert found == {(1, 0), (1, 2), (3, 0), (3, 2)}
+    assert without(images, torch.tensor([0, 2])).pixels.flatten(1)[:, 0].tolist() == [2, 4]
+
+
+def test_the_mean_of_a_class_is_a_guess_and_gray_of_none():
+    means = class_means(shades(100, 200, 51, labels=[0, 0, 1]))
+    assert means[:, 0, 0, 0].tolist() == pytest.approx([150 / 255, 0.2, 0.5])
+
+
+def test_a_right_image_is_told_from_those_that_are_farther():
+    """Of 0, 100 and 255 the guess 90 / 255 shows 100, not 0; the rounding of 0.999 is 255."""
+    right, others = shades(100, 255), shades(0, 254)
+    guess = torch.tensor([90 / 255, 0.9995]).view(2, 1, 1, 1).expand(2, 1, 2, 2)
+    assert identification_hits(guess, right, others, seed=0) == [1, 1]
+    assert identification_hits(guess, others, right, seed=0) == [0, 0]
+    among = shades(100, 0, 255, 254)
+    assert identification_hits(guess, right, among, seed=0, own=torch.tensor([0, 2])) == [1, 1]
+    assert identification_hits(guess, right, among, seed=0) == [0, 0], "its own double is a tie"
+
+
+def test_chance_by_hand():
+    """One image a client: one over the candidates, 1/3 and 1/2. Nobody to be mistaken for: certain."""
+    others = shades(1, 2, 3, labels=[0, 0, 1])
+    pixels, clients = torch.zeros(2, 1, 2, 2), torch.tensor([0, 1])
+    assert chance(pixels, clients, torch.tensor([0, 1]), others, seed=0) == pytest.approx((1 / 3 + 1 / 2) / 2)
+    assert chance(pixels, clients, torch.tensor([2, 1]), others, seed=0) == pytest.approx((1 + 1 / 2) / 2)
+    assert chance(pixels, torch.tensor([0, 0]), torch.tensor([2, 2]), others, seed=0) == 1
+    mixed = chance(torch.zeros(3, 1, 2, 2), torch.tensor([0, 0, 1]), torch.tensor([2, 0, 0]), others, seed=0)
+    assert mixed == pytest.approx(1 / 3 + 2 / 3 / 3), "a third for certain, and 1/3 of the rest"

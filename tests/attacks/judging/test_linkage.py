@@ -102,3 +102,48 @@ def test_links_must_fit():
         Links(torch.tensor([0]), torch.tensor([[float("nan")]]))
     with pytest.raises(ValueError, match="links must be finite"):
         Links(torch.tensor([0, 1]), torch.zeros(1, 4))
+
+
+def test_who_has_no_source_is_left_out(truth):
+    """Of the second image nobody stands behind; where nobody stands behind any, there is nothing to say."""
+    some = replace(truth, sources=torch.tensor([[0], [-1]]))
+    found = figures([[0.0, 9, 1, 2], [8.0, 1, 7, 6]], some)
+    assert found["linkage.top-1.attack"] == 1
+    none = replace(truth, sources=torch.tensor([[-1], [-1]]))
+    found, absent = linkage(Links(torch.tensor([0, 1]), torch.zeros(2, 4)), none)
+    assert found == []
+    assert absent == dict.fromkeys(("linkage.top-1", "linkage.top-10"), "nobody stands behind the images looked at")
+
+
+def test_where_nobody_says_who_stands_behind_a_member_of_the_class_stands_in(truth):
+    found = figures([[0.0, 9, 1, 9], [0.0, 9, 1, 9]], replace(truth, sources=None))
+    assert found["linkage.top-1.control"] == pytest.approx(1 / 4)
+    assert found["linkage.top-1.attack"] == 0, "both members score alike: a tie"
+
+
+def test_candidates_of_other_classes_are_no_rivals(truth):
+    """All but the source are of class b and score higher."""
+    members = Images(truth.split.members.pixels, torch.tensor([0, 1]), ("a", "b"))
+    split = replace(
+        truth.split, members=members, holdout=Images(truth.split.holdout.pixels, torch.tensor([1, 1]), ("a", "b"))
+    )
+    released = Images(truth.released.pixels, torch.tensor([0, 1]), ("a", "b"))
+    asked = replace(truth, split=split, released=released)
+    found = figures([[9.0, 1, 9, 9], [1.0, 99, 2, 3]], asked)
+    assert found["linkage.top-1.attack"] == 1
+    assert found["linkage.top-1.control"] == pytest.approx((1 + 1 / 3) / 2)
+
+
+def test_what_decides_comes_from_exchanging_candidates(truth):
+    """Right twice of two: of 4! / 2! exchanges of two sources one in twelve is as good."""
+    links = [[0.0, 9, 1, 2], [0.0, 1, 2, 9]]
+    found, absent = linkage(Links(torch.tensor([0, 1]), torch.tensor(links)), truth)
+    top = {m.name: m for m in found}
+    excess = top["linkage.top-1.excess"]
+    assert excess.value == pytest.approx(0.75)
+    assert excess.low <= 0
+    assert excess.p == pytest.approx(2 / 12, abs=0.06)
+    assert excess.level == truth.deciding
+    assert top["linkage.top-10.excess"].level == 0.95
+    assert top["linkage.top-10.excess"].p is None
+    assert absent["linkage.top-1-of-10"] == "a class has 4 candidates, too few for 10"
