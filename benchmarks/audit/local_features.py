@@ -38,6 +38,8 @@ SMALLEST, LARGEST = 0.1, 10.0
 FLAT = 200_000
 """Features above which neighbours are looked for in cells, of which `PROBES` are opened."""
 PROBES = 16
+AT_ONCE = 4096
+"""Pictures whose features are in memory while they are looked for."""
 
 
 @dataclass(frozen=True)
@@ -68,11 +70,6 @@ class Points:
     places: Floats
     looks: Floats
     ends: NDArray[np.int64]
-
-    def __getitem__(self, picture: int) -> tuple[Floats, Floats]:
-        """The places (P, 2) and looks (P, 128) of one picture."""
-        part = slice(self.ends[picture], self.ends[picture + 1])
-        return self.places[part], self.looks[part]
 
 
 def points(images: Tensor) -> Points:
@@ -105,9 +102,9 @@ class Shown:
     """Pictures in which others are looked for."""
 
     def __init__(self, images: Tensor) -> None:
-        self.points = points(images)
-        self.owner = np.repeat(np.arange(len(images)), np.diff(self.points.ends))
-        self.index = _index(self.points.looks)
+        found = points(images)
+        self.places, self.ends, self.index = found.places, found.ends, _index(found.looks)
+        self.owner = np.repeat(np.arange(len(images)), np.diff(found.ends))
 
     def copies(self, images: Tensor) -> list[Match]:
         """The pictures that all or a part of is shown, with the one that agrees best, as they are or mirrored.
@@ -118,13 +115,15 @@ class Shown:
         found: dict[int, Match] = {}
         if not self.index.ntotal:
             return []
-        ours = points(images)
-        for mirrored, looks in ((False, ours.looks), (True, _mirrored(ours.looks))):
-            for ours_at, theirs, pairs in self._candidates(ours, looks):
-                places, there = ours[ours_at][0], self.points[theirs][0]
-                match = _verified(ours_at, theirs, places[pairs[:, 0]], there[pairs[:, 1]], mirrored)
-                if match and (ours_at not in found or match.agree > found[ours_at].agree):
-                    found[ours_at] = match
+        for start in range(0, len(images), AT_ONCE):
+            ours = points(images[start : start + AT_ONCE])
+            for mirrored, looks in ((False, ours.looks), (True, _mirrored(ours.looks))):
+                for picture, theirs, pairs in self._candidates(ours, looks):
+                    here = ours.places[ours.ends[picture] :][pairs[:, 0]]
+                    there = self.places[self.ends[theirs] :][pairs[:, 1]]
+                    match = _verified(start + picture, theirs, here, there, mirrored)
+                    if match and (match.ours not in found or match.agree > found[match.ours].agree):
+                        found[match.ours] = match
         return list(found.values())
 
     def _candidates(self, ours: Points, looks: Floats) -> Iterator[tuple[int, int, NDArray[np.int64]]]:
@@ -146,7 +145,7 @@ class Shown:
         for feature, neighbours in enumerate(near):
             for neighbour in neighbours[neighbours >= 0]:
                 owner = int(self.owner[neighbour])
-                votes[owner].append((feature, int(neighbour - self.points.ends[owner])))
+                votes[owner].append((feature, int(neighbour - self.ends[owner])))
         most = sorted(votes, key=lambda owner: -len(votes[owner]))[:TRIED]
         return [(owner, np.array(votes[owner])) for owner in most if len(votes[owner]) >= AGREE]
 

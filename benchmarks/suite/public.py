@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 from leakbench.benchmarks.audit.copies import find_copies
+from leakbench.benchmarks.audit.local_features import Shown
 from leakbench.benchmarks.suite.model import Suite
 from leakbench.benchmarks.suite.problems import RequestProblems
 from leakbench.benchmarks.suite.spec import defense_of
@@ -96,8 +97,9 @@ def _copies(images: Images, pool: Pool) -> set[int]:
     """Positions of the images that are copies of any of the dataset's, negatives included."""
     found: set[int] = set()
     for part in _everything(pool):
+        features = Shown(part.pixels)
         for pixels in (images.pixels, 255 - images.pixels):
-            found |= {copy.private for copy in find_copies(pixels, part.pixels)}
+            found |= {copy.private for copy in find_copies(pixels, part.pixels, features)}
     return found
 
 
