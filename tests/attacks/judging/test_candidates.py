@@ -4,13 +4,16 @@ import pytest
 import torch
 
 from leakbench.attacks.judging.candidates import (
+    assign,
     chance,
     class_means,
     identification_hits,
     of_class,
     other_victims,
+    similarities,
     without,
 )
+from leakbench.metrics.metric import Metric
 from leakbench.synth.images import Images
 
 
@@ -78,3 +81,29 @@ def test_chance_by_hand():
     assert chance(pixels, torch.tensor([0, 0]), torch.tensor([2, 2]), others, seed=0) == 1
     mixed = chance(torch.zeros(3, 1, 2, 2), torch.tensor([0, 0, 1]), torch.tensor([2, 0, 0]), others, seed=0)
     assert mixed == pytest.approx(1 / 3 + 2 / 3 / 3), "a third for certain, and 1/3 of the rest"
+
+
+NEAR = Metric(name="near", function=lambda x, y: -(x - y).abs().flatten(1).mean(1), variant=lambda: "")
+
+
+def test_similarities_are_to_those_of_the_class():
+    """The guess, 0.5 of class b, is 0.1 from 153 / 255 and 0.3 from 51 / 255; the first candidate is of class a."""
+    pool = shades(128, 153, 51, labels=[0, 1, 1])
+    scores, allowed = similarities(torch.full((1, 1, 2, 2), 0.5), torch.tensor([1]), pool, NEAR)
+    assert allowed.tolist() == [[False, True, True]]
+    assert scores[0].tolist() == pytest.approx([0, -0.1, -0.3], abs=1e-6)
+
+
+def test_a_clients_guesses_are_paired_for_the_least_error_and_others_left_alone():
+    """Client 0 has its two the wrong way round, client 1 one, client 2 three of which two are exchanged."""
+    targets = torch.tensor([0.1, 0.9, 0.5, 0.2, 0.4, 0.6]).view(-1, 1, 1, 1).expand(-1, 1, 2, 2)
+    guesses = torch.tensor([0.8, 0.0, 0.9, 0.25, 0.65, 0.45]).view(-1, 1, 1, 1).expand(-1, 1, 2, 2)
+    order = assign(guesses, targets, torch.tensor([0, 0, 1, 2, 2, 2]))
+    assert order.tolist() == [1, 0, 2, 3, 5, 4]
+
+
+def test_squares_count_and_not_sums():
+    """0.5 stands for 0.9 and 0.45 for 0.4: 0.16 + 0.0025, and the other way round 0.2025 + 0.01."""
+    targets = torch.tensor([0.4, 0.9, 0.0]).view(-1, 1, 1, 1).expand(-1, 1, 1, 1)
+    guesses = torch.tensor([0.5, 0.0, 0.45]).view(-1, 1, 1, 1).expand(-1, 1, 1, 1)
+    assert assign(guesses, targets, torch.tensor([0, 0, 0])).tolist() == [2, 0, 1]

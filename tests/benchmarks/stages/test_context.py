@@ -6,8 +6,11 @@ import pytest
 import torch
 
 from leakbench.attacks.membership.teacher import TeacherTraining
+from leakbench.benchmarks.execution.cell import cell_key
 from leakbench.benchmarks.stages.context import RunContext
 from leakbench.benchmarks.suite.model import Training
+from leakbench.reports.records import Cell
+from leakbench.synth.defense import Release
 from leakbench.synth.images import Split
 from leakbench.synth.networks.training import Recipe
 
@@ -91,3 +94,76 @@ def test_what_attackers_learn(context, monkeypatch):
         lambda: context.train_on_candidates(0)(teacher(3)),
     ]
     assert len({key(ask) for ask in asked}) == len(asked)
+
+
+def test_candidates_are_everybody_once_in_an_order_of_the_seed(context, digits):
+    count = len(digits.members) + len(digits.holdout)
+    orders = [context.candidate_order(seed) for seed in (0, 1)]
+    assert all(sorted(order.tolist()) == list(range(count)) for order in orders)
+    assert not torch.equal(*orders)
+    assert torch.equal(orders[0], context.candidate_order(0))
+
+
+def test_a_release_is_known_by_everything_in_it(context, digits):
+    images = digits.members
+    soft = torch.full((len(images), 10), 0.1)
+    sources = torch.arange(len(images))[:, None]
+    other = images.take(torch.arange(len(images)))
+    other.pixels[0, 0, 0, 0] += 1
+    releases = [
+        (Release(images), None),
+        (Release(other), None),
+        (Release(images, soft_labels=soft), None),
+        (Release(images, soft_labels=soft * 2), None),
+        (Release(images), sources),
+        (Release(images), sources.flip(0)),
+        (Release(images, about={"seed": "known"}), None),
+    ]
+    found = set()
+    for release in releases:
+        context.attacked = lambda spec, seed, release=release: release
+        found.add(context._release_digest("identity", 0))
+    assert len(found) == len(releases)
+
+
+@pytest.mark.parametrize(
+    ("defense", "delta", "gaussian"),
+    [
+        ("identity", 1e-5, False),
+        ("dp-merf:epsilon=8,delta=1e-4", 1e-4, True),
+        ("dp-bn-matching:delta=1e-3", 1e-3, False),
+    ],
+)
+def test_the_judge_knows_the_claim(context, digits, defense, delta, gaussian):
+    """Its delta, and whether it is of one Gaussian mechanism; of a defense that claims nothing the usual one."""
+    context.attacked = lambda spec, seed: (Release(digits.members), None)
+    scenario = SimpleNamespace(order=torch.arange(3), candidate_order=torch.arange(7))
+    cell = Cell(suite="s", dataset="d", defense=defense, task="attack", method="nearest")
+    truth = context.truth(cell, scenario, 4)
+    assert (truth.delta, truth.gaussian, truth.batch, truth.oracle) == (delta, gaussian, 4, None)
+    assert torch.equal(truth.victims, scenario.order)
+    assert torch.equal(truth.candidates, scenario.candidate_order)
+    assert truth.released is context.attacked("", 0)[0].images
+    assert torch.equal(truth.split.members.pixels, context.parts(0).members.pixels)
+
+
+def test_a_cell_is_kept_by_everything_that_it_reads(context, digits):
+    """The data, the public images' name, the release, the cell itself; a release cell reads no release."""
+    context.attacked = lambda spec, seed: (Release(digits.members), None)
+
+    def key(seed=0, method="nearest", task="attack"):
+        return cell_key(context, Cell(suite="s", dataset="d", defense="noise", task=task, method=method, seed=seed))
+
+    first = key()
+    keys = {first, key(method="gan-leaks"), key(seed=1), key(task="visual", method=""), key(task="release", method="")}
+    context.public = "folder"
+    keys.add(key())
+    context.public = None
+    assert key() == first
+    context.data_digest = lambda seed: "other data"
+    keys.add(key())
+    context.release_digest = lambda spec, seed: "other release"
+    keys.add(key())
+    assert key(task="release", method="") == key(task="release", method="")
+    assert len(keys) == 8
+    assert None not in keys
