@@ -60,9 +60,10 @@ def test_natural_canaries_that_stay_out_are_nobody_else(audited, make_truth, cpu
 
 
 def test_many_runs_bound_adding_and_removing(audited, make_truth, cpu):
-    """Forty runs choose the threshold, forty show 20 of 20 and 0 of 20: Clopper and Pearson allow log(0.83 / 0.17)."""
+    """Forty runs choose, of forty all are right: Clopper and Pearson allow log(0.83 / 0.17); betting on all 80 more."""
     found, absent = judged(CanaryReruns(reruns=80, look="release", num_images=20), audited, make_truth, cpu)
-    assert found["members.epsilon-add-remove"].value == pytest.approx(1.6, abs=0.01)
+    assert found["members.epsilon-rates-add-remove"].value == pytest.approx(1.6, abs=0.01)
+    assert found["members.epsilon-add-remove"].value == pytest.approx(1.86, abs=0.01)
     assert "added, not replaced" in absent["members.epsilon"]
     disjoint = replace(audited, rerun=rerun(make("disjoint")))
     found, _ = judged(CanaryReruns(reruns=20, look="release", num_images=20), disjoint, make_truth, cpu)

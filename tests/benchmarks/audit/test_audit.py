@@ -246,7 +246,7 @@ def test_private_images_that_look_different_can_only_be_copied(exact):
     assert found.verdict == (LEAKS if exact else UNKNOWN)
 
 
-@pytest.mark.parametrize("audits", [pytest.param(200, marks=pytest.mark.slow), 8])
+@pytest.mark.parametrize("audits", [pytest.param(200, marks=pytest.mark.slow), 4])
 def test_whole_audits_of_releases_that_know_nothing_keep_their_rate(audits):
     """5 % at most say that they leak, and three standard deviations: copies, attacks and all."""
     pool = pictures("pool", 4000)

@@ -25,7 +25,7 @@ def noisy(images, seed):
     return (images.float() + noise).clamp(0, 255).byte()
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_exact_duplicates_split_at_random(seed):
     """Holdout images that are private ones are left out of it, and what is left has its twins in the holdout."""
     single = pictures(f"single {seed}", 450)
@@ -36,7 +36,7 @@ def test_exact_duplicates_split_at_random(seed):
     assert judged(private, holdout[unused], pictures(f"others {seed}", 300), seed).verdict != LEAKS
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_bursts_that_lie_on_one_side(seed):
     """Two pictures of everybody: who holds half of the holdout has a twin of many who were not in, and of no member."""
     single = pictures(f"single {seed}", 300)

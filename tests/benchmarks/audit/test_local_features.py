@@ -62,7 +62,7 @@ def test_whatever_was_done(change):
 
 
 def test_unrelated_pictures_are_no_copies():
-    assert find_copies(textured("private", 60), textured("others", 60)) == []
+    assert find_copies(textured("private", 30), textured("others", 30)) == []
 
 
 def test_what_was_done_is_said():
