@@ -1,6 +1,7 @@
 """Image files from anywhere to uint8 RGB arrays, with every problem of a folder found at once."""
 
 import os
+import struct
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -115,16 +116,31 @@ def _images_below(directory: Path, root: Path, problems: list[str]) -> list[Path
     return sorted(found)
 
 
+DEPTHS = (8, 10, 12, 14, 16)
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """The image turned as its EXIF says; as it is where that is broken: the pixels are not."""
+    try:
+        return ImageOps.exif_transpose(image)
+    except (struct.error, SyntaxError, OverflowError):
+        return image
+
+
 def to_rgb(image: Image.Image) -> Image.Image:
-    """Any PIL image as upright 8-bit RGB: EXIF rotation applied, 16 bits scaled, transparency laid over white.
+    """Any PIL image as upright 8-bit RGB: EXIF rotation applied, deep ones scaled, transparency laid over white.
+
+    A 16-bit image is scaled by as many bits as its largest value takes, of 8, 10, 12, 14 and 16: scanners of 12 bits
+    write 16, of which a reader that scales by 16 sees nothing.
 
     Raises:
         OSError: the mode is one whose scale is not known (floating point).
     """
-    image = ImageOps.exif_transpose(image)
+    image = _upright(image)
     if image.mode.startswith("I"):  # 16-bit gray; PIL's own conversion clips instead of scaling
-        wide = np.asarray(image).astype(np.int64)
-        return Image.fromarray((np.clip(wide, 0, 65535) // 257).astype(np.uint8)).convert("RGB")
+        wide = np.clip(np.asarray(image).astype(np.int64), 0, 65535)
+        bits = next(bits for bits in DEPTHS if wide.max(initial=0) < 1 << bits)
+        return Image.fromarray((wide * 255 // ((1 << bits) - 1)).astype(np.uint8)).convert("RGB")
     if image.mode == "F":
         raise OSError("floating-point pixels have no known range; save it as 8-bit")
     if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
