@@ -62,7 +62,7 @@ def blind_control(members: Tensor, others: Tensor, *, seed: int = 0) -> Measurem
         np.stack([rng.permutation(is_member) for _ in range(COLUMNS)], 1) for _ in range(PERMUTATIONS // COLUMNS)
     )
     null = np.concatenate([_areas(seen, part, folds) for part in exchanged]) - 0.5
-    # The smallest of 1,000 with the observed one: the test that never rejects too often.
+    # Above the 990th of 999 is one of the ten largest of 1,000 that are equally likely to be the observed one.
     low, high = np.quantile(null, [BLIND, 1 - BLIND], method="inverted_cdf")
     return Measurement(
         name=BLIND_CONTROL,

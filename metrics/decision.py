@@ -45,6 +45,8 @@ share their false alarms: see `level`."""
 
 FIRST = "members.tp-at-0-fpr.excess"
 """Members that come before every other: a count among all candidates."""
+LINKED = "linkage.top-1.excess"
+"""Sources that are ranked first: what says that released images can be linked."""
 RATES = ("members.auc.excess", "members.tpr-at-1.excess", "members.tpr-at-0.1.excess")
 """Excesses that a tolerance is of, beside the share of candidates that are members and come first."""
 
@@ -193,14 +195,14 @@ class Control:
         return f"validated: {self.reached} on identity" if self.validated else f"{NOT_VALIDATED}: {self.why}"
 
 
-def control(question: Question, identity: Seeds, disjoint: Seeds, blind: Seeds = ()) -> Control:
+def control(question: Question, identity: Seeds, disjoint: Seeds, blind: Seeds | None = ()) -> Control:
     """Did the attack succeed on `identity` and, where members are concerned, find nothing on `disjoint`?
 
     Args:
         question: that was asked.
         identity: measurements on `identity`, which publishes every member.
         disjoint: on `disjoint`, which knows of none.
-        blind: of the blind control, where there is one.
+        blind: of the blind control, where there is one; None where it failed.
     """
     powered = detected(identity, question)
     problems = []
@@ -220,7 +222,9 @@ def control(question: Question, identity: Seeds, disjoint: Seeds, blind: Seeds =
         problems.append("disjoint not measured")
     elif loud:
         problems.append("false alarm on disjoint")
-    if above_zero(blind, BLIND_CONTROL):
+    if blind is None:
+        problems.append("the blind control failed")
+    elif above_zero(blind, BLIND_CONTROL):
         problems.append("members and holdout can be told apart without the release")
     return Control(powered, None if loud is None else not loud, ", ".join(problems), words)
 

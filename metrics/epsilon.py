@@ -153,6 +153,9 @@ def guess(inside: Floats, outside: Floats, *, seed: int, promise: Callable[[Gues
 def sure_guesses(inside: Floats, outside: Floats, *, level: float = 0.95, seed: int = 0) -> Guesses:
     """As many guesses as make their rate most surely high, by Clopper and Pearson's lower end.
 
+    What `from_guesses` makes of them bounds the epsilon of replacing one image by another; that of adding or removing
+    one is at least half of it.
+
     Args:
         inside: as for :func:`guess`.
         outside: likewise.
@@ -165,22 +168,6 @@ def sure_guesses(inside: Floats, outside: Floats, *, level: float = 0.95, seed: 
         return float(beta.ppf(1 - level, v, r - v + 1)) if v else 0.0
 
     return guess(inside, outside, seed=seed, promise=rate)
-
-
-def from_pairs(inside: Floats, outside: Floats, *, delta: float = 0.0, level: float = 0.95, seed: int = 0) -> float:
-    """A lower bound on epsilon from one run in which one of each pair of canaries was in, by the toss of a coin.
-
-    What is bounded is the epsilon of replacing one image by another; that of adding or removing one is at least half
-    of it.
-
-    Args:
-        inside: as for :func:`guess`.
-        outside: likewise.
-        delta: of (epsilon, delta).
-        level: confidence.
-        seed: likewise.
-    """
-    return from_guesses(*sure_guesses(inside, outside, level=level, seed=seed), delta=delta, level=level)
 
 
 def adding_or_removing(replacing: Callable[[float], float], delta: float) -> float:

@@ -18,9 +18,9 @@ HALVINGS = 40
 def allowed(found: Guesses, mu: float, alarms: float) -> bool:
     """Whether a mu-Gaussian-private mechanism has so many right guesses with a probability that may be above `alarms`.
 
-    Mahloujifar, Melis and Chaudhuri (arXiv 2410.22235, theorem 9 and algorithm 2): were it so, the probabilities r of
-    i right guesses or more and h that one more guess of i would be right obey h = f(r), f(r) = Phi(Phi^-1(r) - mu),
-    and r grows by i / (g - i) of what h grows, from v guesses down; both together are at most g / m.
+    The recursion of Mahloujifar, Melis and Chaudhuri (arXiv 2410.22235) over the number i of right guesses, from v
+    down: h grows to f(r) where that is larger, f(r) = Phi(Phi^-1(r) - mu), r grows by i / (g - i) of what h grows, and
+    both together are at most g / m. It gives the figures of an independent implementation (see tests).
 
     Args:
         found: v right guesses of g, of m canaries; all fixed beforehand but v.
@@ -62,7 +62,7 @@ def epsilon(mu: float, delta: float) -> float:
         mu: not below 0.
         delta: above 0.
     """
-    if mu == 0 or 2 * ndtr(mu / 2) - 1 <= delta:
+    if 2 * ndtr(mu / 2) - 1 <= delta:
         return 0.0
     return float(eps_from_mu(mu=mu, delta=delta))
 

@@ -116,7 +116,10 @@ def rate_excess(scores: Floats, is_member: NDArray[np.bool_], fpr: float, *, lev
         if rates is None:
             return None
         (hit, low, high), (alarm, least, most) = rates
-        assert low is not None and high is not None and least is not None and most is not None  # noqa: PT018
+        assert low is not None
+        assert high is not None
+        assert least is not None
+        assert most is not None
         return hit - alarm, low - most, high - least
 
     found = at(level)

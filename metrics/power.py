@@ -6,14 +6,13 @@ from statistics import NormalDist
 
 from scipy.stats import beta, binom
 
-from leakbench.metrics.decision import DECIDES, Question, Seeds, of_all, pooled, shown
+from leakbench.metrics.decision import DECIDES, LINKED, Question, Seeds, of_all, pooled, shown
 
 SEEN = 0.8
 """Probability with which the smallest leak would have been seen."""
 WEAK = 0.05
 """An excess on `identity`, which publishes every member, below which an attack's silence proves little."""
 
-LINKED = "linkage.top-1.excess"
 EXPLAINED = "members.tp-at-0-fpr.control"
 """Members before every other that chance explains."""
 

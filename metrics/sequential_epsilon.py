@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import logsumexp
 
 from leakbench.metrics.epsilon import refuse_unordered
 from leakbench.metrics.rates import Floats
@@ -39,7 +40,7 @@ def from_sequence(inside: Floats, outside: Floats, *, delta: float = 0.0, level:
     """
     won, lost = _bets(inside, outside)
     epsilon = 0.0
-    while epsilon < LARGEST and _wealth(won, lost, epsilon, delta) >= 1 / (1 - level):
+    while epsilon < LARGEST and _log_wealth(won, lost, epsilon, delta) >= -math.log(1 - level):
         epsilon += STEP
     return max(0.0, epsilon - STEP)
 
@@ -52,7 +53,7 @@ def p_value(inside: Floats, outside: Floats, *, delta: float = 0.0) -> float:
         outside: likewise.
         delta: likewise.
     """
-    return min(1.0, 1 / _wealth(*_bets(inside, outside), 0.0, delta))
+    return min(1.0, math.exp(-_log_wealth(*_bets(inside, outside), 0.0, delta)))
 
 
 def _bets(inside: Floats, outside: Floats) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -73,9 +74,9 @@ def _thresholds(inside: Floats, outside: Floats, runs: int) -> NDArray[np.float6
     return np.array([np.full(len(QUANTILES), np.inf), *seen])
 
 
-def _wealth(won: NDArray[np.float64], lost: NDArray[np.float64], epsilon: float, delta: float) -> float:
-    """The largest wealth at any time: the mean over thresholds, directions and stakes of products over runs."""
+def _log_wealth(won: NDArray[np.float64], lost: NDArray[np.float64], epsilon: float, delta: float) -> float:
+    """Of the largest wealth at any time: the mean over thresholds, directions and stakes of products over runs."""
     payoff = won - math.exp(epsilon) * lost - delta
     stakes = STAKES / (math.exp(epsilon) + delta)
     grown = np.log1p(stakes * payoff[:, :, None]).cumsum(0)
-    return float(np.exp(grown).mean((1, 2)).max())
+    return float(logsumexp(grown, axis=(1, 2)).max()) - math.log(grown[0].size)

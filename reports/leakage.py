@@ -74,10 +74,11 @@ LEAKAGE = {
 }
 LEAKAGE_NOTES = (
     "What has three parts reads: attack / control / baseline, then the excess of attack over control with its "
-    "95 % interval. Control: another released image of the class (trained), as many holdout images (private), a "
-    "federation whose other clients never train or an untrained student (class), chance (AUC, identification). "
-    "Baseline: the class's mean auxiliary image, one over the number of classes, or a score that knows nothing of the "
-    "release. Members leak where the excess of a measurement on members that decides is above 0.",
+    "interval, at 95 % or, of what decides whether members leak, as the records say. Control: another released image "
+    "of the class (trained), as many holdout images (private), a federation whose other clients never train or an "
+    "untrained student (class), chance (AUC, identification). Baseline: the class's mean auxiliary image, one over the "
+    "number of classes, or a score that knows nothing of the release. Members leak where the excess of a measurement "
+    "on members that decides is above 0.",
     "'Worked' asks whether the attack got what its victim trained on; 'members leak' whether that gives away the "
     "private images. 'Not validated': the attack did not succeed on identity, or raised an alarm on disjoint, so its "
     "measurement proves nothing.",
@@ -206,7 +207,7 @@ def blind_words(results: Results) -> str:
     """What the blind control found."""
     found = decision.pooled(decision.of_all(results.blind, decision.BLIND_CONTROL))
     if found is None:
-        return "Blind control: not run, because there are too few images."
+        return f"Blind control: {results.missing('', 'blind', '', decision.BLIND_CONTROL)}."
     told = "CAN" if decision.above_zero(results.blind, decision.BLIND_CONTROL) else "cannot"
     return (
         f"Blind control: members and holdout {told} be told apart without the release (AUC {0.5 + found.value:.3f}, "
@@ -226,7 +227,7 @@ def _adjusted(results: Results) -> dict[tuple[str, str], str]:
 def leakage(results: Results, kind: str) -> Table:
     """The table of a family of attacks: a row for each attack and defense."""
     name, title, measurements = LEAKAGE[kind]
-    adjusted = _adjusted(results)
+    adjusted = _adjusted(results) if kind == "membership" else {}
     reasons: dict[str, None] = {}
     rows: list[tuple[str, ...]] = []
     notes = [*LEAKAGE_NOTES, MARKED, *MORE_NOTES.get(kind, ())]

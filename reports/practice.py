@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from leakbench.metrics.decision import LEAKS, NOTHING
+from leakbench.metrics.decision import LEAKS, LINKED, NOTHING
 from leakbench.reports.table import Table
 from leakbench.reports.verdicts import Results
 
@@ -16,8 +16,8 @@ class Asked(NamedTuple):
     stays_open: str
 
 
-LINKS, LINKED = "Linkability", "linkage.top-1.excess"
-"""The question, and the measurement by which attacks on membership answer it."""
+LINKS = "Linkability"
+"""The question that attacks on membership answer by `decision.LINKED`."""
 
 QUESTIONS = (
     Asked(

@@ -42,7 +42,7 @@ WORDS = {
     CANARIES[LEAKS]: "canaries are found by",
     NOTHING: "no leak of members is found by",
     CANARIES[NOTHING]: "no canary is found by",
-    NOT_VALIDATED: "nothing is proved (no power or a false alarm in a control) by",
+    NOT_VALIDATED: "nothing is proved (no power, a false alarm in a control, or a split that is not sound) by",
     "failed": "failed:",
 }
 

@@ -127,7 +127,9 @@ class Results:
     def control(self, attack: str, question: Question) -> Control:
         """Did the attack succeed on `identity` and, where members are concerned, find nothing on `disjoint`?"""
         identity = self._seeds(self.spec_named("identity"), self.without_sanitizing(attack))
-        blind = [] if self.goal(attack) == "canaries" else self.blind  # the attacker has drawn those itself
+        failed = any(record.status == "failed" for record in self.rows("", "blind"))
+        # Canaries the attacker has drawn itself.
+        blind = [] if self.goal(attack) == "canaries" else None if failed else self.blind
         return decision.control(question, identity, self._seeds(self.spec_named("disjoint"), attack), blind)
 
     @property
@@ -234,5 +236,6 @@ class Results:
         alike: dict[str, list[str]] = {}
         for attack in attacks:
             worth = self.power(defense, attack, self.questions(attack)[-1])
-            alike.setdefault("power not known" if worth is None else worth.least, []).append(self.label(attack))
-        return ", ".join(f"{', '.join(found)} ({'each ' * (len(found) > 1)}{least})" for least, found in alike.items())
+            said = "power not known" if worth is None else f"{worth.least}{', weak' * worth.weak}"
+            alike.setdefault(said, []).append(self.label(attack))
+        return ", ".join(f"{', '.join(found)} ({'each ' * (len(found) > 1)}{said})" for said, found in alike.items())

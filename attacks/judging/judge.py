@@ -179,6 +179,7 @@ def private_leak(guess: Reconstructions, truth: Truth) -> list[Measurement]:
     is_member = (torch.arange(len(pool)) < len(members)).numpy()
     trivial = class_means(truth.split.auxiliary)[guess.labels]
     measurements: list[Measurement] = []
+    deciding = level("private")
     for metric in (image_metrics()[name] for name in NEAREST):
         scores, allowed = similarities(guess.pixels, guess.labels, pool, metric)
         best = np.where(allowed & is_member, scores, -np.inf).max(1)
@@ -187,7 +188,6 @@ def private_leak(guess: Reconstructions, truth: Truth) -> list[Measurement]:
         base = np.where(allowed & is_member, plain, -np.inf).max(1)
         name = f"private.{metric.name}"
         measurements += means(name, best, other, base, truth.seed, metric)[:3]
-        deciding = level("private")
         excess = exchange(scores, is_member, allowed=allowed, seed=truth.seed, level=deciding)
         note = f"{metric.variant()}; nearest of the class, label exchange"
         measurements.append(

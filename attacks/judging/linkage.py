@@ -58,9 +58,11 @@ def linkage(links: Links, truth: Truth) -> tuple[list[Measurement], dict[str, st
         note = "Clopper-Pearson over released images; control: chance among the class; baseline: nearest in pixels"
         measurements += [measurement(f"linkage.top-{top}.{p}", i, len(ranked), variant=note) for p, i in parts.items()]
         beyond = Interval(*(end - chance for end in found))  # type: ignore[operator]
-        measurements.append(measurement(f"linkage.top-{top}.excess", beyond, len(ranked), variant=note))
-    first = exchange_firsts(_first(given, allowed), behind, pool.labels.numpy(), seed=truth.seed, level=truth.deciding)
-    measurements = [_deciding(m, *first, truth) if m.name == "linkage.top-1.excess" else m for m in measurements]
+        excess = measurement(f"linkage.top-{top}.excess", beyond, len(ranked), variant=note)
+        if top == 1:
+            exchanged = _first(given, allowed), behind, pool.labels.numpy()
+            excess = _deciding(excess, *exchange_firsts(*exchanged, seed=truth.seed, level=truth.deciding), truth)
+        measurements.append(excess)
     curve, absent = _curve(ranked, behind, allowed)
     return measurements + curve, absent
 

@@ -60,7 +60,7 @@ def scores(guess: Scores, truth: Truth) -> Judgement:
         ``members.tp-at-0-fpr.*``: members that score higher than every non-member; control: what chance explains.
         ``members.balanced-accuracy.*``: with the threshold chosen on the other half. ``members.epsilon``: no epsilon
         below it allows these scores, at 95 % confidence, for replacing one image by another
-        (`epsilon.from_pairs`); ``.excess``: at the level that decides; ``members.epsilon-add-remove``:
+        (`epsilon.from_guesses`); ``.excess``: at the level that decides; ``members.epsilon-add-remove``:
         for adding or removing one (`epsilon.adding_or_removing`); ``members.epsilon-gaussian`` and so on: the same
         where the defense says that it is one Gaussian mechanism (`gaussian_privacy`). And the ROC curve.
     """

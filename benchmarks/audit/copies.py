@@ -21,8 +21,8 @@ PLAIN = 16.0
 """Standard deviation of 255: of an image with less there is too little to say that it was moved or made brighter."""
 ALIKE = 0.9
 """Correlation at the best shift, below which two images are not looked at any closer."""
-BLANK = 2.0
-"""The same of a picture with nothing in it."""
+BLANK = 8
+"""Values of 255 between the darkest and the brightest of a picture with nothing in it, at most."""
 UPRIGHT = 2
 """Ways in which images are turned that are looked for in full: as they are, and mirrored."""
 SIDE, COARSE = 64, 16
@@ -80,11 +80,22 @@ def find_copies(private: Tensor, released: Tensor, features: Shown | None = None
         _keep_best(found, _confirmed(shown, released, nearest(_coarse(shown), coarse).position, how, moved=False))
     for match in (features or Shown(released)).copies(private):
         copy = Copy(match.ours, match.theirs, False, f"the same picture or a part of it{_transformed(match)}")
+        # The more agree the likelier, and none is likelier than what SSIM found.
         _keep_best(found, [(match.agree / (match.agree + 1) * NEAR_SSIM, copy)])
     for copy in _exact(private, released):
         found[copy.private] = 2.0, copy
-    something = torch.cat([part.float().flatten(1).std(1) > BLANK for part in private.split(4096)])
-    return [copy for _, copy in sorted(found.values(), key=lambda pair: -pair[0]) if something[copy.private]]
+    nothing = blank(private)
+    return [copy for _, copy in sorted(found.values(), key=lambda pair: -pair[0]) if not nothing[copy.private]]
+
+
+def blank(images: Tensor) -> Tensor:
+    """(N,) which pictures have nothing in them: black frames and white pages are in every folder, and are nobody's.
+
+    Args:
+        images: uint8 (N, C, H, W).
+    """
+    flat = images.flatten(2)
+    return ((flat.amax(2).int() - flat.amin(2).int()) <= BLANK).all(1)
 
 
 def _keep_best(found: Found, more: list[tuple[float, Copy]]) -> None:

@@ -11,7 +11,7 @@ import torch
 from torchvision.utils import save_image
 
 from leakbench.attacks.membership.density_ratio import NoDensity
-from leakbench.benchmarks.audit.copies import Copy, find_copies
+from leakbench.benchmarks.audit.copies import Copy, blank, find_copies
 from leakbench.benchmarks.audit.copy_verdict import holdout_released, judge_copies, like_private
 from leakbench.benchmarks.audit.folders import Folders
 from leakbench.benchmarks.audit.local_features import Shown
@@ -84,14 +84,13 @@ def audit(folders: Folders, limits: Limits | None = None, *, seed: int = 0) -> A
     copied, sentence = judge_copies(copies, others, like_private(others, folders), folders, limits.copies)
     rows = {c.private: _row(folders, c.private, c.released, c.why) for c in copies}
     reasons = [sentence]
-    if folders.dropped:
-        reasons.append(f"{folders.dropped} images of the holdout are private ones too, and were left out of it")
+    reasons += _left_out(folders, len(parts.members))
     found, figures, said = _attacked(folders, parts, order, seed, limits)
     reasons += said
     for name in (name for name in figures if leaks(figures[name], limits.tolerance)):
         first = members[before_all(found[name], order, len(parts.members))]
         rows = rows | {i: row for i, row in _first(first, folders, name).items() if i not in rows}
-    alike, controls = _comparable(folders, copies, others, seed)
+    alike, controls, blind = _comparable(folders, copies, others, seed)
     told = [name for name in figures if leaks(figures[name], limits.tolerance)]
     excused = [name for name in told if stand_in(name, parts, seed, figures[name])]
     if excused:
@@ -106,8 +105,19 @@ def audit(folders: Folders, limits: Limits | None = None, *, seed: int = 0) -> A
     silent = copied == decision.NOTHING and not told and powered and found.keys() == ATTACKS.keys()
     leaking = copied == LEAKS or (alike and set(told) > set(excused))
     verdict = LEAKS if leaking else SILENCE if silent and alike else UNKNOWN
-    told_of = {name: [asdict(m) for m in measured] for name, measured in figures.items()}
+    told_of = {name: [asdict(m) for m in measured] for name, measured in (figures | blind).items()}
     return Audit(verdict, reasons, list(rows.values()), told_of)
+
+
+def _left_out(folders: Folders, members: int) -> list[str]:
+    """What nobody looked for, because it could not be told."""
+    blanks, twins = int(blank(folders.private.pixels).sum()), len(folders.private) - members
+    said = {
+        "images of the holdout are private ones too, and were left out of it": folders.dropped,
+        "private images are blank: they are nobody's, and no copies of them were looked for": blanks,
+        "private images are all but the same as images that the attacker holds, and attacks leave them out": twins,
+    }
+    return [f"{count} {what}" for what, count in said.items() if count]
 
 
 def _attacked(
@@ -125,24 +135,27 @@ def _attacked(
     return found, figures, reasons
 
 
-def _comparable(folders: Folders, copies: list[Copy], others: list[Copy], seed: int) -> tuple[bool, list[str]]:
-    """Whether private images and holdout differ in nothing but that the former were used, and in words why not."""
+def _comparable(
+    folders: Folders, copies: list[Copy], others: list[Copy], seed: int
+) -> tuple[bool, list[str], dict[str, Measured]]:
+    """Whether private images and holdout differ in nothing but that the former were used, in words, and measured."""
     assert folders.holdout is not None
-    used = holdout_released(copies, others, folders)
+    released = holdout_released(copies, others, folders)
+    used = [released] * bool(released)
     if len(folders.private) < FEWEST:
         few = f"blind control: not run, because it takes {FEWEST} private images; attacks that compare cannot tell"
-        return False, [few, *filter(None, [used])]
+        return False, [few, *used], {}
     found = blind_control(folders.private.pixels, folders.holdout.pixels, seed=seed)
     area = f"(AUC {0.5 + found.value:.3f}, its excess at {found.level:g} {show(found)})"
     if not decision.above_zero([[found]], decision.BLIND_CONTROL):
         alike = f"blind control: private images and holdout do not look different {area}"
-        return not used, [alike, *filter(None, [used])]
+        return not used, [alike, *used], {BLIND: (found,)}
     apart = (
         f"blind control: private images and holdout look different {area}, without the release; whatever attacks find "
         "by comparing may be that and no leak, and copies are all that can be told: give a holdout of the same source, "
         "taken at random"
     )
-    return False, [apart, *filter(None, [used])]
+    return False, [apart, *used], {BLIND: (found,)}
 
 
 def _without_holdout(folders: Folders, copies: list[Copy], limits: Limits) -> Audit:
@@ -160,6 +173,7 @@ def _without_holdout(folders: Folders, copies: list[Copy], limits: Limits) -> Au
     return Audit(LEAKS if len(copies) > limits.copies else UNKNOWN, reasons, rows, {})
 
 
+BLIND = "blind control"
 CONTROL = "lira on a student of the private images"
 
 

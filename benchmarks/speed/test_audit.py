@@ -1,4 +1,4 @@
-"""`leakbench audit` of 50,000 private and 50,000 released images.
+"""`leakbench audit` of 50,000 private and 50,000 released images, and local features alone of fewer.
 
 LEAKBENCH_CIFAR=DIR names CIFAR-10 as train/ and test/. pytest benchmarks/speed/test_audit.py --benchmark-enable -n 0 -s
 """
@@ -12,6 +12,7 @@ import pytest
 import torch
 from torchvision.transforms.v2.functional import to_pil_image
 
+from leakbench.benchmarks.audit.local_features import Shown
 from leakbench.synth.data.image_files import list_classes, read
 
 pytestmark = pytest.mark.skipif("LEAKBENCH_CIFAR" not in os.environ, reason="LEAKBENCH_CIFAR names no folder")
@@ -45,3 +46,13 @@ def test_fifty_thousand_against_fifty_thousand(benchmark, tmp_path):
     done = benchmark.pedantic(audited, rounds=1)
     assert done.returncode in (0, 3)
     print(f"\n{done.stdout}")
+
+
+def test_local_features_of_four_thousand_against_four_thousand(benchmark):
+    """To index the features of one half, and to look for the other half's in them, mirrored too."""
+    listing = list_classes(Path(os.environ["LEAKBENCH_CIFAR"]) / "train", [], fewest=1)
+    order = torch.randperm(len(listing.files), generator=torch.Generator().manual_seed(0))[:8000]
+    pixels = read(listing, order, None, [])
+
+    found = benchmark.pedantic(lambda: Shown(pixels[:4000]).copies(pixels[4000:]), rounds=1)
+    print(f"\n{len(found)} show the same thing as one of the others")

@@ -8,14 +8,14 @@ import torch
 from torch import nn
 
 from leakbench.attacks.attack import Attack
-from leakbench.attacks.guess import Canaries, Reconstructions, Scores
+from leakbench.attacks.guess import Canaries, Guess, Reconstructions, Scores
 from leakbench.attacks.judging.gallery import save_gallery
 from leakbench.attacks.judging.judge import judge_class, judge_images, judge_members, judge_memorization
 from leakbench.attacks.judging.truth import Truth
 from leakbench.attacks.victims.clients import GradientClients, shared_whole
 from leakbench.attacks.victims.owner import DataOwner
 from leakbench.attacks.victims.scenario import Scenario, idle
-from leakbench.attacks.view import Access, HonestEncoder
+from leakbench.attacks.view import Access, HonestEncoder, View
 from leakbench.benchmarks.stages.context import RunContext
 from leakbench.benchmarks.stages.outcome import Outcome
 from leakbench.benchmarks.stages.publish import equipped, offered
@@ -39,16 +39,20 @@ def attack_stage(context: RunContext, cell: Cell) -> Outcome:
     rounds: list[nn.Module] = []
     scenario = scenario_for(context, cell, attack, handed_out=models.append, watch=rounds.append)
     seed = context.seed("attack", cell.method, cell.defense, cell.seed)
-    try:
-        guess = attack.run(scenario.view(attack, cell.method), seed=seed, device=context.device)
-    except ValueError as error:  # a score that is NaN, a parameter that does not fit: say whose
-        raise ValueError(f"{cell.method}: {error}") from error
+
+    def attacked_with(view: View) -> Guess:
+        try:
+            return attack.run(view, seed=seed, device=context.device)
+        except ValueError as error:  # a score that is NaN, a parameter that does not fit: say whose
+            raise ValueError(f"{cell.method}: {error}") from error
+
+    guess = attacked_with(scenario.view(attack, cell.method))
     details: dict[str, str] = {}
     truth = context.truth(cell, scenario, scenario.clients.batch if attack.family == "gradient" else 1)
     if isinstance(guess, Scores | Canaries):
         judgement = judge_members(guess, truth)
     elif attack.goal == "class":
-        control = attack.run(scenario.view(attack, cell.method, null=True), seed=seed, device=context.device)
+        control = attacked_with(scenario.view(attack, cell.method, null=True))
         assert isinstance(control, Reconstructions)
         judgement = judge_class(guess, control, truth)
         details = _shared_model(context, cell, scenario, rounds) if Access.FEDERATION in attack.needs else {}

@@ -120,6 +120,11 @@ def test_what_controls_must_show():
     assert control("members", LOUD, SILENT, alike).validated
 
 
+def test_a_blind_control_that_failed_controls_nothing():
+    assert control("members", LOUD, SILENT, None).why == "the blind control failed"
+    assert control("trained", renamed(LOUD, DECIDES["trained"]), [], None).validated
+
+
 def renamed(seeds, name):
     return [[replace(m, name=name) for m in seed] for seed in seeds]
 

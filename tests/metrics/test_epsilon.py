@@ -10,7 +10,6 @@ from leakbench.metrics.epsilon import (
     adding_or_removing,
     from_guesses,
     from_many_runs,
-    from_pairs,
     from_rates,
     guess,
     p_value,
@@ -18,6 +17,11 @@ from leakbench.metrics.epsilon import (
 )
 
 DELTA = 1e-5
+
+
+def from_pairs(inside, outside, *, delta=0.0, level=0.95, seed=0):
+    """The bound that the judge takes from pairs of canaries of one run."""
+    return from_guesses(*sure_guesses(inside, outside, level=level, seed=seed), delta=delta, level=level)
 
 
 def test_rates_by_hand():

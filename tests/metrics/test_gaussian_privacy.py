@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from leakbench.metrics.epsilon import Guesses, from_guesses, from_pairs
+from leakbench.metrics.epsilon import Guesses, from_guesses
 from leakbench.metrics.gaussian_privacy import allowed, epsilon, mu_from_guesses, mu_from_pairs
+from tests.metrics.test_epsilon import from_pairs
 
 DELTA = 1e-5
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from scipy.stats import binom, norm
 
-from leakbench.metrics.decision import DECIDES, level
+from leakbench.metrics.decision import DECIDES, LINKED, level
 from leakbench.metrics.measurement import Measurement
 from leakbench.metrics.membership import auc_excess
-from leakbench.metrics.power import EXPLAINED, LINKED, SEEN, Power, power, smallest, smallest_link
+from leakbench.metrics.power import EXPLAINED, SEEN, Power, power, smallest, smallest_link
 from leakbench.metrics.rates import clopper_pearson
 
 NAME = DECIDES["members"]

@@ -41,6 +41,12 @@ def test_a_bound_is_where_wealth_was_once_large_enough():
         from_sequence(np.array([np.nan, 1.0]), outside[:2])
 
 
+def test_wealth_without_bounds():
+    """3,000 runs that are all right: more than a number can be."""
+    assert 5 < from_sequence(np.ones(3000), np.zeros(3000), delta=DELTA) < 8
+    assert p_value(np.ones(3000), np.zeros(3000)) == 0
+
+
 def gaussian(rng, mu, runs):
     return rng.normal(size=runs) + mu, rng.normal(size=runs)
 

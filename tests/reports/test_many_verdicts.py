@@ -8,6 +8,7 @@ from scipy.stats import combine_pvalues
 from leakbench.metrics.decision import ALARMS, BLIND_CONTROL, deciding
 from leakbench.reports.content import content
 from leakbench.reports.leakage import blind_words, expected_alarms, leakage
+from leakbench.reports.sentences import sentence
 from leakbench.reports.verdicts import Results
 from tests.reports.test_tables import figure, members, record
 
@@ -84,6 +85,26 @@ def test_canaries_need_no_split():
 
 
 def test_too_few_images_for_a_blind_control():
-    records = [record("", "blind", "", []), *run(0.0, 0.9, 0.001, 0.01, 0.02)]
-    assert "not run, because there are too few images" in blind_words(Results(records))
+    few = record("", "blind", "", [], absent={BLIND_CONTROL: "it takes 10 members and as many others"})
+    records = [few, *run(0.0, 0.9, 0.001, 0.01, 0.02)]
+    assert blind_words(Results(records)) == "Blind control: n/a: it takes 10 members and as many others."
     assert Results(records).member_verdict("noise", "gan-leaks") == "leaks"
+
+
+def test_a_blind_control_that_failed():
+    records = [record("", "blind", "", [], status="failed", reason="x"), *run(0.0, 0.9, 0.001, 0.01, 0.02)]
+    assert blind_words(Results(records)) == "Blind control: failed."
+    assert Results(records).member_verdict("noise", "gan-leaks") == "not validated: the blind control failed"
+
+
+def test_attacks_of_one_power_are_named_together_and_weak_ones_apart():
+    """On the first page and in T8: who sees next to nothing on identity is no equal of who sees everything there."""
+    records = [
+        members(d, e, 0.0, method=name)
+        for name, on_identity in (("strong", 0.5), ("like", 0.5), ("dull", 0.12))
+        for d, e in (("identity", on_identity), ("disjoint", 0.0), ("noise", 0.0))
+    ]
+    least = "from AUC 0.643"
+    said = Results(records).silent("noise", ["strong", "like", "dull"])
+    assert said == f"strong, like (each {least}), dull ({least}, weak)"
+    assert said in sentence(Results(records), "noise")

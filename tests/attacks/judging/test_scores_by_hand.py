@@ -10,7 +10,7 @@ from leakbench.attacks.guess import Canaries, Scores
 from leakbench.attacks.judging.scores import canaries, scores
 from leakbench.attacks.judging.truth import Truth
 from leakbench.metrics.decision import deciding, level
-from leakbench.metrics.epsilon import adding_or_removing, from_many_runs, from_pairs
+from leakbench.metrics.epsilon import adding_or_removing, from_many_runs
 from leakbench.metrics.gaussian_privacy import epsilon, mu_from_pairs
 from leakbench.metrics.membership import (
     at_chosen_threshold,
@@ -23,6 +23,7 @@ from leakbench.metrics.membership import (
 )
 from leakbench.metrics.sequential_epsilon import from_sequence, p_value
 from leakbench.synth.images import Images, Split
+from tests.metrics.test_epsilon import from_pairs
 
 MEMBERS, OTHERS = 150, 200
 STRICT = level("members")

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from torchvision.transforms.v2.functional import gaussian_blur, pad
+from torchvision.transforms.v2 import InterpolationMode
+from torchvision.transforms.v2.functional import affine, crop, gaussian_blur, pad, resize
 
 from leakbench.benchmarks.audit.copies import find_copies
 from leakbench.benchmarks.audit.folders import Folders
@@ -17,6 +18,7 @@ from leakbench.synth.defense import Resources
 from leakbench.synth.defenses.bn_matching import BNMatching
 from leakbench.synth.networks.architectures import build
 from leakbench.synth.networks.training import Recipe, train
+from tests.benchmarks.audit.test_audit import jpeg
 from tests.benchmarks.audit.test_copies import CHANGES
 
 pytestmark = [
@@ -82,3 +84,41 @@ def test_moved_members_are_found(parts, pixels, fewest):
     print(f"\nmoved by {pixels} pixels: {len(right)} of 100 found, {len(copies) - len(right)} others")
     assert len(right) >= fewest
     assert len(copies) - len(right) <= 2
+
+
+def cut(images, share):
+    side = round(images.shape[-1] * share)
+    left = images.shape[-1] - side
+    part = crop(images, left // 3, left // 2, side, side)
+    return resize(part, images.shape[-2:], InterpolationMode.BICUBIC, antialias=True)
+
+
+def stamped(images):
+    changed = images.clone()
+    changed[:, :, 27:31, 1:13] = 255
+    return changed
+
+
+RECALL = {
+    "crop of 70 %": (lambda x: cut(x, 0.7), 0.9),
+    "crop of 50 %": (lambda x: cut(x, 0.5), 0.3),
+    "crop of 30 %": (lambda x: cut(x, 0.3), 0.0),
+    "3 degrees": (lambda x: affine(x, 3, [0, 0], 1.0, [0.0, 0.0]), 0.95),
+    "15 degrees": (lambda x: affine(x, 15, [0, 0], 1.0, [0.0, 0.0]), 0.9),
+    "JPEG 30": (lambda x: torch.stack([jpeg(image, 30) for image in x]), 0.95),
+    "gray": (lambda x: x.float().mean(1, keepdim=True).round().byte().expand_as(x), 0.95),
+    "stamped": (stamped, 0.95),
+    "squeezed": (lambda x: resize(resize(x, [32, 24], antialias=True), [32, 32], antialias=True), 0.95),
+}
+
+
+@pytest.mark.parametrize("change", RECALL)
+def test_recall_of_copies(parts, change):
+    """200 photographs, changed, among 200 of other people; nobody else's may be named."""
+    apply, least = RECALL[change]
+    private, others = parts.members.pixels[:200], parts.public.pixels[:200]
+    found = find_copies(private, torch.cat([others, apply(private)]))
+    right = sum(copy.released == 200 + copy.private for copy in found)
+    print(f"\n{change}: {right / 200:.2f} of 200 found, {len(found) - right} others")
+    assert right >= least * 200
+    assert len(found) == right

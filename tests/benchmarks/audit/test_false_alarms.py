@@ -67,6 +67,18 @@ def test_members_are_named_rightly_where_some_are_left_out():
     named = {int(row["private"]) for row in found.risky}
     assert len(named & set(range(100, 160))) >= 50
     assert len(named - set(range(100, 160))) <= 15
+    left = next(reason for reason in found.reasons if "attacks leave them out" in reason)
+    assert 0 < int(left.split()[0]) <= 20
+
+
+def test_what_was_not_looked_for_is_said():
+    """Blank pages, and the blind control's figure among the others."""
+    pages = [torch.cat([pictures(name, 60), torch.full((2, 3, 16, 16), 255, dtype=torch.uint8)]) for name in "phr"]
+    found = judged(*pages)
+    assert found.verdict != LEAKS
+    assert any(reason.startswith("2 private images are blank") for reason in found.reasons)
+    assert [m["name"] for m in found.figures["blind control"]] == ["blind.auc.excess"]
+    assert not any("blank" in reason for reason in judged(*(page[:60] for page in pages)).reasons)
 
 
 def test_private_images_that_are_alike_among_themselves_excuse_what_compares():

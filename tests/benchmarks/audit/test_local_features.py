@@ -110,3 +110,5 @@ def test_a_blank_picture_is_nobodys_copy():
     blank = torch.full((2, 3, 32, 32), 255, dtype=torch.uint8)
     blank[1, :, 5:20, 9:12] = 0
     assert [copy.private for copy in find_copies(blank, blank)] == [1]
+    faint = (textured("private", 2) // 16 + 100)[:, :, :32, :32]
+    assert len(find_copies(faint, faint)) == 2, "what is there is there, however faint"
