@@ -41,7 +41,13 @@ def audited(parts, released, **limits):
     return found
 
 
-def test_copies_hidden_among_others_images(parts):
+@pytest.fixture(scope="module")
+def others(parts):
+    """What is found in photographs of other people: one in a hundred of CIFAR-10 has a twin."""
+    return audited(parts, parts.public)
+
+
+def test_copies_hidden_among_others_images(parts, others):
     pixels = parts.public.pixels.clone()
     for k, change in enumerate(CHANGES.values()):
         where = torch.arange(k, HIDDEN, len(CHANGES))
@@ -53,12 +59,13 @@ def test_copies_hidden_among_others_images(parts):
         where = set(range(k, HIDDEN, len(CHANGES)))
         print(f"  {change}: {len(named & where)} of {len(where)}")
         assert len(named & where) >= 0.7 * len(where)
-    assert len(named - set(range(HIDDEN))) <= 20
+    assert named - set(range(HIDDEN)) <= {int(row["private"]) for row in others.risky}
 
 
-def test_other_peoples_images(parts):
-    found = audited(parts, parts.public)
-    assert found.verdict in (SILENCE, UNKNOWN), "one in a hundred photographs of CIFAR-10 has a twin"
+def test_other_peoples_images(others):
+    assert others.verdict == UNKNOWN
+    assert any("they show the same things" in reason for reason in others.reasons)
+    assert len(others.risky) <= 0.02 * COUNT
 
 
 def test_blurred_members(parts):
