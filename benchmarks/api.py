@@ -5,11 +5,17 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
+import torch
 from rich.console import Console
 
 from leakbench.attacks.attack import Attack, attacks
+from leakbench.benchmarks.audit.files import write
+from leakbench.benchmarks.audit.folders import open_folders
+from leakbench.benchmarks.audit.verdict import Audit, Limits
+from leakbench.benchmarks.audit.verdict import audit as judge
 from leakbench.benchmarks.cli.progress import Live
 from leakbench.benchmarks.execution import runner
 from leakbench.benchmarks.execution.cell import RunConfig
@@ -23,7 +29,7 @@ from leakbench.benchmarks.suite.public import ask_for_public
 from leakbench.reports import compare as comparing
 from leakbench.reports.verdicts import Results
 from leakbench.reports.write import load_run
-from leakbench.synth.data.datasets import Pool, open_pool
+from leakbench.synth.data.datasets import Pool, folder_pool, open_pool
 from leakbench.synth.defense import Defense
 from leakbench.synth.images import Images
 from leakbench.synth.registry import Registry, defenses
@@ -36,7 +42,7 @@ def run(
     *,
     defenses: Methods | None = None,
     attacks: Methods | None = None,
-    data: Path | str | Images | None = None,
+    data: Any = None,
     dataset: str | None = None,
     public: Path | str | None = None,
     simulate_public: bool = False,
@@ -54,7 +60,8 @@ def run(
         suite: its name.
         defenses: specs, or defenses; the suite's by default. Without `identity` and `disjoint` no verdict counts.
         attacks: specs, or attacks; the suite's by default.
-        data: a folder, or images; digits and cifar10 need none.
+        data: a source of pictures in class folders, or with labels: a folder, an archive or a file of arrays, images,
+            a dataset of torch or of Hugging Face; digits and cifar10 need none.
         dataset: another dataset than the suite's; ``imagefolder`` where `data` is given and nothing is said.
         public: a folder of other people's images, for defenses that read public ones.
         simulate_public: let a part of the data stand in for them.
@@ -82,7 +89,7 @@ def run(
         seeds=seeds,
         image_size=image_size,
     )
-    given = Path(data) if isinstance(data, str) else data
+    given = _given(data, image_size)
     others = None if public is None else Path(public)
     ask_for_public(chosen, given, others, simulate_public)
     config = prepare_run(
@@ -107,12 +114,61 @@ def _check(data: object, dataset: str | None, image_size: int | None, processes:
     problems = []
     if isinstance(data, Images) and (dataset or image_size):
         problems.append("data are images as they are; leave dataset and image_size out")
-    if not isinstance(data, Path | str | Images | None):
-        problems.append(f"data must be a folder or leakbench.Images, got {type(data).__name__}")
     if processes < 1:
         problems.append(f"processes must be >= 1, got {processes}")
     if problems:
         raise RequestProblems(problems)
+
+
+def _given(data: Any, image_size: int | None) -> Path | Images | None:
+    """A path, or images: what else there may be is read."""
+    if data is None or isinstance(data, Path | str):
+        return None if data is None else Path(data)
+    if isinstance(data, Images):
+        return data
+    pool = folder_pool(data, image_size, check_all=True)
+    return Images(pool.draw(torch.arange(len(pool.labels))), pool.labels, pool.classes)
+
+
+def audit(
+    private: Any,
+    released: Any,
+    holdout: Any = None,
+    *,
+    max_copies: int = 0,
+    tolerance: float = 0.0,
+    budget: float = 0.0,
+    image_size: int | None = None,
+    out: Path | str | None = None,
+    seed: int = 0,
+) -> Audit:
+    """Judge released pictures against the private ones they were made of, whoever made them.
+
+    Args:
+        private: a source of pictures of any size: a folder, an archive or a file of arrays, an array, a tensor, a
+            dataset of torch or of Hugging Face.
+        released: those that are to be published.
+        holdout: pictures of the same kind that were not used; without them only copies can be told.
+        max_copies: private pictures that may have a copy.
+        tolerance: by which areas and true positive rates may exceed chance.
+        budget: seconds for training students, where there are classes.
+        image_size: pixels a side that pictures are compared at as a whole; chosen where None.
+        out: a folder for audit.json, riskiest.csv and riskiest.png, which shows private pictures; none is written where
+            None.
+        seed: of what is drawn at random.
+
+    Returns:
+        The verdict, its reasons, and the private pictures that are given away, the worst first.
+
+    Raises:
+        DataProblems: everything that is wrong with the sources.
+    """
+    folders = open_folders(private, released, holdout, image_size)
+    found = judge(folders, Limits(copies=max_copies, tolerance=tolerance, budget=budget), seed=seed)
+    if out is not None:
+        Path(out).mkdir(parents=True, exist_ok=True, mode=0o700)
+        write(found, folders, Path(out))
+    return found
 
 
 def load(folder: Path | str) -> Results:

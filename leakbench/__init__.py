@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from leakbench.attacks.attack import Attack, register_attack
     from leakbench.attacks.guess import Canaries, Links, Reconstructions, Scores
     from leakbench.attacks.view import Access, View
-    from leakbench.benchmarks.api import compare, load, run
+    from leakbench.benchmarks.api import audit, compare, load, run
     from leakbench.benchmarks.suite.problems import RequestProblems
     from leakbench.metrics.measurement import Measurement
     from leakbench.metrics.metric import Metric, register_metric
@@ -37,7 +37,7 @@ _HOMES = {
     "attacks.attack": ("Attack", "register_attack"),
     "attacks.guess": ("Canaries", "Links", "Reconstructions", "Scores"),
     "attacks.view": ("Access", "View"),
-    "benchmarks.api": ("compare", "load", "run"),
+    "benchmarks.api": ("audit", "compare", "load", "run"),
     "metrics.measurement": ("Measurement",),
     "benchmarks.suite.problems": ("RequestProblems",),
     "metrics.metric": ("Metric", "register_metric"),
@@ -83,6 +83,7 @@ __all__ = [
     "Synthesizer",
     "Table",
     "View",
+    "audit",
     "compare",
     "load",
     "register_attack",

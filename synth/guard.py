@@ -1,38 +1,16 @@
 """The last guard at the door: no private image is published that nobody meant to publish."""
 
-import hashlib
 from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
+from leakbench.metrics.described import digest
 from leakbench.synth.images import Images
 
 
 class PrivateImagesReleased(ValueError):
     """A release shows private images, which its defense does not declare."""
-
-
-def digest(image: Tensor) -> bytes:
-    """Hash of one uint8 (C, H, W) image's pixels; three equal channels are one."""
-    if len(image) == 3 and torch.equal(image[0], image[1]) and torch.equal(image[0], image[2]):
-        image = image[:1]
-    return hashlib.sha256(repr(tuple(image.shape)).encode() + image.contiguous().numpy().tobytes()).digest()
-
-
-def turned(images: Tensor) -> Iterator[tuple[str, Tensor]]:
-    """Images as they are, mirrored, and after whatever else is done to all pixels alike, with words for it."""
-    yield "", images
-    yield ", mirrored", images.flip(3)
-    yield ", turned by 180 degrees", images.rot90(2, (2, 3))
-    yield ", upside down", images.flip(2)
-    if images.shape[2] == images.shape[3]:
-        yield ", turned left", images.rot90(1, (2, 3))
-        yield ", turned right", images.rot90(3, (2, 3))
-        yield ", mirrored and turned left", images.flip(3).rot90(1, (2, 3))
-        yield ", mirrored and turned right", images.flip(3).rot90(3, (2, 3))
-    yield ", as a negative", 255 - images
-    yield ", red and blue exchanged", images.flip(1)
 
 
 def every_way(images: Tensor) -> Iterator[Tensor]:

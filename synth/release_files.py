@@ -11,7 +11,9 @@ from PIL import Image
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from leakbench.synth.data.image_files import DataProblems, Listing, read
+from leakbench.synth.data.image_files import DataProblems
+from leakbench.synth.data.pictures import read
+from leakbench.synth.data.sources.folders import of_files
 from leakbench.synth.defense import Release
 from leakbench.synth.images import Images
 
@@ -74,9 +76,8 @@ def load_release(folder: Path) -> Release:
     classes = tuple(description["classes"])
     label_of = {name: label for label, name in enumerate(classes)}
     labels = [label_of[name.rsplit("/", 1)[0]] for name in description["files"]]
-    listing = Listing(folder, [folder / name for name in description["files"]], labels, classes)
     problems = [f"{name}: is missing" for name in description["files"] if not (folder / name).is_file()]
-    pixels = torch.empty(0) if problems else read(listing, torch.arange(len(labels)), None, problems)
+    pixels = torch.empty(0) if problems else read(of_files(folder, description["files"]), None, problems)
     if problems:
         raise DataProblems(problems)
     soft_file = folder / SOFT_LABELS

@@ -3,8 +3,8 @@
 import torch
 from scipy.stats import binomtest
 
-from leakbench.benchmarks.audit.copies import Copy, find_copies
 from leakbench.benchmarks.audit.folders import Folders
+from leakbench.metrics.copies import Copy, find_copies
 from leakbench.metrics.decision import ALARMS, LEAKS, NOTHING, UNKNOWN
 
 
@@ -12,11 +12,11 @@ def like_private(others: list[Copy], folders: Folders) -> int:
     """How many of the holdout's images that have a copy in the release are near copies of private images as well."""
     assert folders.holdout is not None
     who = torch.tensor([copy.private for copy in others], dtype=torch.int64)
-    return len(find_copies(folders.holdout.pixels[who], folders.private.pixels)) if len(who) else 0
+    return len(find_copies(folders.holdout.described.take(who), folders.private.described)) if len(who) else 0
 
 
 def judge_copies(
-    copies: list[Copy], others: list[Copy], doubtful: int, folders: Folders, tolerated: int
+    copies: list[Copy], others: list[Copy], doubtful: int, size: int, holdout: int, tolerated: int
 ) -> tuple[str, str]:
     """What copies say: exact ones are a leak; of near ones there must be more than the holdout has by chance.
 
@@ -29,11 +29,10 @@ def judge_copies(
         copies: of private images.
         others: of the holdout's.
         doubtful: how many of the latter look like private images as well.
-        folders: with a holdout.
+        size: private images.
+        holdout: images that were not used.
         tolerated: copies that are no leak.
     """
-    assert folders.holdout is not None
-    size, holdout = len(folders.private), len(folders.holdout)
     exactly, ours, theirs = sum(c.exact for c in copies), len(copies), len(others)
     of_others = f"{theirs} of {holdout} of the holdout, which was not used, do"
     sentence = f"{ours} of {size} private images have a copy in the release ({exactly} exact); {of_others}"
@@ -54,11 +53,9 @@ def judge_copies(
     return UNKNOWN, f"{sentence}; so many more may be chance (p = {chance(theirs):.2f}): look at them"
 
 
-def holdout_released(copies: list[Copy], others: list[Copy], folders: Folders) -> str:
+def holdout_released(copies: list[Copy], others: list[Copy], size: int, holdout: int) -> str:
     """Whether the release has more of the holdout than of the private images, or some of it as it is, in words."""
-    assert folders.holdout is not None
     ours, theirs, exactly = len(copies), len(others), sum(c.exact for c in others)
-    size, holdout = len(folders.private), len(folders.holdout)
     share = holdout / (size + holdout)
     more = theirs and binomtest(theirs, ours + theirs, share, alternative="greater").pvalue < ALARMS
     if not exactly and not more:

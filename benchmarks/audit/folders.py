@@ -1,14 +1,19 @@
-"""What is audited: folders of private, released, and maybe other images, in class folders or not."""
+"""What is audited: private, released, and maybe other pictures, from any source and of any size."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from statistics import median
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from leakbench.metrics.copies import SSIM_WINDOW
+from leakbench.metrics.described import GEOMETRIES, Described, Geometry, collected, describe
 from leakbench.metrics.neighbours import nearest
-from leakbench.synth.data.image_files import DataProblems, Listing, list_images, read
-from leakbench.synth.guard import digest, turned
+from leakbench.synth.data.image_files import DataProblems
+from leakbench.synth.data.pictures import Pictures, by_their_depth, class_names, labels
+from leakbench.synth.data.sources import open_pictures
 from leakbench.synth.images import Images, Split
 from leakbench.synth.seeds import seeded_rng
 
@@ -16,8 +21,28 @@ FEWEST = 40
 """Holdout images: half of them are the attacker's, and the other half must resolve anything."""
 TWIN = 12.0
 """Root of the mean squared difference, of 255, up to which two images are all but the same."""
-SSIM_WINDOW = 11
-"""Smallest side of an image in pixels: the window of SSIM."""
+LARGEST_VIEW = 64
+"""Pixels a side that pictures are compared at as a whole, at most; their details are compared by local features."""
+
+
+@dataclass(frozen=True)
+class Folder:
+    """One of the sources.
+
+    Args:
+        pictures: as they are.
+        described: what they are recognised by.
+    """
+
+    pictures: Pictures
+    described: Described
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def take(self, index: Tensor) -> "Folder":
+        """The pictures at these positions."""
+        return Folder(self.pictures.take(index), self.described.take(index))
 
 
 @dataclass(frozen=True)
@@ -25,79 +50,117 @@ class Folders:
     """What is audited.
 
     Args:
-        private: the private images.
+        private: the private pictures.
         released: those that are to be published.
-        holdout: images of the same kind that were not used, or None.
-        names: of the private images' files.
-        released_names: of the released images' files.
-        dropped: images of the holdout that are private ones, byte for byte or turned, and were left out of it.
+        holdout: pictures of the same kind that were not used, or None.
+        classes: the class folders that all of them have; empty where they differ, or are none.
+        notes: what their owner should know of how they were read, in words.
+        dropped: pictures of the holdout that are private ones, byte for byte or turned, and were left out of it.
     """
 
-    private: Images
-    released: Images
-    holdout: Images | None
-    names: list[str]
-    released_names: list[str]
+    private: Folder
+    released: Folder
+    holdout: Folder | None
+    classes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     dropped: int = 0
 
     @property
-    def classes(self) -> tuple[str, ...]:
-        """The class folders that all folders have; empty where they differ, or are none."""
-        return self.private.classes if len(self.private.classes) > 1 else ()
+    def geometries(self) -> tuple[Geometry, ...]:
+        """How pictures were made square: in one way where all are, else as trainings do, in both."""
+        return tuple(self.private.described.views)
 
-    def parts(self, seed: int) -> tuple[Split, Tensor]:
+    def images(self, folder: Folder, geometry: Geometry) -> Images:
+        """Views of the pictures, with their classes."""
+        view = folder.described.views[geometry]
+        if not self.classes:
+            return unlabelled(view)
+        return Images(view, labels(class_names(folder.pictures), self.classes), self.classes)
+
+    def parts(self, seed: int, geometry: Geometry) -> tuple[Split, Tensor]:
         """Half of the holdout is the attacker's, the other half is who was not in; and who of the private is a member.
 
         Images of which the attacker holds all but the same are left out on both sides: where a burst or a person's
-        pictures are all private or all holdout, only those who were not in would have such a twin.
+        pictures are all private or all holdout, only those who were not in would have such a twin. Who is what is the
+        same in each geometry.
         """
         assert self.holdout is not None
         order = torch.randperm(len(self.holdout), generator=seeded_rng("holdout", seed))
-        own, others = (self.holdout.take(part) for part in order.tensor_split(2))
-        kept, rest = (without_twins(images, own) for images in (self.private, others))
-        members, others = self.private.take(kept), others.take(rest)
-        return Split(members=members, holdout=others, auxiliary=own, public=own, test=others), kept
+        halves = order.tensor_split(2)
+        first = self.geometries[0]
+        own, others = (self.images(self.holdout, first).take(part) for part in halves)
+        kept, rest = (without_twins(images, own) for images in (self.images(self.private, first), others))
+        members = self.images(self.private, geometry).take(kept)
+        own, others = (self.images(self.holdout, geometry).take(part) for part in halves)
+        return Split(members=members, holdout=others.take(rest), auxiliary=own, public=own, test=others), kept
 
 
-def open_folders(private: Path, released: Path, holdout: Path | None, image_size: int | None) -> Folders:
-    """Read the folders.
+def open_folders(private: Any, released: Any, holdout: Any = None, image_size: int | None = None) -> Folders:
+    """Read what is to be audited.
+
+    Args:
+        private: a source of pictures, as `synth.data.sources.open_pictures` takes it.
+        released: another.
+        holdout: another, or None.
+        image_size: pixels a side that pictures are compared at as a whole; chosen where None.
 
     Raises:
         DataProblems: everything that is wrong with any of them.
     """
     problems: list[str] = []
-    pixels: dict[str, Tensor] = {}
-    listings: dict[str, Listing] = {}
-    for option, folder in (("--private", private), ("--released", released), ("--holdout", holdout)):
-        if folder is None:
-            continue
-        if not folder.is_dir():
-            problems.append(f"{option} {folder}: is not a folder; give one with images, in class folders or not")
-            continue
-        listings[option] = list_images(folder, problems)
-        index = torch.arange(len(listings[option].files))
-        pixels[option] = read(listings[option], index, image_size, problems)
-    dropped = 0
-    if holdout is not None and not problems:
-        unused = _unused(pixels["--holdout"], pixels["--private"])
-        dropped = len(pixels["--holdout"]) - len(unused)
-        pixels["--holdout"] = pixels["--holdout"][unused]
-        listings["--holdout"] = listings["--holdout"].take(unused)
-    if not problems:
-        problems += _unfit(pixels, holdout, dropped)
+    given = {"--private": private, "--released": released, "--holdout": holdout}
+    opened = {option: open_pictures(source, problems, option) for option, source in given.items() if source is not None}
+    sizes = {option: _sizes(pictures, problems) for option, pictures in opened.items()}
     if problems:
         raise DataProblems(problems)
-    classes = _classes(listings)
-    images = {option: _images(pixels[option], listings[option], classes) for option in listings}
-    names = {option: list(map(listing.show, listing.files)) for option, listing in listings.items()}
+    side, geometries = _views(sizes, image_size)
+    folders = {option: _folder(by_their_depth(p), side, geometries, problems) for option, p in opened.items()}
+    dropped = 0
+    if holdout is not None and not problems:
+        unused = _unused(folders["--holdout"].described, folders["--private"].described)
+        dropped = len(folders["--holdout"]) - len(unused)
+        folders["--holdout"] = folders["--holdout"].take(unused)
+    if not problems:
+        problems += _unfit(folders, side, dropped)
+    if problems:
+        raise DataProblems(problems)
     return Folders(
-        private=images["--private"],
-        released=images["--released"],
-        holdout=images.get("--holdout"),
-        names=names["--private"],
-        released_names=names["--released"],
+        private=folders["--private"],
+        released=folders["--released"],
+        holdout=folders.get("--holdout"),
+        classes=_classes([class_names(folder.pictures) for folder in folders.values()]),
+        notes=(*_said(sizes, side, geometries), *(n for folder in folders.values() for n in folder.pictures.notes)),
         dropped=dropped,
     )
+
+
+def _sizes(pictures: Pictures, problems: list[str]) -> list[tuple[int, int]]:
+    """Width and height of each picture; those that cannot be read are problems."""
+    headers = pictures.headers()
+    problems += [header for header in headers if isinstance(header, str)]
+    return [header[0] for header in headers if not isinstance(header, str)]
+
+
+def _views(sizes: dict[str, list[tuple[int, int]]], image_size: int | None) -> tuple[int, tuple[Geometry, ...]]:
+    """Pixels a side that pictures are compared at as a whole, and how they are made square."""
+    square = all(width == height for source in sizes.values() for width, height in source)
+    typical = min(round(median(map(min, source))) for source in sizes.values())
+    return image_size or min(LARGEST_VIEW, typical), GEOMETRIES[:1] if square else GEOMETRIES
+
+
+def _said(sizes: dict[str, list[tuple[int, int]]], side: int, geometries: tuple[Geometry, ...]) -> list[str]:
+    """How pictures were made comparable, where they are not so by themselves."""
+    if all(size == (side, side) for source in sizes.values() for size in source):
+        return []
+    how = " and ".join({"crop": "cropped to their middle", "squeeze": "squeezed"}[g] for g in geometries)
+    made = "resized" if len(geometries) == 1 else how
+    return [f"pictures are compared as a whole at {side}x{side} pixels, {made}; their details as they are"]
+
+
+def _folder(pictures: Pictures, side: int, geometries: Sequence[Geometry], problems: list[str]) -> Folder:
+    found = list(pictures.each(lambda array: describe(array, side, geometries)))
+    problems += [one for one in found if isinstance(one, str)]
+    return Folder(pictures, collected([one for one in found if not isinstance(one, str)]))
 
 
 def without_twins(images: Images, others: Images) -> Tensor:
@@ -106,49 +169,34 @@ def without_twins(images: Images, others: Images) -> Tensor:
     return apart.nonzero().squeeze(1) if apart.double().mean() > 0.5 else torch.arange(len(images))
 
 
-def _unused(others: Tensor, private: Tensor) -> Tensor:
-    """Positions of images that are not private ones, however they are turned: those were used."""
-    used, unused = set(map(digest, private)), torch.ones(len(others), dtype=torch.bool)
-    for _, shown in turned(others):
-        unused &= torch.tensor([digest(image) not in used for image in shown], dtype=torch.bool)
-    return unused.nonzero().squeeze(1)
+def _unused(others: Described, private: Described) -> Tensor:
+    """Positions of pictures that are not private ones, however they are turned: those were used."""
+    used = {way for ways in private.digests for way in ways}
+    return torch.tensor([i for i, ways in enumerate(others.digests) if ways[0] not in used], dtype=torch.int64)
 
 
-def _unfit(pixels: dict[str, Tensor], holdout: Path | None, dropped: int) -> list[str]:
-    """What is wrong with folders that can be read."""
+def _unfit(folders: dict[str, Folder], side: int, dropped: int) -> list[str]:
+    """What is wrong with sources that can be read."""
     problems = []
-    sides = {option: part.shape[-1] for option, part in pixels.items()}
-    if len(set(sides.values())) > 1:
-        shown = ", ".join(f"{option} has {side}" for option, side in sides.items())
-        problems.append(f"the folders' images differ in size ({shown} pixels a side); give --image-size PIXELS")
-    elif min(sides.values()) < SSIM_WINDOW:
-        problems.append(f"images of {min(sides.values())} pixels a side are too small; give --image-size 32")
-    if holdout is not None and len(pixels["--private"]) < 2:
+    if side < SSIM_WINDOW:
+        problems.append(f"images of {side} pixels a side are too small; give --image-size 32")
+    if "--holdout" in folders and len(folders["--private"]) < 2:
         problems.append("--private: has one image; with --holdout at least two are needed")
-    if holdout is not None and len(pixels["--holdout"]) < FEWEST:
-        count = len(pixels["--holdout"])
+    if "--holdout" in folders and len(folders["--holdout"]) < FEWEST:
+        holdout = folders["--holdout"]
         beside = f" that are not among the private ones ({dropped} are)" * bool(dropped)
         problems.append(
-            f"--holdout {holdout}: has {count} images{beside}; at least {FEWEST} are needed, or leave it out"
+            f"--holdout {holdout.pictures.where}: has {len(holdout)} images{beside}; "
+            f"at least {FEWEST} are needed, or leave it out"
         )
     return problems
 
 
-def _classes(listings: dict[str, Listing]) -> tuple[str, ...]:
-    """The names of class folders, where all folders have the same ones and no image lies outside them."""
-    found = []
-    for listing in listings.values():
-        paths = [file.relative_to(listing.root).parts for file in listing.files]
-        found.append(frozenset(parts[0] for parts in paths) if all(len(p) > 1 for p in paths) else frozenset())
-    alike = len(set(found)) == 1 and len(found[0]) > 1
+def _classes(names: list[list[str]]) -> tuple[str, ...]:
+    """The names of class folders, where all sources have the same ones and no picture lies outside them."""
+    found = [frozenset(of) for of in names]
+    alike = len(set(found)) == 1 and len(found[0]) > 1 and "" not in found[0]
     return tuple(sorted(found[0])) if alike else ()
-
-
-def _images(pixels: Tensor, listing: Listing, classes: tuple[str, ...]) -> Images:
-    if not classes:
-        return unlabelled(pixels)
-    labels = [classes.index(file.relative_to(listing.root).parts[0]) for file in listing.files]
-    return Images(pixels, torch.tensor(labels), classes)
 
 
 def unlabelled(pixels: Tensor) -> Images:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -35,9 +35,6 @@ ATTACKS: dict[str, Attack] = {
     "gan-leaks": GanLeaks(),
     "density-ratio": DensityRatio(),
 }
-ALARMS = decision.ALARMS / (len(ATTACKS) + 1)
-"""Probability of a false alarm of each attack, LiRA among them, so that all of them raise 5 % at most; the test of near
-copies has as much of its own, of which it takes next to nothing: unrelated pictures have none."""
 HIDDEN = ("noise", "flip", "jpeg")
 """Copies that a release is spiked with: see `leaky.Leaky`."""
 DOUBLINGS = 4
@@ -45,46 +42,71 @@ DOUBLINGS = 4
 Measured = tuple[Measurement, ...]
 
 
-def attacked(attack: Attack, parts: Split, order: Tensor, seed: int, **more: Any) -> tuple[Tensor, Measured]:
-    """Scores of the candidates in this order, and how they are judged.
+@dataclass(frozen=True)
+class Trial:
+    """Who was in and who was not, as attacks see them.
+
+    Args:
+        parts: private images as members, others as holdout.
+        order: of the candidates.
+        seed: of the attacks and the judge.
+        alarms: probability of a false alarm of each attack.
+    """
+
+    parts: Split
+    order: Tensor
+    seed: int
+    alarms: float
+
+    @classmethod
+    def of(cls, parts: Split, seed: int, geometries: int) -> "Trial":
+        """Candidates in random order; each attack on each geometry, and LiRA, raise a false alarm as rarely.
+
+        All of them raise 5 % at most; the test of near copies has as much of its own, of which it takes next to
+        nothing: unrelated pictures have none.
+        """
+        order = torch.randperm(len(parts.members) + len(parts.holdout), generator=seeded_rng("audit", seed))
+        return cls(parts, order, seed, decision.ALARMS / (len(ATTACKS) * geometries + 1))
+
+
+def attacked(attack: Attack, trial: Trial, **more: Any) -> tuple[Tensor, Measured]:
+    """Scores of the candidates, and how they are judged.
 
     Args:
         attack: on membership.
-        parts: private images as members, others as holdout.
-        order: of the candidates.
-        seed: of the attack and the judge.
+        trial: whom it is run on.
         more: what the attack is given, by the name of an `view.Access`, as functions.
     """
-    shown: dict[Access, Callable[..., Any]] = {Access.CANDIDATES: lambda: parts.candidates(order)}
+    shown: dict[Access, Callable[..., Any]] = {Access.CANDIDATES: lambda: trial.parts.candidates(trial.order)}
     shown |= {Access[name]: give for name, give in more.items()}
-    guess = attack.run(View(threat_model="audit", grants=shown), seed=seed, device=CPU)
+    guess = attack.run(View(threat_model="audit", grants=shown), seed=trial.seed, device=CPU)
     assert isinstance(guess, Scores)
-    return guess.values, judged(guess.values, parts, order, seed)
+    return guess.values, judged(guess.values, trial)
 
 
-def judged(values: Tensor, parts: Split, order: Tensor, seed: int) -> Measured:
-    """What scores of the candidates in this order say."""
+def judged(values: Tensor, trial: Trial) -> Measured:
+    """What scores of the candidates say."""
     truth = Truth(
-        released=parts.members,
+        released=trial.parts.members,
         victims=torch.arange(0),
         sources=None,
-        split=parts,
-        seed=seed,
+        split=trial.parts,
+        seed=trial.seed,
         device=CPU,
-        candidates=order,
-        alarms=ALARMS,
+        candidates=trial.order,
+        alarms=trial.alarms,
     )
     return judge_members(Scores(values), truth).measurements
 
 
-def from_release(name: str, released: Images, parts: Split, order: Tensor, seed: int) -> tuple[Tensor, Measured]:
+def from_release(name: str, released: Images, trial: Trial) -> tuple[Tensor, Measured]:
     """The same by one of the attacks that hold nothing but the release and images of other people."""
-    own = unlabelled(parts.auxiliary.pixels)
+    own = unlabelled(trial.parts.auxiliary.pixels)
     given = {"RELEASE": lambda: Release(unlabelled(released.pixels)), "AUXILIARY": lambda: own}
-    return attacked(ATTACKS[name], parts, order, seed, **given)
+    return attacked(ATTACKS[name], trial, **given)
 
 
-def stand_in(name: str, parts: Split, seed: int, measured: Measured) -> bool:
+def stand_in(name: str, trial: Trial, measured: Measured) -> bool:
     """Whether private images that were never released are given away as much, by the other half of the private ones.
 
     Then they are more alike among themselves than the holdout's, and an attack that compares says nothing of a release.
@@ -92,18 +114,18 @@ def stand_in(name: str, parts: Split, seed: int, measured: Measured) -> bool:
 
     Args:
         name: of the attack.
-        parts: as in :func:`attacked`.
-        seed: of the halves.
+        trial: on the release.
         measured: by the attack, of the release.
     """
-    halves = torch.randperm(len(parts.members), generator=seeded_rng("stand-in", seed)).tensor_split(2)
-    shown, others = (parts.members.take(half) for half in halves)
+    members = trial.parts.members
+    halves = torch.randperm(len(members), generator=seeded_rng("stand-in", trial.seed)).tensor_split(2)
+    shown, others = (members.take(half) for half in halves)
     others = others.take(without_twins(others, shown))
     if min(len(others), len(shown)) < FEWEST:
         return False
-    split = replace(parts, members=others)
-    order = torch.randperm(len(others) + len(parts.holdout), generator=seeded_rng("stand-in order", seed))
-    _, found = from_release(name, shown, split, order, seed)
+    parts = replace(trial.parts, members=others)
+    order = torch.randperm(len(others) + len(parts.holdout), generator=seeded_rng("stand-in order", trial.seed))
+    _, found = from_release(name, shown, replace(trial, parts=parts, order=order))
     area, there = (next(m for m in part if m.name == decision.DECIDES["members"]) for part in (measured, found))
     assert area.low is not None
     assert there.high is not None
@@ -137,9 +159,7 @@ def before_all(values: Tensor, order: Tensor, count: int) -> Tensor:
     return order[chosen[values[chosen].argsort(descending=True)]]
 
 
-def hidden_copies(
-    values: Tensor, released: int, parts: Split, order: Tensor, seed: int, tolerance: float
-) -> tuple[bool, list[str]]:
+def hidden_copies(values: Tensor, released: int, trial: Trial, tolerance: float) -> tuple[bool, list[str]]:
     """How few hidden copies would have been found: the release is spiked with more and more of them to see.
 
     The scores are shuffled first, so that what the release gives away by itself is no part of the power.
@@ -147,34 +167,31 @@ def hidden_copies(
     Args:
         values: the candidates' scores by the nearest released image, without spikes.
         released: images of the release.
-        parts: as in :func:`attacked`.
-        order: of the candidates.
-        seed: of the spikes.
+        trial: on the release.
         tolerance: of what counts as found.
 
     Returns:
         Whether any would have been found, and a sentence for each kind of copy.
     """
-    marks = (order < len(parts.members)).numpy()
-    explained = -true_positives_at_no_false_one(
-        np.zeros(len(marks)), marks, level=decision.level("members", ALARMS)
-    ).low
-    fewest, most = math.ceil(explained) + 1, min(len(parts.members), released)
+    members = trial.parts.members
+    marks = (trial.order < len(members)).numpy()
+    level = decision.level("members", trial.alarms)
+    explained = -true_positives_at_no_false_one(np.zeros(len(marks)), marks, level=level).low
+    fewest, most = math.ceil(explained) + 1, min(len(members), released)
     if fewest > most:
         return False, [
             f"power: fewer than {fewest} hidden copies would not have been found, and there is room for {most}"
         ]
     counts = sorted({min(fewest << doubling, most) for doubling in range(DOUBLINGS)})
-    values = values[torch.randperm(len(values), generator=seeded_rng("nobody", seed))]
+    values = values[torch.randperm(len(values), generator=seeded_rng("nobody", trial.seed))]
     any_found, lines = False, []
     for kind in HIDDEN:
         tried: list[int] = []
         for count in counts:
             tried.append(count)
-            spikes = _hidden(parts.members, kind, count, seed)
-            theirs, _ = from_release("nearest", spikes, parts, order, seed)
+            theirs, _ = from_release("nearest", _hidden(members, kind, count, trial.seed), trial)
             # The nearest of a release with spikes is the nearer of the two; what is taken off is the same.
-            found = leaks(judged(torch.maximum(values, theirs), parts, order, seed), tolerance)
+            found = leaks(judged(torch.maximum(values, theirs), trial), tolerance)
             if found:
                 break
         share = f"{count} hidden copies ({kind}; {100 * count / released:.2g} % of the release)"

@@ -4,16 +4,13 @@ import time
 from dataclasses import dataclass
 from functools import cache
 
-import torch
-
 from leakbench.attacks.learner import Learner
 from leakbench.attacks.membership.lira import Lira
 from leakbench.attacks.membership.teacher import TeacherTraining
 from leakbench.attacks.view import StudentModel
 from leakbench.benchmarks.audit.folders import Folders
-from leakbench.benchmarks.audit.members import CPU, Measured, attacked
+from leakbench.benchmarks.audit.members import CPU, Measured, Trial, attacked
 from leakbench.metrics.utility import accuracy
-from leakbench.synth.images import Split
 from leakbench.synth.networks.training import Recipe, predict
 
 NETWORK = "resnet20"
@@ -39,33 +36,33 @@ class Taught:
     control: Measured | None = None
 
 
-def taught(folders: Folders, parts: Split, order: torch.Tensor, seed: int, budget: float) -> Taught:
+def taught(folders: Folders, trial: Trial, budget: float) -> Taught:
     """Train students of the release, of the private images, and shadows, with as many steps as the budget allows.
 
     Args:
         folders: with classes.
-        parts: of them.
-        order: of the candidates.
-        seed: of the trainings.
+        trial: whom the release was made of, and the seed of the trainings.
         budget: seconds for all of them.
     """
+    parts, seed, geometry = trial.parts, trial.seed, folders.geometries[0]
+    released, private = (folders.images(part, geometry) for part in (folders.released, folders.private))
     for _ in range(2):
         start = time.monotonic()
-        TeacherTraining(network=NETWORK, recipe=Recipe(steps=TRIAL)).train(folders.released, seed=seed, device=CPU)
+        TeacherTraining(network=NETWORK, recipe=Recipe(steps=TRIAL)).train(released, seed=seed, device=CPU)
         a_step = (time.monotonic() - start) / TRIAL
     steps = int(budget / (SHADOWS + 2) / a_step)
     if steps < FEWEST_STEPS:
         need = (SHADOWS + 2) * FEWEST_STEPS * a_step
         return Taught([f"students: not trained; --budget must be at least {need / 60:.0f}m for these images here"])
     training = TeacherTraining(network=NETWORK, recipe=Recipe(steps=min(steps, MOST_STEPS)))
-    networks = [training.train(images, seed=seed, device=CPU) for images in (folders.released, folders.private)]
+    networks = [training.train(images, seed=seed, device=CPU) for images in (released, private)]
     useful, reference = (accuracy(predict(n, parts.test.pixels, device=CPU), parts.test.labels) for n in networks)
     lines = [
         f"utility: a {NETWORK} trained on the release for {training.recipe.steps} steps is right on "
         f"{100 * useful.value:.1f} % of the holdout [{100 * (useful.low or 0):.1f}, {100 * (useful.high or 0):.1f}]; "
         f"one trained on the private images on {100 * reference.value:.1f} %"
     ]
-    candidates = parts.candidates(order)
+    candidates = parts.candidates(trial.order)
 
     @cache
     def learned(learner: Learner) -> object:
@@ -79,5 +76,5 @@ def taught(folders: Folders, parts: Split, order: torch.Tensor, seed: int, budge
         student = StudentModel(network, NETWORK, training.recipe)
         attack = Lira(shadows=SHADOWS)
         given = {"CANDIDATES": shadowed, "MODEL": lambda student=student: student}
-        measured.append(attacked(attack, parts, order, seed, **given)[1])
+        measured.append(attacked(attack, trial, **given)[1])
     return Taught(lines, *measured)

@@ -1,23 +1,17 @@
 """The audit of a release that somebody else made: a verdict, its reasons, and the images to take out."""
 
-import csv
-import io
-import json
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
-from torchvision.utils import save_image
 
 from leakbench.attacks.membership.density_ratio import NoDensity
-from leakbench.benchmarks.audit.copies import Copy, blank, find_copies
 from leakbench.benchmarks.audit.copy_verdict import holdout_released, judge_copies, like_private
 from leakbench.benchmarks.audit.folders import Folders
-from leakbench.benchmarks.audit.local_features import Shown
 from leakbench.benchmarks.audit.members import (
     ATTACKS,
     Measured,
+    Trial,
     before_all,
     from_release,
     hidden_copies,
@@ -26,17 +20,16 @@ from leakbench.benchmarks.audit.members import (
     words,
 )
 from leakbench.benchmarks.audit.students import taught
-from leakbench.benchmarks.storage.store import write_whole
 from leakbench.metrics import decision
 from leakbench.metrics.blind import FEWEST, blind_control
+from leakbench.metrics.copies import Copy, blank, find_copies
 from leakbench.metrics.decision import LEAKS, NOT_VALIDATED, UNKNOWN
+from leakbench.metrics.described import Geometry
+from leakbench.metrics.local_features import Box
 from leakbench.metrics.neighbours import nearest
 from leakbench.reports.table import show
-from leakbench.synth.images import Split
-from leakbench.synth.seeds import seeded_rng
 
 SILENCE = f"{decision.NOTHING} at this power"
-SHOWN = 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,47 +64,74 @@ class Audit:
     figures: dict[str, list[dict[str, Any]]]
 
 
+@dataclass(frozen=True)
+class Attacked:
+    """What one attack found.
+
+    Args:
+        label: the attack, and the geometry where it is not the first.
+        name: of the attack.
+        trial: whom it was run on.
+        scores: of the candidates.
+        measured: how they are judged.
+    """
+
+    label: str
+    name: str
+    trial: Trial
+    scores: torch.Tensor
+    measured: Measured
+
+
 def audit(folders: Folders, limits: Limits | None = None, *, seed: int = 0) -> Audit:
     """Look for copies, then, where there is a holdout, for members, and say what would have been found."""
     limits = limits or Limits()
-    shown = Shown(folders.released.pixels)
-    copies = find_copies(folders.private.pixels, folders.released.pixels, shown)
+    copies = find_copies(folders.private.described, folders.released.described)
     if folders.holdout is None:
         return _without_holdout(folders, copies, limits)
-    parts, members = folders.parts(seed)
-    order = torch.randperm(len(parts.members) + len(parts.holdout), generator=seeded_rng("audit", seed))
-    others = find_copies(folders.holdout.pixels, folders.released.pixels, shown)
-    copied, sentence = judge_copies(copies, others, like_private(others, folders), folders, limits.copies)
-    rows = {c.private: _row(folders, c.private, c.released, c.why) for c in copies}
-    reasons = [sentence]
-    reasons += _left_out(folders, len(parts.members))
-    found, figures, said = _attacked(folders, parts, order, seed, limits)
+    trials, members = _trials(folders, seed)
+    others = find_copies(folders.holdout.described, folders.released.described)
+    counts = len(folders.private), len(folders.holdout)
+    copied, sentence = judge_copies(copies, others, like_private(others, folders), *counts, limits.copies)
+    rows = {c.private: _row(folders, c.private, c.released, c.why, c.parts) for c in copies}
+    reasons = [sentence, *folders.notes, *_left_out(folders, len(members))]
+    runs, said = _attacked(folders, trials, limits)
     reasons += said
-    for name in (name for name in figures if leaks(figures[name], limits.tolerance)):
-        first = members[before_all(found[name], order, len(parts.members))]
-        rows = rows | {i: row for i, row in _first(first, folders, name).items() if i not in rows}
+    told = [run for run in runs if leaks(run.measured, limits.tolerance)]
+    for run in told:
+        first = members[before_all(run.scores, run.trial.order, len(members))]
+        rows = rows | {i: row for i, row in _first(first, folders, run.label).items() if i not in rows}
     alike, controls, blind = _comparable(folders, copies, others, seed)
-    told = [name for name in figures if leaks(figures[name], limits.tolerance)]
-    excused = [name for name in told if stand_in(name, parts, seed, figures[name])]
+    excused = [run.label for run in told if stand_in(run.name, run.trial, run.measured)]
     if excused:
         controls.append(
             f"{', '.join(excused)}: proves no leak, because half of the private images in the release's place gives "
             "the other half away as much: private images are more alike among themselves than like the holdout"
         )
-    powered, lines = hidden_copies(found["nearest"], len(folders.released), parts, order, seed, limits.tolerance)
-    reasons += [*controls, *lines, *_students(folders, parts, order, seed, limits, figures)]
-    if "lira" in figures and leaks(figures["lira"], limits.tolerance):
-        told.append("lira")
-    silent = copied == decision.NOTHING and not told and powered and found.keys() == ATTACKS.keys()
-    leaking = copied == LEAKS or (alike and set(told) > set(excused))
-    verdict = LEAKS if leaking else SILENCE if silent and alike else UNKNOWN
+    powered, lines = hidden_copies(runs[0].scores, len(folders.released), runs[0].trial, limits.tolerance)
+    figures = {run.label: run.measured for run in runs}
+    reasons += [*controls, *lines, *_students(folders, runs[0].trial, limits, figures)]
+    leaking = {run.label for run in told} - set(excused)
+    leaking |= {"lira"} if "lira" in figures and leaks(figures["lira"], limits.tolerance) else set()
+    complete = len(runs) == len(ATTACKS) * len(trials)
+    silent = copied == decision.NOTHING and not told and not leaking and powered and complete
+    verdict = LEAKS if copied == LEAKS or (alike and leaking) else SILENCE if silent and alike else UNKNOWN
     told_of = {name: [asdict(m) for m in measured] for name, measured in (figures | blind).items()}
     return Audit(verdict, reasons, list(rows.values()), told_of)
 
 
+def _trials(folders: Folders, seed: int) -> tuple[dict[Geometry, Trial], torch.Tensor]:
+    """Who was in and who was not, in each geometry, and the positions of the former."""
+    trials = {}
+    for geometry in folders.geometries:
+        parts, members = folders.parts(seed, geometry)
+        trials[geometry] = Trial.of(parts, seed, len(folders.geometries))
+    return trials, members
+
+
 def _left_out(folders: Folders, members: int) -> list[str]:
     """What nobody looked for, because it could not be told."""
-    blanks, twins = int(blank(folders.private.pixels).sum()), len(folders.private) - members
+    blanks, twins = int(blank(folders.private.described).sum()), len(folders.private) - members
     said = {
         "images of the holdout are private ones too, and were left out of it": folders.dropped,
         "private images are blank: they are nobody's, and no copies of them were looked for": blanks,
@@ -120,19 +140,20 @@ def _left_out(folders: Folders, members: int) -> list[str]:
     return [f"{count} {what}" for what, count in said.items() if count]
 
 
-def _attacked(
-    folders: Folders, parts: Split, order: torch.Tensor, seed: int, limits: Limits
-) -> tuple[dict[str, torch.Tensor], dict[str, Measured], list[str]]:
-    """Each attack's scores, what was measured of them, and in words; those that cannot be run have words alone."""
-    found, figures, reasons = {}, {}, []
-    for name in ATTACKS:
-        try:
-            found[name], figures[name] = from_release(name, folders.released, parts, order, seed)
-        except NoDensity as error:
-            reasons.append(f"{name}: could not be run on this release: {error}")
-            continue
-        reasons.append(f"{name}: {words(figures[name], limits.tolerance)}")
-    return found, figures, reasons
+def _attacked(folders: Folders, trials: dict[Geometry, Trial], limits: Limits) -> tuple[list[Attacked], list[str]]:
+    """What each attack found in each geometry, and in words; those that cannot be run have words alone."""
+    runs, reasons = [], []
+    for geometry, trial in trials.items():
+        released = folders.images(folders.released, geometry)
+        for name in ATTACKS:
+            label = name if geometry == folders.geometries[0] else f"{name}, squeezed"
+            try:
+                runs.append(Attacked(label, name, trial, *from_release(name, released, trial)))
+            except NoDensity as error:
+                reasons.append(f"{label}: could not be run on this release: {error}")
+                continue
+            reasons.append(f"{label}: {words(runs[-1].measured, limits.tolerance)}")
+    return runs, reasons
 
 
 def _comparable(
@@ -140,28 +161,33 @@ def _comparable(
 ) -> tuple[bool, list[str], dict[str, Measured]]:
     """Whether private images and holdout differ in nothing but that the former were used, in words, and measured."""
     assert folders.holdout is not None
-    released = holdout_released(copies, others, folders)
+    released = holdout_released(copies, others, len(folders.private), len(folders.holdout))
     used = [released] * bool(released)
     if len(folders.private) < FEWEST:
         few = f"blind control: not run, because it takes {FEWEST} private images; attacks that compare cannot tell"
         return False, [few, *used], {}
-    found = blind_control(folders.private.pixels, folders.holdout.pixels, seed=seed)
-    area = f"(AUC {0.5 + found.value:.3f}, its excess at {found.level:g} {show(found)})"
-    if not decision.above_zero([[found]], decision.BLIND_CONTROL):
+    views = (folders.private.described.views, folders.holdout.described.views)
+    found = [blind_control(views[0][g], views[1][g], seed=seed) for g in folders.geometries]
+    apart = [decision.above_zero([[one]], decision.BLIND_CONTROL) for one in found]
+    most = max(found, key=lambda one: one.value)
+    area = f"(AUC {0.5 + most.value:.3f}, its excess at {most.level:g} {show(most)})"
+    if not any(apart):
         alike = f"blind control: private images and holdout do not look different {area}"
-        return not used, [alike, *used], {BLIND: (found,)}
-    apart = (
+        return not used, [alike, *used], {BLIND: tuple(found)}
+    different = (
         f"blind control: private images and holdout look different {area}, without the release; whatever attacks find "
         "by comparing may be that and no leak, and copies are all that can be told: give a holdout of the same source, "
         "taken at random"
     )
-    return False, [apart, *used], {BLIND: (found,)}
+    return False, [different, *used], {BLIND: tuple(found)}
 
 
 def _without_holdout(folders: Folders, copies: list[Copy], limits: Limits) -> Audit:
     """Copies are all that can be told; how alike private images are among themselves gives the scale."""
-    half = torch.arange(len(folders.private)) % 2 == 0
-    twins = find_copies(folders.private.pixels[half], folders.private.pixels[~half]) if half.sum() > 1 else []
+    own = folders.private.described
+    half = torch.arange(len(own)) % 2 == 0
+    one, other = (own.take(part.nonzero().flatten()) for part in (half, ~half))
+    twins = find_copies(one, other) if len(other) else []
     reasons = [
         f"{len(copies)} of {len(folders.private)} private images have a copy among the released ones",
         f"{len(twins)} of {int(half.sum())} private images have one among the other half of the private ones",
@@ -169,23 +195,24 @@ def _without_holdout(folders: Folders, copies: list[Copy], limits: Limits) -> Au
         "members from others, how many hidden copies would have been found, or what students are worth: no part of "
         "the private images can stand for it, because all of them may have been used",
     ]
-    rows = [_row(folders, c.private, c.released, c.why) for c in copies]
+    reasons[1:1] = folders.notes
+    rows = [_row(folders, c.private, c.released, c.why, c.parts) for c in copies]
     return Audit(LEAKS if len(copies) > limits.copies else UNKNOWN, reasons, rows, {})
 
 
 BLIND = "blind control"
+PARTS = ("part of private, % left top right bottom", "part of released, % left top right bottom")
+"""Columns that say what of a private picture is shown where, if it is not all of it."""
 CONTROL = "lira on a student of the private images"
 
 
-def _students(
-    folders: Folders, parts: Split, order: torch.Tensor, seed: int, limits: Limits, figures: dict[str, Measured]
-) -> list[str]:
+def _students(folders: Folders, trial: Trial, limits: Limits, figures: dict[str, Measured]) -> list[str]:
     """What students say; their figures are added to the others."""
     if not folders.classes:
         return ["students: not trained, because the folders do not have the same class folders"]
     if not limits.budget:
         return ["students: not trained, because --budget is 0"]
-    found = taught(folders, parts, order, seed, limits.budget)
+    found = taught(folders, trial, limits.budget)
     if found.lira is None or found.control is None:
         return found.lines
     if not leaks(found.control):
@@ -198,33 +225,24 @@ def _students(
     ]
 
 
-def _row(folders: Folders, private: int, released: int, why: str) -> dict[str, str]:
-    return {"private": folders.names[private], "released": folders.released_names[released], "why": why}
+def _row(
+    folders: Folders, private: int, released: int, why: str, parts: tuple[Box, Box] | None = None
+) -> dict[str, str]:
+    shown = ["", ""] if parts is None else [" ".join(f"{100 * edge:.0f}" for edge in box) for box in parts]
+    return {
+        "private": folders.private.pictures.names[private],
+        "released": folders.released.pictures.names[released],
+        "why": why,
+        **dict(zip(PARTS, shown, strict=True)),
+    }
 
 
 def _first(chosen: torch.Tensor, folders: Folders, name: str) -> dict[int, dict[str, str]]:
     """Rows of private images that score higher than everybody who was not in."""
-    shown, released = folders.private.pixels[chosen], folders.released.pixels
+    geometry = folders.geometries[0]
+    released = folders.released.described.views[geometry]
+    shown = folders.private.described.views[geometry][chosen]
     plain, mirrored = nearest(shown, released), nearest(shown.flip(3), released)
     near = plain.position.where(plain.squared_distance <= mirrored.squared_distance, mirrored.position)
     why = f"{name}: before every image of the holdout"
     return {i: _row(folders, i, j, why) for i, j in zip(chosen.tolist(), near.tolist(), strict=True)}
-
-
-def write(found: Audit, folders: Folders, out: Path) -> None:
-    """audit.json, riskiest.csv, and riskiest.png: private images above the released ones that give them away."""
-    write_whole(out / "audit.json", json.dumps(asdict(found), indent=1).encode())
-    table = io.StringIO()
-    writer = csv.DictWriter(table, ["private", "released", "why"], quoting=csv.QUOTE_ALL)
-    writer.writeheader()
-    writer.writerows(found.risky)
-    write_whole(out / "riskiest.csv", table.getvalue().encode("utf-8", "backslashreplace"))
-    picture = out / "riskiest.png"
-    picture.unlink(missing_ok=True)
-    if found.risky:
-        rows = found.risky[:SHOWN]
-        private = folders.private.pixels[torch.tensor([folders.names.index(row["private"]) for row in rows])]
-        released = [folders.released_names.index(row["released"]) for row in rows]
-        pairs = torch.cat([private, folders.released.pixels[torch.tensor(released)]]).float() / 255
-        picture.touch(mode=0o600)  # it shows private images
-        save_image(pairs, picture, nrow=len(rows), padding=2, pad_value=1.0)

@@ -8,27 +8,32 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from leakbench.benchmarks.audit.folders import open_folders
-from leakbench.benchmarks.audit.verdict import Limits, write
+from leakbench.benchmarks.audit.files import write
+from leakbench.benchmarks.audit.folders import LARGEST_VIEW, open_folders
+from leakbench.benchmarks.audit.verdict import Limits
 from leakbench.benchmarks.audit.verdict import audit as judge
 from leakbench.benchmarks.cli.durations import seconds
-from leakbench.benchmarks.cli.options import (
-    ImageSize,
-    out_console,
-)
+from leakbench.benchmarks.cli.options import MaxPixels, allow_pixels, out_console
 from leakbench.benchmarks.suite.problems import RequestProblems
 from leakbench.metrics.decision import LEAKS, UNKNOWN
+from leakbench.synth.data.sources import KINDS
 
 STATUS = {LEAKS: 3, UNKNOWN: 4}
 """What an audit leaves with: a gate must not open because nobody could tell."""
 
 
 def audit(
-    private: Annotated[Path, typer.Option(help="The private images, in class folders or not.")],
-    released: Annotated[Path, typer.Option(help="The images that are to be published, however they were made.")],
-    holdout: Annotated[Path | None, typer.Option(help="Images of the same kind that were not used.")] = None,
+    private: Annotated[Path, typer.Option(help=f"The private pictures, of any size: {KINDS}.", metavar="SOURCE")],
+    released: Annotated[Path, typer.Option(help="Those that are to be published.", metavar="SOURCE")],
+    holdout: Annotated[
+        Path | None, typer.Option(help="Pictures of the same kind that were not used.", metavar="SOURCE")
+    ] = None,
     out: Annotated[Path, typer.Option(help="Where audit.json, riskiest.csv and riskiest.png go.")] = Path("runs/audit"),
-    image_size: ImageSize = None,
+    image_size: Annotated[
+        int | None,
+        typer.Option(min=1, help=f"Side at which pictures are compared as a whole; {LARGEST_VIEW} or less unasked."),
+    ] = None,
+    max_pixels: MaxPixels = None,
     max_copies: Annotated[int, typer.Option(min=0, help="Private images that may have a copy.")] = 0,
     tolerance: Annotated[
         float, typer.Option(min=0, max=1, help="By which AUC and true positive rates may exceed chance.")
@@ -37,6 +42,7 @@ def audit(
     as_json: Annotated[bool, typer.Option("--json", help="Print the verdict as JSON.")] = False,
 ) -> None:
     """Judge a folder of released images against the private ones; status 3 when it leaks, 4 when it cannot tell."""
+    allow_pixels(max_pixels)
     limits = Limits(copies=max_copies, tolerance=tolerance, budget=seconds("--budget", budget, none=True))
     for folder in filter(None, (private, released, holdout)):
         if out.resolve().is_relative_to(folder.resolve()):

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from PIL import Image
 from rich.console import Console
 from rich.text import Text
 
@@ -28,6 +29,17 @@ Public = Annotated[
 ImageSize = Annotated[
     int | None, typer.Option(min=1, help="Resize and crop folders' images to this many pixels a side.")
 ]
+
+MaxPixels = Annotated[
+    int | None,
+    typer.Option(min=1, help="Pixels that a picture may have; 89 million unasked, because of decompression bombs."),
+]
+
+
+def allow_pixels(count: int | None) -> None:
+    """Read pictures of so many pixels."""
+    if count is not None:
+        Image.MAX_IMAGE_PIXELS = count
 
 
 def load_plugins(names: list[str] | None) -> dict[str, str]:

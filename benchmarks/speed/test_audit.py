@@ -12,8 +12,9 @@ import pytest
 import torch
 from torchvision.transforms.v2.functional import to_pil_image
 
-from leakbench.benchmarks.audit.local_features import Shown
-from leakbench.synth.data.image_files import list_classes, read
+from leakbench.metrics.described import described
+from leakbench.synth.data.pictures import read
+from leakbench.synth.data.sources.folders import open_folder
 
 pytestmark = pytest.mark.skipif("LEAKBENCH_CIFAR" not in os.environ, reason="LEAKBENCH_CIFAR names no folder")
 
@@ -31,8 +32,7 @@ main()
 def test_fifty_thousand_against_fifty_thousand(benchmark, tmp_path):
     """The release: each image the mean of two private ones, so that nothing is found at once."""
     data = Path(os.environ["LEAKBENCH_CIFAR"])
-    listing = list_classes(data / "train", [], fewest=1)
-    pixels = read(listing, torch.arange(len(listing.files)), None, [])
+    pixels = read(open_folder(data / "train", []), None, [])
     order = torch.randperm(len(pixels), generator=torch.Generator().manual_seed(0))
     for i, (one, other) in enumerate(zip(pixels, pixels[order], strict=True)):
         mixed = ((one.int() + other.int()) // 2).to(torch.uint8)
@@ -50,9 +50,9 @@ def test_fifty_thousand_against_fifty_thousand(benchmark, tmp_path):
 
 def test_local_features_of_four_thousand_against_four_thousand(benchmark):
     """To index the features of one half, and to look for the other half's in them, mirrored too."""
-    listing = list_classes(Path(os.environ["LEAKBENCH_CIFAR"]) / "train", [], fewest=1)
-    order = torch.randperm(len(listing.files), generator=torch.Generator().manual_seed(0))[:8000]
-    pixels = read(listing, order, None, [])
+    pictures = open_folder(Path(os.environ["LEAKBENCH_CIFAR"]) / "train", [])
+    order = torch.randperm(len(pictures), generator=torch.Generator().manual_seed(0))[:8000]
+    pixels = read(pictures.take(order), None, [])
 
-    found = benchmark.pedantic(lambda: Shown(pixels[:4000]).copies(pixels[4000:]), rounds=1)
+    found = benchmark.pedantic(lambda: described(pixels[:4000]).shown.copies(described(pixels[4000:]).points), rounds=1)
     print(f"\n{len(found)} show the same thing as one of the others")

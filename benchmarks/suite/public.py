@@ -6,13 +6,15 @@ from pathlib import Path
 
 import torch
 
-from leakbench.benchmarks.audit.copies import find_copies
-from leakbench.benchmarks.audit.local_features import Shown
 from leakbench.benchmarks.suite.model import Suite
 from leakbench.benchmarks.suite.problems import RequestProblems
 from leakbench.benchmarks.suite.spec import defense_of
+from leakbench.metrics.copies import find_copies
+from leakbench.metrics.described import described
 from leakbench.synth.data.datasets import DATASETS, Pool
-from leakbench.synth.data.image_files import DataProblems, Listing, list_images, read
+from leakbench.synth.data.image_files import DataProblems
+from leakbench.synth.data.pictures import Pictures, by_their_depth, class_names, labels, read
+from leakbench.synth.data.sources import open_pictures
 from leakbench.synth.images import Images
 
 WORDNET = re.compile(r"n\d{8}")
@@ -42,7 +44,7 @@ def ask_for_public(suite: Suite, data: Path | Images | None, public: Path | None
     """Refuse to take a part of somebody's own folder, or images, if there are any, for public images unasked."""
     if public is not None and simulate:
         raise RequestProblems(["--public and --simulate-public exclude each other; leave one out"])
-    given = data.is_dir() and not _is_imagenet(data) if isinstance(data, Path) else data is not None
+    given = data.exists() and not _is_imagenet(data) if isinstance(data, Path) else data is not None
     own = given and DATASETS[suite.dataset].own
     if own and public is None and not simulate:
         remedy = "give --public DIR, or --simulate-public where --data is a benchmark dataset and no private folder"
@@ -71,7 +73,7 @@ def others_of(folder: Path, pool: Pool, specs: Iterable[str]) -> tuple[Images, l
         DataProblems: everything that is wrong with the folder, or too many of its images are the dataset's own.
         RequestProblems: a defense reads labels, and there are none.
     """
-    images, listing = _opened(folder, pool)
+    images, pictures = _opened(folder, pool)
     readers = [spec for spec in specs if defense_of(spec).reads_public_labels]
     if readers and images.classes != pool.classes:
         wanted = f"--public {folder} must have the dataset's class folders ({', '.join(pool.classes)})"
@@ -79,7 +81,7 @@ def others_of(folder: Path, pool: Pool, specs: Iterable[str]) -> tuple[Images, l
     if not any(defense_of(spec).reads_public for spec in specs):
         return images, []
     copies = sorted(_copies(images, pool))
-    named = ", ".join(listing.show(listing.files[i]) for i in copies[:5]) + ", …" * (len(copies) > 5)
+    named = ", ".join(pictures.names[i] for i in copies[:5]) + ", …" * (len(copies) > 5)
     if len(copies) > max(1, FEW * len(images)):
         raise DataProblems(
             [
@@ -96,31 +98,31 @@ def others_of(folder: Path, pool: Pool, specs: Iterable[str]) -> tuple[Images, l
 def _copies(images: Images, pool: Pool) -> set[int]:
     """Positions of the images that are copies of any of the dataset's, negatives included."""
     found: set[int] = set()
+    public, negative = described(images.pixels), described(255 - images.pixels)
     for part in _everything(pool):
-        features = Shown(part.pixels)
-        for pixels in (images.pixels, 255 - images.pixels):
-            found |= {copy.private for copy in find_copies(pixels, part.pixels, features)}
+        own = described(part.pixels)
+        for shown in (public, negative):
+            found |= {copy.private for copy in find_copies(shown, own)}
     return found
 
 
-def _opened(folder: Path, pool: Pool) -> tuple[Images, Listing]:
-    if not folder.is_dir():
-        raise DataProblems([f"--public {folder}: is not a folder; give one of images of other people"])
+def _opened(source: Path, pool: Pool) -> tuple[Images, Pictures]:
     problems: list[str] = []
-    listing = list_images(folder, problems)
-    paths = [file.relative_to(folder).parts for file in listing.files]
-    labelled = all(len(path) > 1 for path in paths) and {path[0] for path in paths} >= set(pool.classes)
-    if labelled:
-        index = torch.tensor([i for i, path in enumerate(paths) if path[0] in pool.classes])
-        listing = listing.take(index)
-    side = int(pool.draw(torch.tensor([0])).shape[-1])
-    pixels = read(listing, torch.arange(len(listing.files)), side, problems)
+    pictures = by_their_depth(open_pictures(source, problems, "--public"))
     if problems:
-        raise DataProblems([f"--public {folder}: {problem}" for problem in problems])
+        raise DataProblems(problems)
+    names = class_names(pictures)
+    labelled = all(names) and set(names) >= set(pool.classes)
+    if labelled:
+        chosen = [i for i, name in enumerate(names) if name in pool.classes]
+        pictures, names = pictures.take(torch.tensor(chosen)), [names[i] for i in chosen]
+    side = int(pool.draw(torch.tensor([0])).shape[-1])
+    pixels = read(pictures, side, problems)
+    if problems:
+        raise DataProblems([f"--public {source}: {problem}" for problem in problems])
     if not labelled:
-        return Images(pixels, torch.zeros(len(pixels), dtype=torch.int64), ("image",)), listing
-    labels = [pool.classes.index(file.relative_to(folder).parts[0]) for file in listing.files]
-    return Images(pixels, torch.tensor(labels), pool.classes), listing
+        return Images(pixels, torch.zeros(len(pixels), dtype=torch.int64), ("image",)), pictures
+    return Images(pixels, labels(names, pool.classes), pool.classes), pictures
 
 
 def _everything(pool: Pool) -> Iterator[Images]:

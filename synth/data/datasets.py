@@ -1,8 +1,10 @@
 """Datasets: the registry of those that can be named, and how each is opened."""
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.error import URLError
 
 import numpy as np
@@ -13,10 +15,14 @@ from torch import Tensor
 from torchvision.datasets import CIFAR10
 from torchvision.datasets.utils import check_integrity, download_and_extract_archive
 
-from leakbench.synth.data.image_files import MIN_PER_CLASS, DataProblems, Listing, list_classes, read
+from leakbench.synth.data.image_files import DataProblems
+from leakbench.synth.data.pictures import Pictures, by_their_depth, class_names, labels, parts, read
+from leakbench.synth.data.sources import open_pictures
 
 CIFAR10_ARCHIVE = "cifar-10-binary.tar.gz"
 CIFAR10_MD5 = "c32a1d4ab5d03f1284b67883e8d87530"
+MIN_PER_CLASS = 10
+"""Fewest images of a class: each part of the split gets some, and members two."""
 CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
 
@@ -98,54 +104,72 @@ def _cifar10(data: Path) -> Pool:
     return Pool(train.labels, train.classes, train.draw, test)
 
 
-def _folder(data: Path, image_size: int | None, *, check_all: bool) -> Pool:
-    """Class folders, with or without train/ and test/ (or val/).
+def folder_pool(data: Any, image_size: int | None, *, check_all: bool) -> Pool:
+    """Class folders of any source, with or without train/ and test/ (or val/).
 
     Args:
-        data: the root.
+        data: the source.
         image_size: side to resize and crop to.
-        check_all: decode every file now, so that all its problems are found before anything starts.
+        check_all: decode every picture now, so that all problems are found before anything starts.
+
+    Raises:
+        DataProblems: everything that is wrong with it.
     """
-    if not data.is_dir():
-        raise DataProblems([f"{data}: is not a folder; --data must name a folder with one folder of images per class"])
     problems: list[str] = []
-    parts = _parts(data)
-    train = list_classes(parts[0] if parts else data, problems, fewest=MIN_PER_CLASS)
-    test = list_classes(parts[1], problems, fewest=1) if parts else None
-    if parts and test and test.classes != train.classes:
-        odd = sorted(set(test.classes) ^ set(train.classes))
-        problems.append(f"{data}: {parts[0].name}/ and {parts[1].name}/ differ in the classes {', '.join(odd)}")
-    pools = [_listing_pool(listing, image_size, problems, check_all) for listing in (train, test) if listing]
+    pictures = open_pictures(data, problems, "--data")
+    if problems:
+        raise DataProblems(problems)
+    both = parts(pictures)
+    train, test = both or (pictures, None)
+    names = class_names(train)
+    classes = _checked_classes(train, names, MIN_PER_CLASS, problems)
+    pools = [_pool(train, names, classes, image_size, problems, check_all)]
+    if test:
+        theirs = class_names(test)
+        if odd := sorted(set(theirs) ^ set(names)):
+            shown = (part.where.rpartition("/")[2] for part in (train, test))
+            problems.append(f"{pictures.where}: {'/ and '.join(shown)}/ differ in the classes {', '.join(odd)}")
+        else:
+            pools.append(_pool(test, theirs, classes, image_size, problems, check_all))
     if problems:
         raise DataProblems(problems)
     return Pool(pools[0].labels, pools[0].classes, pools[0].draw, pools[1] if test else None)
 
 
-TRAIN, TEST = ("train", "training"), ("test", "testing", "val", "valid", "validation")
-"""What the parts of a dataset are called, in any case; they are never classes. The first that is there counts."""
+def _checked_classes(pictures: Pictures, names: list[str], fewest: int, problems: list[str]) -> tuple[str, ...]:
+    """The classes, sorted by name; what is wrong with them is appended to the problems."""
+    count = Counter(names)
+    if "" in count:
+        loose = pictures.names[names.index("")]
+        problems.append(f"{pictures.where}: {loose} lies in no class folder; put each picture into one")
+    few = [name for name in sorted(count) if name and count[name] < fewest]
+    problems += [f"{name}: the class has {count[name]} images, at least {fewest} are needed" for name in few]
+    if len(count) == 1 and "" not in count:
+        problems.append(f"{pictures.where}: has the single class {names[0]!r}; at least two are needed")
+    return tuple(sorted(count))
 
 
-def _parts(data: Path) -> tuple[Path, Path] | None:
-    """The folders of the training and the test part, where a dataset has both."""
-    there = {folder.name.lower(): folder for folder in sorted(data.iterdir()) if folder.is_dir()}
-    train, test = (next((there[name] for name in names if name in there), None) for names in (TRAIN, TEST))
-    return (train, test) if train and test else None
-
-
-def _listing_pool(listing: Listing, image_size: int | None, problems: list[str], check_all: bool) -> Pool:
-    labels = torch.tensor(listing.labels, dtype=torch.long)
+def _pool(
+    pictures: Pictures,
+    names: list[str],
+    classes: tuple[str, ...],
+    image_size: int | None,
+    problems: list[str],
+    check_all: bool,
+) -> Pool:
+    known = labels(names, classes)
     if check_all:
-        pixels = read(listing, torch.arange(len(labels)), image_size, problems)
-        return Pool(labels, listing.classes, lambda index: pixels[index])
+        pixels = read(by_their_depth(pictures), image_size, problems)
+        return Pool(known, classes, lambda index: pixels[index])
 
     def draw(index: Tensor) -> Tensor:
         found: list[str] = []
-        drawn = read(listing, index, image_size, found)
+        drawn = read(pictures.take(index), image_size, found)
         if found:
             raise DataProblems(found)
         return drawn
 
-    return Pool(labels, listing.classes, draw)
+    return Pool(known, classes, draw)
 
 
 def _read_digits(data: Path | None, image_size: int | None) -> Pool:
@@ -156,12 +180,12 @@ def _read_digits(data: Path | None, image_size: int | None) -> Pool:
 
 def _read_folder(data: Path | None, image_size: int | None) -> Pool:
     assert data is not None
-    return _folder(data, image_size, check_all=True)
+    return folder_pool(data, image_size, check_all=True)
 
 
 def _read_imagenet(data: Path | None, image_size: int | None) -> Pool:
     assert data is not None
-    return _folder(data, image_size or DATASETS["imagenet"].side, check_all=False)
+    return folder_pool(data, image_size or DATASETS["imagenet"].side, check_all=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,7 +219,7 @@ DATASETS = {
         open=lambda data, image_size: _cifar10(data or Path("data")),
     ),
     "imagefolder": Dataset(
-        description="--data DIR with one folder per class, with or without train/ and test/",
+        description="--data: a folder, archive or file of pictures in class folders, maybe within train/ and test/",
         open=_read_folder,
         own=True,
     ),

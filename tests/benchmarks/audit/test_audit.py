@@ -10,10 +10,11 @@ from PIL import Image
 from torchvision.transforms.v2.functional import gaussian_blur, pad, pil_to_tensor, to_pil_image
 
 from leakbench.benchmarks.audit import students
-from leakbench.benchmarks.audit.copies import find_copies
-from leakbench.benchmarks.audit.folders import Folders, unlabelled
+from leakbench.benchmarks.audit.folders import open_folders
 from leakbench.benchmarks.audit.verdict import audit
+from leakbench.metrics.copies import find_copies
 from leakbench.metrics.decision import LEAKS, UNKNOWN
+from leakbench.metrics.described import described
 from leakbench.synth.data.datasets import open_pool
 from leakbench.synth.data.split import Sizes, split
 from leakbench.synth.seeds import seeded_rng
@@ -142,13 +143,13 @@ def test_large_images_are_found_wherever_they_were_moved(side, shift):
     grain = torch.randint(-20, 21, images.shape, generator=seeded_rng("grain"))
     images = (images.int() + grain).clamp(0, 255).to(torch.uint8)
     moved = pad(images, [shift, shift, 0, 0], padding_mode="reflect")[:, :, :side, :side]
-    assert {copy.private for copy in find_copies(images, moved)} == {0, 1, 2}
+    assert {copy.private for copy in find_copies(described(images), described(moved))} == {0, 1, 2}
 
 
 def test_copies_whose_structure_is_in_their_color():
     red = torch.randint(0, 200, (6, 1, 16, 16), generator=seeded_rng("red"))
     images = torch.cat([red, 200 - red, torch.full_like(red, 90)], 1).to(torch.uint8)
-    assert len(find_copies(images, shaken(images, 0))) == 6
+    assert len(find_copies(described(images), described(shaken(images, 0)))) == 6
 
 
 def test_the_released_file_is_named_that_gives_a_mirrored_image_away(folders, tmp_path):
@@ -227,7 +228,7 @@ def test_everything_that_is_wrong_is_said_at_once(folders, tmp_path, capsys):
 
 @pytest.mark.parametrize(
     ("side", "count", "message"),
-    [(16, 10, "has 10 images; at least 40 are needed"), (32, 50, "give --image-size PIXELS")],
+    [(16, 10, "has 10 images; at least 40 are needed"), (8, 50, "images of 8 pixels a side are too small")],
 )
 def test_a_holdout_that_does_not_fit(side, count, message, folders, tmp_path, capsys):
     pixels = torch.zeros(count, 3, side, side, dtype=torch.uint8)
@@ -239,9 +240,8 @@ def test_a_holdout_that_does_not_fit(side, count, message, folders, tmp_path, ca
 def test_private_images_that_look_different_can_only_be_copied(exact):
     """Private and released images are darker than the holdout, from another camera, and nothing leaks but copies."""
     dark = [(pictures(name).float() * 0.8).byte() for name in ("private", "others")]
-    names = [str(i) for i in range(COUNT)]
     released = torch.cat([dark[0][:1], dark[1][1:]]) if exact else dark[1]
-    found = audit(Folders(unlabelled(dark[0]), unlabelled(released), unlabelled(pictures("holdout")), names, names))
+    found = audit(open_folders(dark[0], released, pictures("holdout")))
     assert "private images and holdout look different" in " ".join(found.reasons)
     assert found.verdict == (LEAKS if exact else UNKNOWN)
 
@@ -253,9 +253,8 @@ def test_whole_audits_of_releases_that_know_nothing_keep_their_rate(audits):
     found = []
     for seed in range(audits):
         order = torch.randperm(len(pool), generator=seeded_rng("null", seed))
-        parts = [unlabelled(pool[part]) for part in order[:240].split(80)]
-        names = [str(i) for i in range(80)]
-        found.append(audit(Folders(*parts, names, names), seed=seed).verdict)
+        parts = [pool[part] for part in order[:240].split(80)]
+        found.append(audit(open_folders(*parts), seed=seed).verdict)
     assert found.count(LEAKS) <= 0.05 * audits + 3 * (audits * 0.05 * 0.95) ** 0.5
 
 

@@ -8,10 +8,11 @@ import torch
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2.functional import affine, crop, gaussian_blur, pad, resize
 
-from leakbench.benchmarks.audit.copies import find_copies
-from leakbench.benchmarks.audit.folders import Folders
+from leakbench.benchmarks.audit.folders import open_folders
 from leakbench.benchmarks.audit.verdict import SILENCE, Limits, audit
+from leakbench.metrics.copies import find_copies
 from leakbench.metrics.decision import LEAKS, UNKNOWN
+from leakbench.metrics.described import described
 from leakbench.synth.data.datasets import open_pool
 from leakbench.synth.data.split import Sizes, split
 from leakbench.synth.defense import Resources
@@ -19,7 +20,7 @@ from leakbench.synth.defenses.bn_matching import BNMatching
 from leakbench.synth.networks.architectures import build
 from leakbench.synth.networks.training import Recipe, train
 from tests.benchmarks.audit.test_audit import jpeg
-from tests.benchmarks.audit.test_copies import CHANGES
+from tests.metrics.test_copies import CHANGES
 
 pytestmark = [
     pytest.mark.slow,
@@ -35,8 +36,7 @@ def parts():
 
 
 def audited(parts, released, **limits):
-    names = [str(i) for i in range(COUNT)]
-    found = audit(Folders(parts.members, released, parts.holdout, names, names), Limits(**limits))
+    found = audit(open_folders(parts.members.pixels, released.pixels, parts.holdout.pixels), Limits(**limits))
     print(f"\nverdict: {found.verdict}", *found.reasons, f"{len(found.risky)} risky", sep="\n  ")
     return found
 
@@ -86,7 +86,9 @@ def test_class_wise_statistics(parts, cpu):
 @pytest.mark.parametrize(("pixels", "fewest"), [(2, 95), (4, 95), (6, 50)])
 def test_moved_members_are_found(parts, pixels, fewest):
     moved = pad(parts.members.pixels[:100], [pixels, pixels, 0, 0], padding_mode="reflect")[:, :, :-pixels, :-pixels]
-    copies = find_copies(parts.members.pixels[:700], torch.cat([parts.public.pixels[:600], moved]))
+    copies = find_copies(
+        described(parts.members.pixels[:700]), described(torch.cat([parts.public.pixels[:600], moved]))
+    )
     right = [copy for copy in copies if copy.released == 600 + copy.private]
     print(f"\nmoved by {pixels} pixels: {len(right)} of 100 found, {len(copies) - len(right)} others")
     assert len(right) >= fewest
@@ -124,7 +126,7 @@ def test_recall_of_copies(parts, change):
     """200 photographs, changed, among 200 of other people; nobody else's may be named."""
     apply, least = RECALL[change]
     private, others = parts.members.pixels[:200], parts.public.pixels[:200]
-    found = find_copies(private, torch.cat([others, apply(private)]))
+    found = find_copies(described(private), described(torch.cat([others, apply(private)])))
     right = sum(copy.released == 200 + copy.private for copy in found)
     print(f"\n{change}: {right / 200:.2f} of 200 found, {len(found) - right} others")
     assert right >= least * 200

@@ -4,19 +4,18 @@ import numpy as np
 import pytest
 import torch
 
-from leakbench.benchmarks.audit.copies import Copy
 from leakbench.benchmarks.audit.copy_verdict import holdout_released, judge_copies
-from leakbench.benchmarks.audit.folders import Folders, unlabelled
+from leakbench.benchmarks.audit.folders import open_folders
 from leakbench.benchmarks.audit.verdict import audit
+from leakbench.metrics.copies import Copy
 from leakbench.metrics.decision import LEAKS, NOTHING, UNKNOWN
 from tests.benchmarks.audit.test_audit import pictures, shaken
 
 
 def judged(ours, theirs, size, holdout, exact=False):
     """The word for so many copies among so many private images, and so many among the holdout."""
-    flat = [unlabelled(torch.zeros(count, 1, 2, 2, dtype=torch.uint8)) for count in (size, 1, holdout)]
     copies, others = ([Copy(i, 0, exact, "") for i in range(count)] for count in (ours, theirs))
-    return judge_copies(copies, others, 0, Folders(*flat, [], []), 0)[0]
+    return judge_copies(copies, others, 0, size, holdout, 0)[0]
 
 
 @pytest.mark.parametrize(("size", "holdout"), [(60, 60), (300, 300), (2000, 40), (100, 1000)])
@@ -38,38 +37,35 @@ def test_few_copies_by_hand():
 
 def test_near_copies_that_strangers_have_as_well_are_no_leak():
     """Photographs of the same thing: the release shows it, and so do private images and the holdout alike."""
-    twins, names = pictures("twins", 4), [str(i) for i in range(60)]
+    twins = pictures("twins", 4)
     private, released, holdout = (
-        unlabelled(torch.cat([shaken(twins[:count], k), pictures(name, 60 - count)]))
+        torch.cat([shaken(twins[:count], k), pictures(name, 60 - count)])
         for k, (name, count) in enumerate((("p", 4), ("r", 4), ("h", 3)))
     )
-    found = audit(Folders(private, released, holdout, names, names))
+    found = audit(open_folders(private, released, holdout))
     assert found.reasons[0].startswith("4 of 60 private images have a copy in the release (0 exact); 3 of 60")
     assert found.verdict == UNKNOWN
     assert "3 of these look like private images" in found.reasons[0]
-    other = unlabelled(torch.cat([shaken(pictures("s", 3), 4), pictures("h", 57)]))
-    shown = unlabelled(torch.cat([released.pixels[:4], shaken(pictures("s", 3), 5), pictures("r", 53)]))
-    found = audit(Folders(private, shown, other, names, names))
+    other = torch.cat([shaken(pictures("s", 3), 4), pictures("h", 57)])
+    shown = torch.cat([released[:4], shaken(pictures("s", 3), 5), pictures("r", 53)])
+    found = audit(open_folders(private, shown, other))
     assert "so many more may be chance (p = 0.50)" in found.reasons[0], "the holdout's are nobody's of ours"
     assert found.verdict == UNKNOWN
-    alone = Folders(private, released, unlabelled(pictures("x", 60)), names, names)
-    found = audit(alone)
+    found = audit(open_folders(private, released, pictures("x", 60)))
     assert found.verdict == UNKNOWN
     assert "so many more may be chance (p = 0.06)" in found.reasons[0], "four heads in four tosses of a coin"
-    exact = unlabelled(torch.cat([private.pixels[:1], released.pixels[1:]]))
-    assert audit(Folders(private, exact, holdout, names, names)).verdict == LEAKS, "an exact copy has no excuse"
+    exact = torch.cat([private[:1], released[1:]])
+    assert audit(open_folders(private, exact, holdout)).verdict == LEAKS, "an exact copy has no excuse"
 
 
 @pytest.mark.parametrize("count", [1, 4, 10])
 def test_re_encoded_private_images_in_the_holdout_excuse_nothing(count):
     """The release and the holdout both have near copies of the same private images."""
-    names = [str(i) for i in range(60)]
-    private = unlabelled(pictures("p", 60))
+    private = pictures("p", 60)
     released, holdout = (
-        unlabelled(torch.cat([shaken(private.pixels[:count], k), pictures(name, 60 - count)]))
-        for k, name in enumerate("rh")
+        torch.cat([shaken(private[:count], k), pictures(name, 60 - count)]) for k, name in enumerate("rh")
     )
-    found = audit(Folders(private, released, holdout, names, names))
+    found = audit(open_folders(private, released, holdout))
     assert (
         f"{count} of 60 of the holdout, which was not used, do; {count} of these look like private images"
         in found.reasons[0]
@@ -94,14 +90,12 @@ def test_a_holdout_that_was_used_as_well_excuses_nothing():
 )
 def test_a_holdout_that_was_released_is_none(ours, theirs, exact, said):
     """More of it than of the private images (of 5 to 0 the chance is 1 / 32), or any of it as it is."""
-    flat = [unlabelled(torch.zeros(60, 1, 2, 2, dtype=torch.uint8)) for _ in range(3)]
     copies, others = [Copy(i, 0, False, "") for i in range(ours)], [Copy(i, 0, exact, "") for i in range(theirs)]
-    assert holdout_released(copies, others, Folders(*flat, [], [])).startswith("the holdout was released") is said
+    assert holdout_released(copies, others, 60, 60).startswith("the holdout was released") is said
 
 
 def test_a_release_of_the_holdout_itself_cannot_be_judged():
-    names = [str(i) for i in range(60)]
-    private, holdout = unlabelled(pictures("p", 60)), unlabelled(pictures("h", 60))
-    found = audit(Folders(private, holdout, holdout, names, names))
+    private, holdout = pictures("p", 60), pictures("h", 60)
+    found = audit(open_folders(private, holdout, holdout))
     assert found.verdict == UNKNOWN
     assert "60 of its 60 images have a copy in the release (60 exact)" in " ".join(found.reasons)

@@ -3,21 +3,15 @@
 import pytest
 import torch
 
-from leakbench.benchmarks.audit.folders import Folders, unlabelled, without_twins
+from leakbench.benchmarks.audit.folders import open_folders, unlabelled, without_twins
 from leakbench.benchmarks.audit.verdict import audit
 from leakbench.metrics.decision import LEAKS, UNKNOWN
 from leakbench.synth.seeds import seeded_rng
 from tests.benchmarks.audit.test_audit import pictures
 
 
-def names(count):
-    return [str(i) for i in range(count)]
-
-
 def judged(private, holdout, released, seed=0):
-    return audit(
-        Folders(*map(unlabelled, (private, released, holdout)), names(len(private)), names(len(released))), seed=seed
-    )
+    return audit(open_folders(private, released, holdout), seed=seed)
 
 
 def noisy(images, seed):

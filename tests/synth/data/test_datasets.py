@@ -1,4 +1,3 @@
-import os
 import struct
 from pathlib import Path
 
@@ -169,8 +168,12 @@ def test_what_a_file_or_folder_hides_is_a_problem(folder, tmp_path):
     (folder / "dog" / "linked").symlink_to(folder / "dog" / "more")
     found = problems(folder)
     assert "cat/pages.tiff: has 2 frames" in found
-    assert "dog/linked: is a link to a folder" in found
-    assert len(found.splitlines()) == 2
+    assert len(found.splitlines()) == 1
+    (folder / "cat" / "pages.tiff").unlink()
+    (folder / "dog" / "linked" / "12.png").write_bytes((folder / "dog" / "00.png").read_bytes())
+    assert len(open_pool("imagefolder", folder, None).labels) == 26, "a link within the folder is followed"
+    (folder / "dog" / "more" / "round").symlink_to(folder / "dog")
+    assert "round: is a link to a folder that it lies in" in problems(folder)
 
 
 def test_a_photograph_with_its_preview_is_one_image(folder):
@@ -182,14 +185,15 @@ def test_a_photograph_with_its_preview_is_one_image(folder):
 
 
 def test_a_folder_that_cannot_be_looked_into(folder, monkeypatch):
-    walk = os.walk
+    look = Path.iterdir
 
-    def refused(top, onerror):
-        onerror(PermissionError(13, "Permission denied", str(Path(top) / "secret")))
-        return walk(top)
+    def refused(path):
+        if path.name == "dog":
+            raise PermissionError(13, "Permission denied", str(path))
+        return look(path)
 
-    monkeypatch.setattr(os, "walk", refused)
-    assert "secret: cannot be read (Permission denied)" in problems(folder)
+    monkeypatch.setattr(Path, "iterdir", refused)
+    assert "dog: cannot be read (Permission denied)" in problems(folder)
 
 
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
@@ -216,10 +220,12 @@ def test_too_few_single_class_and_empty(folder, tmp_path):
     assert "dog: the class has 6 images" in problems(folder)
     empty = tmp_path / "empty"
     empty.mkdir()
-    assert "is empty" in problems(empty)
-    (empty / "only").mkdir()
+    assert "holds no pictures" in problems(empty)
+    paint(empty / "only" / "x.png")
     assert "single class 'only'" in problems(empty)
     assert "is not a folder" in problems(tmp_path / "missing")
+    paint(folder / "loose.png")
+    assert "loose.png lies in no class folder" in problems(folder)
 
 
 def test_different_sizes_need_image_size(folder):

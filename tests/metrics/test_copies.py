@@ -4,8 +4,15 @@ import pytest
 import torch
 from torchvision.transforms.v2.functional import pad
 
-from leakbench.benchmarks.audit.copies import find_copies
+from leakbench.metrics.copies import find_copies as find_described
+from leakbench.metrics.described import described
 from tests.benchmarks.audit.test_audit import jpeg, pictures
+
+
+def find_copies(private, released):
+    """Of tensors."""
+    return find_described(described(private), described(released))
+
 
 CHANGES = {
     "exactly": lambda x: x,

@@ -7,11 +7,13 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from leakbench.benchmarks.audit.folders import SSIM_WINDOW
-from leakbench.benchmarks.audit.local_features import Match, Shown
+from leakbench.metrics.described import Described, turned
 from leakbench.metrics.image import byte_ssim
+from leakbench.metrics.local_features import Box, Match
 from leakbench.metrics.neighbours import nearest
-from leakbench.synth.guard import digest, turned
+
+SSIM_WINDOW = 11
+"""Smallest side of an image in pixels: the window of SSIM."""
 
 NEAR_SSIM, NEAR_RMS = 0.95, 12.0
 """A released image that is more like a private one than this (the distance of 255) is a copy of it."""
@@ -38,22 +40,25 @@ class Copy:
         released: position.
         exact: byte by byte, as it is or turned.
         why: what was done to it, and how alike they are.
+        parts: what of the private picture is shown, and where in the released one: left, top, right and bottom, as
+            shares; None where all is.
     """
 
     private: int
     released: int
     exact: bool
     why: str
+    parts: tuple[Box, Box] | None = None
 
 
 Found = dict[int, tuple[float, Copy]]
 """How alike the best copy of each private image is, and the copy."""
 
 
-def find_copies(private: Tensor, released: Tensor, features: Shown | None = None) -> list[Copy]:
-    """The private images that have a copy among the released ones.
+def find_copies(private: Described, released: Described) -> list[Copy]:
+    """The private pictures that have a copy among the released ones.
 
-    Candidates are the nearest released images of each private one, and of its mirror image, in pixels, in pixels of
+    Candidates are the nearest released views of each private one, and of its mirror image, in pixels, in pixels of
     equal brightness and contrast, and in the amplitudes of frequencies, which moving an image hardly changes. What is a
     copy is decided on the part that both show, with brightness and contrast made equal, by SSIM and the distance.
     Images that are turned or mirrored in other ways, negatives, and those with red and blue exchanged are looked for
@@ -61,25 +66,19 @@ def find_copies(private: Tensor, released: Tensor, features: Shown | None = None
     local features (`local_features`).
 
     Args:
-        private: uint8 (N, C, H, W).
-        released: uint8 (M, C, H, W).
-        features: local features of the released ones, where they were made before.
+        private: pictures.
+        released: pictures, described by views of the same size and geometries.
 
     Returns:
         One copy for each of them, the most obvious ones first; exact ones before all. A blank picture is no copy of
         another.
     """
     found: Found = {}
-    for describe in (_same, _standardised, _amplitudes):
-        described = describe(released)
-        for how, shown in islice(turned(private), UPRIGHT):
-            position = nearest(describe(shown), described).position
-            _keep_best(found, _confirmed(shown, released, position, how, moved=True))
-    coarse = _coarse(released)
-    for how, shown in islice(turned(private), UPRIGHT, None):
-        _keep_best(found, _confirmed(shown, released, nearest(_coarse(shown), coarse).position, how, moved=False))
-    for match in (features or Shown(released)).copies(private):
-        copy = Copy(match.ours, match.theirs, False, f"the same picture or a part of it{_transformed(match)}")
+    for geometry, view in private.views.items():
+        _by_pixels(found, view, released.views[geometry])
+    for match in released.shown.copies(private.points):
+        why = f"the same picture or a part of it{_transformed(match)}"
+        copy = Copy(match.ours, match.theirs, False, why, (match.ours_part, match.theirs_part))
         # The more agree the likelier, and none is likelier than what SSIM found.
         _keep_best(found, [(match.agree / (match.agree + 1) * NEAR_SSIM, copy)])
     for copy in _exact(private, released):
@@ -88,14 +87,24 @@ def find_copies(private: Tensor, released: Tensor, features: Shown | None = None
     return [copy for _, copy in sorted(found.values(), key=lambda pair: -pair[0]) if not nothing[copy.private]]
 
 
-def blank(images: Tensor) -> Tensor:
-    """(N,) which pictures have nothing in them: black frames and white pages are in every folder, and are nobody's.
+def _by_pixels(found: Found, private: Tensor, released: Tensor) -> None:
+    for describe in (_same, _standardised, _amplitudes):
+        seen = describe(released)
+        for how, shown in islice(turned(private), UPRIGHT):
+            position = nearest(describe(shown), seen).position
+            _keep_best(found, _confirmed(shown, released, position, how, moved=True))
+    coarse = _coarse(released)
+    for how, shown in islice(turned(private), UPRIGHT, None):
+        _keep_best(found, _confirmed(shown, released, nearest(_coarse(shown), coarse).position, how, moved=False))
 
-    Args:
-        images: uint8 (N, C, H, W).
-    """
-    flat = images.flatten(2)
-    return ((flat.amax(2).int() - flat.amin(2).int()) <= BLANK).all(1)
+
+def blank(pictures: Described) -> Tensor:
+    """(N,) which pictures have nothing in them: black frames and white pages are in every folder, and are nobody's."""
+    plain = torch.ones(len(pictures), dtype=torch.bool)
+    for view in pictures.views.values():
+        flat = view.flatten(2)
+        plain &= ((flat.amax(2).int() - flat.amin(2).int()) <= BLANK).all(1)
+    return plain
 
 
 def _keep_best(found: Found, more: list[tuple[float, Copy]]) -> None:
@@ -104,15 +113,15 @@ def _keep_best(found: Found, more: list[tuple[float, Copy]]) -> None:
             found[copy.private] = alike, copy
 
 
-def _exact(private: Tensor, released: Tensor) -> list[Copy]:
+def _exact(private: Described, released: Described) -> list[Copy]:
     """Byte by byte, by hash."""
-    where = {digest(image): i for i, image in reversed(list(enumerate(released)))}
-    copies: dict[int, Copy] = {}
-    for how, shown in turned(private):
-        for i, image in enumerate(shown):
-            if i not in copies and (j := where.get(digest(image))) is not None:
-                copies[i] = Copy(i, j, True, f"copy{how}")
-    return list(copies.values())
+    where = {ways[0]: j for j, ways in reversed(list(enumerate(released.digests)))}
+    said = [how for how, _ in turned(torch.zeros(1, 3, 1, 1, dtype=torch.uint8))]
+    copies = []
+    for i, ways in enumerate(private.digests):
+        hits = ((how, where[way]) for how, way in zip(said, ways, strict=True) if way in where)
+        copies += [Copy(i, j, True, f"copy{how}") for how, j in islice(hits, 1)]
+    return copies
 
 
 def _same(images: Tensor) -> Tensor:

@@ -5,12 +5,17 @@ import torch
 from torch.nn.functional import interpolate
 from torchvision.transforms.v2.functional import affine, crop, resize
 
-from leakbench.benchmarks.audit import local_features
-from leakbench.benchmarks.audit.copies import find_copies
-from leakbench.benchmarks.audit.local_features import Shown, _mirrored, points
+from leakbench.metrics import local_features
+from leakbench.metrics.described import described
+from leakbench.metrics.local_features import SCALE, _mirrored
 from leakbench.synth.seeds import seeded_rng
+from tests.metrics.test_copies import find_copies
 
 COUNT, SIDE = 20, 96
+
+
+def matches(private, released):
+    return described(released).shown.copies(described(private).points)
 
 
 def textured(name, count=COUNT):
@@ -67,11 +72,11 @@ def test_unrelated_pictures_are_no_copies():
 
 def test_what_was_done_is_said():
     private = textured("private")
-    (match,) = Shown(affine(private, 15, [0, 0], 1.0, [0.0, 0.0])[3:4]).copies(private[3:4])
+    (match,) = matches(private[3:4], affine(private, 15, [0, 0], 1.0, [0.0, 0.0])[3:4])
     assert (match.ours, match.theirs, match.mirrored) == (0, 0, False)
     assert abs(match.angle) == pytest.approx(15, abs=1)
     assert match.scale == pytest.approx(1, abs=0.05)
-    (match,) = Shown(cut(private[:1], 0.7)).copies(private[:1])
+    (match,) = matches(private[:1], cut(private[:1], 0.7))
     assert match.scale == pytest.approx(1 / 0.7, abs=0.05)
     (copy,) = find_copies(private[:1], cut(private[:1].flip(3), 0.7))
     assert copy.why.startswith("the same picture or a part of it, mirrored, scaled by 1.4")
@@ -81,8 +86,10 @@ def test_what_was_done_is_said():
 def test_features_in_the_mirror_are_those_of_the_mirrored_picture():
     """By the layout of descriptors: the nearest to most of them is in its place, and all but the same."""
     image = textured("private")[:1]
-    here, there = points(image), points(image.flip(3))
-    looks = torch.cdist(torch.from_numpy(_mirrored(here.looks)), torch.from_numpy(there.looks)).min(1)
+    here, there = described(image).points, described(image.flip(3)).points
+    looks = torch.cdist(
+        *(torch.from_numpy(looks).float() / SCALE for looks in (_mirrored(here.looks), there.looks))
+    ).min(1)
     where = torch.from_numpy(there.places)[looks.indices]
     expected = torch.from_numpy(here.places) * torch.tensor([-1, 1]) + torch.tensor([local_features.SIDE - 1, 0])
     assert ((where - expected).norm(dim=1) < 3).double().mean() > 0.7
@@ -92,17 +99,17 @@ def test_features_in_the_mirror_are_those_of_the_mirrored_picture():
 def test_many_are_looked_for_in_cells(monkeypatch):
     monkeypatch.setattr(local_features, "FLAT", 500)
     private = textured("private")
-    shown = Shown(torch.cat([textured("others"), cut(private, 0.7)]))
+    shown = described(torch.cat([textured("others"), cut(private, 0.7)])).shown
     assert shown.index.ntotal > 500
-    assert len(shown.copies(private)) >= 0.9 * COUNT
+    assert len(shown.copies(described(private).points)) >= 0.9 * COUNT
 
 
 @pytest.mark.parametrize("side", [16, 96])
 def test_flat_pictures_and_none_have_no_features(side):
     flat = torch.full((3, 3, side, side), 90, dtype=torch.uint8)
-    assert Shown(flat).copies(flat) == []
-    assert Shown(flat[:0]).copies(flat) == []
-    assert Shown(textured("private")).copies(flat[:0]) == []
+    assert matches(flat, flat) == []
+    assert matches(flat, flat[:0]) == []
+    assert matches(flat[:0], textured("private")) == []
 
 
 def test_a_blank_picture_is_nobodys_copy():

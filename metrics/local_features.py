@@ -1,0 +1,233 @@
+"""Copies of a picture or a part of it, whatever was done: turned, cropped, squeezed, stamped, re-encoded, gray.
+
+Local features of both pictures (SIFT by OpenCV, root-normalised: doi 10.1109/CVPR.2012.6248018) are matched by their
+nearest neighbours (FAISS), and the matches verified: so many must agree on one affine map (RANSAC) as those of
+unrelated pictures never do.
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import cv2
+import faiss
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+Floats = NDArray[np.float32]
+Bytes = NDArray[np.uint8]
+Box = tuple[float, float, float, float]
+SIDE = 128
+"""Pixels a side that smaller pictures are scaled up to: SIFT finds little in 32."""
+LONGEST = 512
+"""Pixels that larger ones are scaled down to on their longer side."""
+SCALE = 512
+"""Of bytes that hold root-normalised features: no value of theirs is much above a half."""
+POINTS = 150
+"""Features of a picture, at most."""
+CONTRAST = 0.02
+"""Below SIFT's usual threshold of 0.04: small pictures that were scaled up are soft."""
+AGREE = 9
+"""Matches that must agree, at different places: of 200 by 200 unrelated photographs of CIFAR-10 the most was 6."""
+TOLERANCE = 4.0
+"""Pixels of the scaled picture by which a match may miss."""
+NEIGHBOURS = 3
+TRIED = 5
+"""Pictures with the most matches that are verified."""
+SMALLEST, LARGEST = 0.1, 10.0
+"""Area of what a copy shows, as a multiple of the original's, and of its longer stretch over the shorter."""
+FLAT = 200_000
+"""Features above which neighbours are looked for in cells, of which `PROBES` are opened."""
+PROBES = 16
+AT_ONCE = 1 << 17
+"""Features that are added to the index at a time."""
+
+
+class Features(NamedTuple):
+    """Local features of one picture: where, what they look like, and the frame they lie in."""
+
+    places: Floats
+    looks: Bytes
+    frame: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Match:
+    """A picture and another that shows all or a part of it.
+
+    Args:
+        ours: position.
+        theirs: position.
+        agree: matches that agree on the map.
+        scale: by which ours was made larger.
+        angle: by which it was turned, in degrees.
+        mirrored: whether it was mirrored first.
+        ours_part: left, top, right and bottom of what is shown, as shares of our picture's frame.
+        theirs_part: the same of theirs.
+    """
+
+    ours: int
+    theirs: int
+    agree: int
+    scale: float
+    angle: float
+    mirrored: bool
+    ours_part: Box
+    theirs_part: Box
+
+
+@dataclass(frozen=True)
+class Points:
+    """Local features of pictures; those of a picture lie between two of `ends`.
+
+    Args:
+        places: (F, 2) in pixels of the frame.
+        looks: (F, 128), root-normalised, of which `SCALE` is 1.
+        ends: (N + 1,).
+        frames: (N, 2) width and height of what features were looked for in.
+    """
+
+    places: Floats
+    looks: Bytes
+    ends: NDArray[np.int64]
+    frames: Floats
+
+    def take(self, chosen: Sequence[int]) -> "Points":
+        """Those of the pictures at these positions."""
+        parts = [slice(self.ends[i], self.ends[i + 1]) for i in chosen]
+        frames = [(int(w), int(h)) for w, h in self.frames[list(chosen)]]
+        return gathered([Features(self.places[p], self.looks[p], f) for p, f in zip(parts, frames, strict=True)])
+
+
+def gathered(found: Sequence[Features]) -> Points:
+    """Local features of several pictures."""
+    nothing = Features(np.zeros((0, 2), np.float32), np.zeros((0, 128), np.uint8), (1, 1))
+    places, looks, frames = zip(nothing, *found, strict=True)
+    ends = np.cumsum([len(where) for where in places])
+    return Points(np.concatenate(places), np.concatenate(looks), ends, np.array(frames[1:], np.float32).reshape(-1, 2))
+
+
+def features(image: Tensor) -> Features:
+    """Local features of one picture, scaled to where its details are as large as those of others.
+
+    Args:
+        image: uint8 (C, H, W).
+    """
+    gray = image.float().mean(0).round().byte().numpy()
+    factor = min(max(1.0, SIDE / min(gray.shape)), LONGEST / max(gray.shape))
+    if factor != 1:
+        how = cv2.INTER_CUBIC if factor > 1 else cv2.INTER_AREA
+        gray = cv2.resize(gray, None, fx=factor, fy=factor, interpolation=how)
+    detector = cv2.SIFT_create(nfeatures=POINTS, contrastThreshold=CONTRAST)
+    keys, looks = detector.detectAndCompute(gray, None)
+    frame = (gray.shape[1], gray.shape[0])
+    if looks is None:
+        return Features(np.zeros((0, 2), np.float32), np.zeros((0, 128), np.uint8), frame)
+    rooted = np.sqrt(looks / np.maximum(looks.sum(1, keepdims=True), 1e-9)) * SCALE
+    return Features(np.array([key.pt for key in keys], np.float32), rooted.round().clip(0, 255).astype(np.uint8), frame)
+
+
+class Shown:
+    """Pictures in which others are looked for.
+
+    Args:
+        points: their local features.
+    """
+
+    def __init__(self, points: Points) -> None:
+        self.points, self.index = points, _index(points.looks)
+        self.owner = np.repeat(np.arange(len(points.frames)), np.diff(points.ends))
+
+    def copies(self, ours: Points) -> list[Match]:
+        """The pictures that all or a part of is shown, with the one that agrees best, as they are or mirrored.
+
+        Args:
+            ours: local features of the pictures.
+        """
+        found: dict[int, Match] = {}
+        if not self.index.ntotal:
+            return []
+        for mirrored in (False, True):
+            for picture, theirs, pairs in self._candidates(ours, mirrored):
+                match = self._verified(ours, picture, theirs, pairs, mirrored)
+                if match and (picture not in found or match.agree > found[picture].agree):
+                    found[picture] = match
+        return list(found.values())
+
+    def _candidates(self, ours: Points, mirrored: bool) -> Iterator[tuple[int, int, NDArray[np.int64]]]:
+        """Pictures of ours and of theirs with enough matches, and the matches (M, 2): a feature of each."""
+        for start in range(0, len(ours.ends) - 1, 256):
+            stop = min(start + 256, len(ours.ends) - 1)
+            part = ours.looks[ours.ends[start] : ours.ends[stop]].astype(np.float32)
+            if not len(part):
+                continue
+            part = _mirrored(part) if mirrored else part
+            _, near = self.index.search(part, min(NEIGHBOURS, self.index.ntotal))
+            for picture in range(start, stop):
+                own = near[ours.ends[picture] - ours.ends[start] : ours.ends[picture + 1] - ours.ends[start]]
+                for theirs, pairs in self._voted(own):
+                    yield picture, theirs, pairs
+
+    def _voted(self, near: NDArray[np.int64]) -> list[tuple[int, NDArray[np.int64]]]:
+        """The pictures that most features of one picture are near to, those with enough alone."""
+        votes: defaultdict[int, list[tuple[int, int]]] = defaultdict(list)
+        for feature, neighbours in enumerate(near):
+            for neighbour in neighbours[neighbours >= 0]:
+                owner = int(self.owner[neighbour])
+                votes[owner].append((feature, int(neighbour - self.points.ends[owner])))
+        most = sorted(votes, key=lambda owner: -len(votes[owner]))[:TRIED]
+        return [(owner, np.array(votes[owner])) for owner in most if len(votes[owner]) >= AGREE]
+
+    def _verified(
+        self, ours: Points, picture: int, theirs: int, pairs: NDArray[np.int64], mirrored: bool
+    ) -> Match | None:
+        """The affine map on which most matches agree, if they are enough and it is one that somebody would make."""
+        a = ours.places[ours.ends[picture] :][pairs[:, 0]]
+        b = self.points.places[self.points.ends[theirs] :][pairs[:, 1]]
+        frames = ours.frames[picture], self.points.frames[theirs]
+        a = a * [-1, 1] + [frames[0][0] - 1, 0] if mirrored else a
+        map_, inliers = cv2.estimateAffine2D(a, b, method=cv2.RANSAC, ransacReprojThreshold=TOLERANCE, maxIters=1000)
+        if map_ is None:
+            return None
+        agreeing = inliers[:, 0] > 0
+        agree = min(len(np.unique(places[agreeing].round(), axis=0)) for places in (a, b))
+        linear = map_[:, :2]
+        stretches = np.linalg.svd(linear, compute_uv=False)
+        area = float(np.linalg.det(linear))
+        if agree < AGREE or not SMALLEST <= area <= LARGEST or stretches[0] > LARGEST * stretches[1]:
+            return None
+        angle = math.degrees(math.atan2(linear[1, 0], linear[0, 0]))
+        here = _part(cv2.invertAffineTransform(map_), frames[1], frames[0])
+        here = (1 - here[2], here[1], 1 - here[0], here[3]) if mirrored else here
+        there = _part(map_, *frames)
+        return Match(picture, theirs, agree, math.sqrt(area), angle, mirrored, here, there)
+
+
+def _part(map_: NDArray[np.float64], whole: Floats, within: Floats) -> Box:
+    """Where all of a frame comes to lie within another: left, top, right, bottom, as shares of it."""
+    corners = np.array([(x * whole[0], y * whole[1], 1) for x in (0, 1) for y in (0, 1)]) @ map_.T
+    least, most = np.clip([corners.min(0), corners.max(0)] / within, 0, 1).tolist()
+    return least[0], least[1], most[0], most[1]
+
+
+def _index(looks: Bytes) -> Any:
+    """What finds the nearest of these: all of them, or of many those in the nearest cells, a byte for each value."""
+    if len(looks) <= FLAT:
+        index = faiss.IndexFlatL2(128)
+    else:
+        cells = 4 * math.isqrt(len(looks))
+        index = faiss.index_factory(128, f"IVF{cells},SQ8_direct")
+        index.train(looks[:: max(1, len(looks) // (50 * cells))].astype(np.float32))
+        index.nprobe = PROBES
+    for start in range(0, len(looks), AT_ONCE):
+        index.add(looks[start : start + AT_ONCE].astype(np.float32))
+    return index
+
+
+def _mirrored(looks: Floats) -> Floats:
+    """What the same features look like in the mirror: rows of the patch exchanged, directions of gradients reversed."""
+    patches = looks.reshape(-1, 4, 4, 8)[:, ::-1]
+    return np.ascontiguousarray(patches[..., (-np.arange(8)) % 8]).reshape(-1, 128)
