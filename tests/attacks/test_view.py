@@ -1,12 +1,14 @@
+import dataclasses
 import gc
 from dataclasses import replace
 
 import pytest
 import torch
 
+from leakbench.attacks import view as views
 from leakbench.attacks.attack import attacks as registry
 from leakbench.attacks.guess import Reconstructions
-from leakbench.attacks.view import Access, AccessDenied, Encoding, View
+from leakbench.attacks.view import Access, AccessDenied, Encoding, SharedGradients, View
 
 TRAINED = {Access.MODEL, Access.TEACHER, Access.RERUN}
 
@@ -115,3 +117,43 @@ def test_the_pairing_is_not_on_the_view(scenario):
     view = paired.view(needy(), "needy")
     assert view.release().sources is None
     assert not any(torch.equal(tensor, paired.release.sources) for tensor in reachable(view))
+
+
+def test_what_attackers_are_handed_is_frozen():
+    """Nobody changes what another attack is handed, or mistakes one number for another."""
+    handed = [cls for cls in vars(views).values() if dataclasses.is_dataclass(cls) and cls.__module__ == views.__name__]
+    assert {cls.__name__ for cls in handed} == {
+        *("SharedGradients", "Encoding", "HonestEncoder", "TrainedModel", "AnsweringModel", "StudentModel", "Seat"),
+        "View",
+    }
+    assert all(cls.__dataclass_params__.frozen for cls in handed)
+    for cls in (SharedGradients, Encoding, View):
+        with pytest.raises(TypeError, match="positional"):
+            cls(*range(len(dataclasses.fields(cls))))
+    assert views.HonestEncoder() == views.HonestEncoder(), "known again by its value"
+    assert isinstance(views.HonestEncoder(), views.Encoder)
+    assert not isinstance(object(), views.Participant)
+
+
+def test_a_view_does_not_print_what_it_grants():
+    assert "secret" not in repr(View(threat_model="curious", grants={Access.MODEL: "secret"}))
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_shared_gradients_on_another_device(known):
+    """One image, one step at rate 1 unless it is said; everything in it goes along."""
+    layers = (((torch.zeros(1, 2), torch.ones(1, 2)),) if known else None, torch.zeros(1, 1) if known else None)
+    shared = SharedGradients(
+        network=torch.nn.BatchNorm2d(1),
+        gradients=(torch.zeros(1, 3),),
+        image_shape=(3, 8, 8),
+        classes=2,
+        statistics=layers[0],
+        labels=layers[1],
+    )
+    assert (shared.batch, shared.local_steps, shared.learning_rate) == (1, 1, 1.0)
+    moved = shared.to(torch.device("meta"))
+    tensors = [*moved.network.parameters(), *moved.gradients]
+    assert (moved.statistics is not None) is (moved.labels is not None) is known
+    tensors += [*moved.statistics[0], moved.labels] if known else []
+    assert all(tensor.is_meta for tensor in tensors)

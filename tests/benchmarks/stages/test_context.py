@@ -167,3 +167,32 @@ def test_a_cell_is_kept_by_everything_that_it_reads(context, digits):
     assert key(task="release", method="") == key(task="release", method="")
     assert len(keys) == 8
     assert None not in keys
+
+
+def test_students_of_soft_labels_have_them_and_others_do_not(context, digits):
+    """What stands in a network's key is what it was trained on."""
+    soft = torch.full((len(digits.members), 10), 0.1)
+    context.attacked = lambda spec, seed: (Release(digits.members, soft_labels=soft), None)
+    context._network = lambda purpose, name, recipe, images, labels, seed: labels
+    for labels, expected in (("soft", soft), ("hard", None)):
+        student = context._student("noise", 0, "dcgan", labels)
+        assert student.network is expected
+        assert (student.name, student.recipe) == ("dcgan", TRAINING.recipe)
+
+
+def test_a_published_teacher_is_read_where_there_is_one(context, digits):
+    """Else it is trained on the members, under a name of its own."""
+    context.trained = lambda purpose, training, images, seed: (purpose, training, len(images), seed)
+    assert context.teacher(0) == ("teacher", TRAINING, len(digits.members), 0)
+    published = torch.nn.Identity()
+    context.weights = SimpleNamespace(load=lambda side: published if side == digits.members.side else None)
+    assert context._teacher(0) is published
+
+
+@pytest.mark.parametrize(("method", "judged"), [("hitaj", True), ("gan-inversion", True), ("nearest", False)])
+def test_an_oracle_grades_classes_and_nothing_else(context, digits, method, judged):
+    context.attacked = lambda spec, seed: (Release(digits.members), None)
+    context.oracle = lambda seed: "oracle"
+    scenario = SimpleNamespace(order=torch.arange(3), candidate_order=torch.arange(7))
+    cell = Cell(suite="s", dataset="d", defense="noise", task="attack", method=method)
+    assert context.truth(cell, scenario, 4).oracle == ("oracle" if judged else None)

@@ -1,4 +1,3 @@
-import struct
 from pathlib import Path
 
 import hypothesis.strategies as st
@@ -10,7 +9,7 @@ from PIL import Image
 
 from leakbench.synth.data import datasets
 from leakbench.synth.data.datasets import open_pool
-from leakbench.synth.data.image_files import DataProblems, to_rgb
+from leakbench.synth.data.image_files import DataProblems
 from leakbench.synth.data.split import Sizes, split, stratified_order
 from leakbench.synth.seeds import seeded_rng
 
@@ -282,22 +281,3 @@ def test_unknown_names_and_missing_data():
         open_pool("x", None, None)
     with pytest.raises(DataProblems, match="needs --data"):
         open_pool("imagefolder", None, None)
-
-
-@pytest.mark.parametrize(("largest", "expected"), [(255, 255), (1020, 254), (4080, 254), (16320, 254), (65535, 255)])
-def test_deep_images_are_scaled_by_the_bits_they_use(largest, expected):
-    """12 bits of a scanner in a file of 16: scaled by 16 they were black."""
-    deep = np.linspace(0, largest, 64).reshape(8, 8).astype(np.uint16)
-    seen = np.asarray(to_rgb(Image.fromarray(deep)))
-    assert seen.min() == 0
-    assert abs(int(seen.max()) - expected) <= 1
-    assert (np.diff(seen[:, :, 0].ravel().astype(int)) >= 0).all()
-
-
-def test_a_broken_exif_field_is_no_broken_picture(tmp_path):
-    """Its orientation is said, and its resolution is a negative fraction, which Pillow cannot write again."""
-    fields = struct.pack("<H", 2) + struct.pack("<HHIHH", 0x112, 3, 1, 6, 0) + struct.pack("<HHI", 0x11A, 10, 1)
-    exif = b"Exif\0\0II*\0" + struct.pack("<I", 8) + fields + struct.pack("<IIii", 38, 0, -1, 0)
-    Image.new("RGB", (8, 8), "red").save(tmp_path / "a.jpg", exif=exif)
-    with Image.open(tmp_path / "a.jpg") as image:
-        assert to_rgb(image).getpixel((4, 4))[0] > 240

@@ -1,149 +1,45 @@
 """Sources of pictures: the same pictures come out of every kind."""
 
-import io
-import json
 import tarfile
-import zipfile
 from pathlib import Path
 
-import datasets as hugging_face
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
-import pydicom
 import pytest
 import torch
 from PIL import Image
-from pydicom.dataset import FileDataset, FileMetaDataset
-from torch.utils.data import TensorDataset
 from torchvision.datasets import FakeData
 
-from leakbench.synth.data import image_files
 from leakbench.synth.data.datasets import open_pool
 from leakbench.synth.data.image_files import DataProblems
 from leakbench.synth.data.pictures import by_their_depth, class_names, parts, to_square
 from leakbench.synth.data.sources import open_pictures
-from leakbench.synth.images import Images
-
-COUNT = 6
-CLASSES = ("cat", "dog")
+from tests.synth.data.written_sources import (
+    CLASSES,
+    COUNT,
+    add,
+    as_array,
+    as_folder,
+    as_guided_diffusion,
+    as_hugging_face,
+    as_images,
+    as_npy,
+    as_npz,
+    as_parquet,
+    as_pt,
+    as_tar,
+    as_tensor,
+    as_torch_dataset,
+    as_webdataset,
+    as_zip,
+    label,
+    labels_of,
+    png,
+)
 
 
 @pytest.fixture(scope="module")
 def pixels():
     return np.random.default_rng(0).integers(0, 256, (COUNT, 12, 10, 3), dtype=np.uint8)
-
-
-def png(array):
-    buffer = io.BytesIO()
-    Image.fromarray(array).save(buffer, "PNG")
-    return buffer.getvalue()
-
-
-def label(i):
-    return i % 2
-
-
-def as_folder(path, pixels):
-    for i, array in enumerate(pixels):
-        file = path / CLASSES[label(i)] / f"{i}.png"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(png(array))
-    (path / "metadata.csv").write_text("file,label\n")
-    (path / "Thumbs.db").write_text("x")
-    (path / ".DS_Store").write_text("x")
-    return path
-
-
-def as_zip(path, pixels):
-    with zipfile.ZipFile(path / "a.zip", "w") as archive:
-        for i, array in enumerate(pixels):
-            archive.writestr(f"photos/{CLASSES[label(i)]}/{i}.png", png(array))
-        archive.writestr("__MACOSX/photos/._0.png", b"x")
-        archive.writestr("photos/labels.csv", "x")
-    return path / "a.zip"
-
-
-def as_tar(path, pixels, name="a.tar", mode="w"):
-    with tarfile.open(path / name, mode) as archive:
-        for i, array in enumerate(pixels):
-            add(archive, f"photos/{CLASSES[label(i)]}/{i}.png", png(array))
-    return path / name
-
-
-def add(archive, name, content):
-    info = tarfile.TarInfo(name)
-    info.size = len(content)
-    archive.addfile(info, io.BytesIO(content))
-
-
-def as_webdataset(path, pixels):
-    with tarfile.open(path / "shard-0.tar", "w") as archive:
-        for i, array in enumerate(pixels):
-            add(archive, f"{i:04d}.png", png(array))
-            add(archive, f"{i:04d}.cls", CLASSES[label(i)].encode())
-            add(archive, f"{i:04d}.json", b"{}")
-    return path / "shard-0.tar"
-
-
-def labels_of(pixels):
-    return np.array([label(i) for i in range(len(pixels))])
-
-
-def as_npz(path, pixels):
-    """Of DPImageBench: floats of 0 to 1, channels first."""
-    np.savez(path / "a.npz", x=pixels.transpose(0, 3, 1, 2) / 255, y=labels_of(pixels))
-    return path / "a.npz"
-
-
-def as_guided_diffusion(path, pixels):
-    np.savez(path / "a.npz", pixels, labels_of(pixels))
-    return path / "a.npz"
-
-
-def as_npy(path, pixels):
-    np.save(path / "a.npy", pixels)
-    return path / "a.npy"
-
-
-def as_pt(path, pixels):
-    """Floats of -1 to 1, as generators make them."""
-    images = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 127.5 - 1
-    torch.save((images, torch.from_numpy(labels_of(pixels))), path / "a.pt")
-    return path / "a.pt"
-
-
-def as_parquet(path, pixels):
-    cells = [{"bytes": png(array), "path": None} for array in pixels]
-    features = {"image": {"_type": "Image"}, "label": {"_type": "ClassLabel", "names": list(CLASSES)}}
-    table = pa.table({"image": cells, "label": labels_of(pixels)})
-    about = {b"huggingface": json.dumps({"info": {"features": features}}).encode()}
-    pq.write_table(table.replace_schema_metadata(about), path / "a.parquet", row_group_size=4)
-    return path / "a.parquet"
-
-
-def as_tensor(path, pixels):
-    return torch.from_numpy(pixels).permute(0, 3, 1, 2)
-
-
-def as_array(path, pixels):
-    return pixels
-
-
-def as_torch_dataset(path, pixels):
-    return TensorDataset(as_tensor(path, pixels), torch.from_numpy(labels_of(pixels)))
-
-
-def as_hugging_face(path, pixels):
-    rows = {"image": [Image.fromarray(array) for array in pixels], "label": labels_of(pixels).tolist()}
-    made = hugging_face.Dataset.from_dict(rows)
-    features = made.features.copy()
-    features["image"], features["label"] = hugging_face.Image(), hugging_face.ClassLabel(names=list(CLASSES))
-    return made.cast(features)
-
-
-def as_images(path, pixels):
-    return Images(as_tensor(path, pixels), torch.from_numpy(labels_of(pixels)), CLASSES)
 
 
 KINDS = {
@@ -291,56 +187,6 @@ def test_archives_with_a_password_and_labels_with_a_slash(pixels, tmp_path):
         add(archive, "0.png", png(pixels[0]))
         add(archive, "0.cls", b"../../etc")
     assert class_names(opened(tmp_path / "w.tar")) == [".._.._etc"]
-
-
-def dicom(path, values, **fields):
-    meta = FileMetaDataset()
-    meta.MediaStorageSOPInstanceUID = pydicom.uid.generate_uid()
-    meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
-    data = FileDataset(str(path), {}, file_meta=meta, preamble=b"\0" * 128)
-    data.SOPClassUID, data.Rows, data.Columns = pydicom.uid.SecondaryCaptureImageStorage, *values.shape
-    data.SamplesPerPixel, data.PhotometricInterpretation = 1, "MONOCHROME2"
-    data.BitsAllocated, data.BitsStored, data.HighBit, data.PixelRepresentation = 16, 12, 11, 0
-    data.PixelData = values.astype(np.uint16).tobytes()
-    for key, value in fields.items():
-        setattr(data, key, value)
-    data.save_as(path, enforce_file_format=True)
-
-
-def test_dicom_through_its_window(tmp_path):
-    """Level 1000, width 200: what is below 900 is black, above 1100 white; and the other way round."""
-    values = np.array([[0, 890], [1000, 2000]])
-    dicom(tmp_path / "a.dcm", values, WindowCenter=1000, WindowWidth=200)
-    dicom(tmp_path / "b.dcm", values, WindowCenter=1000, WindowWidth=200, PhotometricInterpretation="MONOCHROME1")
-    dicom(tmp_path / "c.dcm", values)
-    found = opened(tmp_path)
-    seen = [found.decode(i)[:, :, 0].ravel().tolist() for i in range(3)]
-    assert seen[0] == [0, 0, pytest.approx(128, abs=2), 255]
-    assert seen[1] == [255, 255, pytest.approx(128, abs=2), 0]
-    assert seen[2] == [0, pytest.approx(890 / 2000 * 255, abs=1), pytest.approx(127.5, abs=1), 255]
-    (tmp_path / "d.dcm").write_bytes(b"x" * 200)
-    assert "d.dcm: cannot be decoded as DICOM" in opened(tmp_path).decode(3)
-
-
-def test_heif(tmp_path, pixels):
-    import pillow_heif
-
-    smooth = np.full((32, 48, 3), 200, np.uint8)
-    pillow_heif.from_pillow(Image.fromarray(smooth)).save(tmp_path / "a.heic")
-    seen = opened(tmp_path).decode(0)
-    assert seen.shape == (32, 48, 3)
-    assert abs(int(seen.mean()) - 200) <= 3
-
-
-@pytest.mark.parametrize(("name", "extra"), [("a.heic", "heif"), ("a.dcm", "dicom")])
-def test_what_is_missing_is_said(name, extra, tmp_path, monkeypatch):
-    (tmp_path / name).write_bytes(b"x" * 200)
-
-    def missing(module):
-        raise ImportError(module)
-
-    monkeypatch.setattr(image_files.importlib, "import_module", missing)
-    assert f"pip install 'leakbench[{extra}]'" in opened(tmp_path).decode(0)
 
 
 def test_datasets_of_torchvision():
