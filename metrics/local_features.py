@@ -26,8 +26,8 @@ LONGEST = 512
 """Pixels that larger ones are scaled down to on their longer side."""
 SCALE = 512
 """Of bytes that hold root-normalised features: no value of theirs is much above a half."""
-POINTS = 150
-"""Features of a picture, at most."""
+POINTS, MOST_POINTS = 150, 500
+"""Features of a picture of `SIDE` by `SIDE` pixels, at most, in proportion of larger ones; and of any."""
 CONTRAST = 0.02
 """Below SIFT's usual threshold of 0.04: small pictures that were scaled up are soft."""
 AGREE = 9
@@ -37,7 +37,7 @@ TOLERANCE = 4.0
 NEIGHBOURS = 3
 TRIED = 5
 """Pictures with the most matches that are verified."""
-SMALLEST, LARGEST = 0.1, 10.0
+SMALLEST, LARGEST = 0.05, 20.0
 """Area of what a copy shows, as a multiple of the original's, and of its longer stretch over the shorter."""
 FLAT = 200_000
 """Features above which neighbours are looked for in cells, of which `PROBES` are opened."""
@@ -121,7 +121,8 @@ def features(image: Tensor) -> Features:
     if factor != 1:
         how = cv2.INTER_CUBIC if factor > 1 else cv2.INTER_AREA
         gray = cv2.resize(gray, None, fx=factor, fy=factor, interpolation=how)
-    detector = cv2.SIFT_create(nfeatures=POINTS, contrastThreshold=CONTRAST)
+    count = min(POINTS * gray.size // SIDE**2, MOST_POINTS)
+    detector = cv2.SIFT_create(nfeatures=count, contrastThreshold=CONTRAST)
     keys, looks = detector.detectAndCompute(gray, None)
     frame = (gray.shape[1], gray.shape[0])
     if looks is None:
