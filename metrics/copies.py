@@ -40,6 +40,7 @@ class Copy:
         released: position.
         exact: byte by byte, as it is or turned.
         why: what was done to it, and how alike they are.
+        sure: 2 of an exact one; else SSIM, or below `NEAR_SSIM` the more the more local features agree.
         parts: what of the private picture is shown, and where in the released one: left, top, right and bottom, as
             shares; None where all is.
     """
@@ -48,11 +49,12 @@ class Copy:
     released: int
     exact: bool
     why: str
+    sure: float
     parts: tuple[Box, Box] | None = None
 
 
-Found = dict[int, tuple[float, Copy]]
-"""How alike the best copy of each private image is, and the copy."""
+Found = dict[int, Copy]
+"""The best copy of each private image."""
 
 
 def find_copies(private: Described, released: Described) -> list[Copy]:
@@ -78,13 +80,13 @@ def find_copies(private: Described, released: Described) -> list[Copy]:
         _by_pixels(found, view, released.views[geometry])
     for match in released.shown.copies(private.points):
         why = f"the same picture or a part of it{_transformed(match)}"
-        copy = Copy(match.ours, match.theirs, False, why, (match.ours_part, match.theirs_part))
         # The more agree the likelier, and none is likelier than what SSIM found.
-        _keep_best(found, [(match.agree / (match.agree + 1) * NEAR_SSIM, copy)])
-    for copy in _exact(private, released):
-        found[copy.private] = 2.0, copy
+        sure = match.agree / (match.agree + 1) * NEAR_SSIM
+        parts = match.ours_part, match.theirs_part
+        _keep_best(found, [Copy(match.ours, match.theirs, False, why, sure, parts)])
+    found |= {copy.private: copy for copy in _exact(private, released)}
     nothing = blank(private)
-    return [copy for _, copy in sorted(found.values(), key=lambda pair: -pair[0]) if not nothing[copy.private]]
+    return [copy for copy in sorted(found.values(), key=lambda copy: -copy.sure) if not nothing[copy.private]]
 
 
 def _by_pixels(found: Found, private: Tensor, released: Tensor) -> None:
@@ -107,10 +109,10 @@ def blank(pictures: Described) -> Tensor:
     return plain
 
 
-def _keep_best(found: Found, more: list[tuple[float, Copy]]) -> None:
-    for alike, copy in more:
-        if copy.private not in found or alike > found[copy.private][0]:
-            found[copy.private] = alike, copy
+def _keep_best(found: Found, more: list[Copy]) -> None:
+    for copy in more:
+        if copy.private not in found or copy.sure > found[copy.private].sure:
+            found[copy.private] = copy
 
 
 def _exact(private: Described, released: Described) -> list[Copy]:
@@ -120,7 +122,7 @@ def _exact(private: Described, released: Described) -> list[Copy]:
     copies = []
     for i, ways in enumerate(private.digests):
         hits = ((how, where[way]) for how, way in zip(said, ways, strict=True) if way in where)
-        copies += [Copy(i, j, True, f"copy{how}") for how, j in islice(hits, 1)]
+        copies += [Copy(i, j, True, f"copy{how}", 2.0) for how, j in islice(hits, 1)]
     return copies
 
 
@@ -168,7 +170,7 @@ def _amplitudes(images: Tensor) -> Tensor:
     return torch.cat([of(part) for part in images.split(4096)])
 
 
-def _confirmed(shown: Tensor, released: Tensor, position: Tensor, how: str, *, moved: bool) -> list[tuple[float, Copy]]:
+def _confirmed(shown: Tensor, released: Tensor, position: Tensor, how: str, *, moved: bool) -> list[Copy]:
     """Those pairs of nearest images that are copies, with their SSIM: as they lie, and where they agree best."""
     found = []
     for part in torch.arange(len(shown)).split(_at_once(shown)):
@@ -186,7 +188,7 @@ def _confirmed(shown: Tensor, released: Tensor, position: Tensor, how: str, *, m
                     did = _words(how, down, right, contrast[k].item(), brightness[k].item())
                     why = f"near copy{did}: SSIM {likeness:.3f}, {apart[k]:.1f} of 255 apart"
                     i = int(who[k])
-                    found.append((likeness, Copy(i, int(position[i]), False, why)))
+                    found.append(Copy(i, int(position[i]), False, why, likeness))
     return found
 
 

@@ -7,6 +7,7 @@ import torch
 
 from leakbench.attacks.judging.judge import judge_members
 from leakbench.attacks.judging.truth import Truth
+from leakbench.attacks.membership.copies import Copies
 from leakbench.attacks.membership.density_ratio import DensityRatio
 from leakbench.attacks.membership.gan_leaks import GanLeaks
 from leakbench.attacks.membership.nearest import Nearest
@@ -22,6 +23,7 @@ ATTACKS = {
     "ssim": Nearest(space="ssim"),
     "features": Nearest(space="features", steps=60),
     "density-ratio": DensityRatio(),
+    "copies": Copies(),
 }
 DECIDING = ("members.auc", "members.tpr-at-1", "members.tp-at-0-fpr")
 

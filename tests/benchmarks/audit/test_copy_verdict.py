@@ -14,7 +14,7 @@ from tests.benchmarks.audit.test_audit import pictures, shaken
 
 def judged(ours, theirs, size, holdout, exact=False):
     """The word for so many copies among so many private images, and so many among the holdout."""
-    copies, others = ([Copy(i, 0, exact, "") for i in range(count)] for count in (ours, theirs))
+    copies, others = ([Copy(i, 0, exact, "", 1.0) for i in range(count)] for count in (ours, theirs))
     return judge_copies(copies, others, 0, size, holdout, 0)[0]
 
 
@@ -90,7 +90,10 @@ def test_a_holdout_that_was_used_as_well_excuses_nothing():
 )
 def test_a_holdout_that_was_released_is_none(ours, theirs, exact, said):
     """More of it than of the private images (of 5 to 0 the chance is 1 / 32), or any of it as it is."""
-    copies, others = [Copy(i, 0, False, "") for i in range(ours)], [Copy(i, 0, exact, "") for i in range(theirs)]
+    copies, others = (
+        [Copy(i, 0, False, "", 1.0) for i in range(ours)],
+        [Copy(i, 0, exact, "", 1.0) for i in range(theirs)],
+    )
     assert holdout_released(copies, others, 60, 60).startswith("the holdout was released") is said
 
 
