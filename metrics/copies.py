@@ -11,6 +11,7 @@ from leakbench.metrics.described import Described, turned
 from leakbench.metrics.image import byte_ssim
 from leakbench.metrics.local_features import Box, Match
 from leakbench.metrics.neighbours import nearest
+from leakbench.metrics.outstanding import outstanding
 
 SSIM_WINDOW = 11
 """Smallest side of an image in pixels: the window of SSIM."""
@@ -62,7 +63,8 @@ def find_copies(private: Described, released: Described) -> list[Copy]:
 
     Candidates are the nearest released views of each private one, and of its mirror image, in pixels, in pixels of
     equal brightness and contrast, and in the amplitudes of frequencies, which moving an image hardly changes. What is a
-    copy is decided on the part that both show, with brightness and contrast made equal, by SSIM and the distance.
+    copy is decided on the part that both show, with brightness and contrast made equal, by SSIM and the distance; or by
+    how much nearer it is to one private picture than to any other (`outstanding`), as blurred ones are.
     Images that are turned or mirrored in other ways, negatives, and those with red and blue exchanged are looked for
     where they lie, in coarser pixels. Crops, rotations by any angle, squeezed, stamped and gray ones are found by their
     local features (`local_features`).
@@ -95,9 +97,19 @@ def _by_pixels(found: Found, private: Tensor, released: Tensor) -> None:
         for how, shown in islice(turned(private), UPRIGHT):
             position = nearest(describe(shown), seen).position
             _keep_best(found, _confirmed(shown, released, position, how, moved=True))
+    for how, shown in islice(turned(private), UPRIGHT):
+        _keep_best(found, _standing_out(shown, released, how))
     coarse = _coarse(released)
     for how, shown in islice(turned(private), UPRIGHT, None):
         _keep_best(found, _confirmed(shown, released, nearest(_coarse(shown), coarse).position, how, moved=False))
+
+
+def _standing_out(shown: Tensor, released: Tensor, how: str) -> list[Copy]:
+    copies = []
+    for i, j, correlation, ratio in zip(*(column.tolist() for column in outstanding(shown, released)), strict=True):
+        why = f"near copy{how}: correlation {correlation:.3f}, {1 / max(ratio, 0.001):.1f} times as near as to the next"
+        copies.append(Copy(i, j, False, why, NEAR_SSIM * (1 - ratio)))
+    return copies
 
 
 def blank(pictures: Described) -> Tensor:

@@ -18,6 +18,8 @@ from leakbench.metrics.local_features import Features, Points, Shown, features, 
 Geometry = Literal["crop", "squeeze"]
 GEOMETRIES: tuple[Geometry, ...] = ("crop", "squeeze")
 """How a training makes a picture square: the middle of it, resized; or all of it, squeezed."""
+LARGEST_VIEW = 64
+"""Pixels a side that pictures are compared at as a whole, at most; their details are compared by local features."""
 
 
 def to_square(array: NDArray[np.uint8], side: int, geometry: Geometry) -> NDArray[np.uint8]:
@@ -116,11 +118,15 @@ def collected(ones: Sequence[One]) -> Described:
 
 
 def described(images: Tensor) -> Described:
-    """Images of one size, looked at as they are.
+    """Images of one size, which are square.
 
     Args:
         images: uint8 (N, C, S, S).
     """
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:  # OpenCV lets go of the interpreter
         found = list(pool.map(features, images))
-    return Described(list(map(_digests, images)), {"crop": images}, gathered(found))
+    view = images
+    if images.shape[-1] > LARGEST_VIEW:
+        square = [to_square(image.permute(1, 2, 0).numpy(), LARGEST_VIEW, "crop") for image in images]
+        view = torch.from_numpy(np.stack(square)).permute(0, 3, 1, 2).contiguous()
+    return Described(list(map(_digests, images)), {"crop": view}, gathered(found))

@@ -55,6 +55,7 @@ VISUAL = (
     ("stranger.ssim", "control: SSIM to nearest stranger"),
     ("stranger.psnr", "control: PSNR to nearest stranger (dB)"),
 )
+COPIES = (("private.copied", "copied private images (%)"), ("stranger.copied", "control: copied strangers (%)"))
 
 
 def _visual(results: Results) -> Table:
@@ -65,7 +66,7 @@ def _visual(results: Results) -> Table:
         RANKED,
     ]
     notes += [f"{head}: not applicable: {absent[name]}." for name, head in VISUAL if name in absent]
-    columns = (*VISUAL, *_unlisted(results))
+    columns = (*VISUAL, *_copies(results), *_unlisted(results))
     rows = [[results.label(defense)] for defense in results.defenses]
     ranks: dict[tuple[int, int], int] = {}
     for column, (name, _) in enumerate(columns, 1):
@@ -78,6 +79,12 @@ def _visual(results: Results) -> Table:
     return Table(
         "T2", "Visual: how alike released and private images look", heads, tuple(map(tuple, rows)), tuple(notes), ranks
     )
+
+
+def _copies(results: Results) -> tuple[tuple[str, str], ...]:
+    """What older records lack: how many of the private images, and of strangers, have a copy in the release."""
+    found = {m.name for r in results.records if r.cell.task == "visual" for m in r.measurements}
+    return COPIES if COPIES[0][0] in found else ()
 
 
 def _unlisted(results: Results) -> list[tuple[str, str]]:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from leakbench.metrics.copies import SSIM_WINDOW
-from leakbench.metrics.described import GEOMETRIES, Described, Geometry, collected, describe
+from leakbench.metrics.described import GEOMETRIES, LARGEST_VIEW, Described, Geometry, collected, describe
 from leakbench.metrics.neighbours import nearest
 from leakbench.synth.data.image_files import DataProblems
 from leakbench.synth.data.pictures import Pictures, by_their_depth, class_names, labels
@@ -21,8 +21,6 @@ FEWEST = 40
 """Holdout images: half of them are the attacker's, and the other half must resolve anything."""
 TWIN = 12.0
 """Root of the mean squared difference, of 255, up to which two images are all but the same."""
-LARGEST_VIEW = 64
-"""Pixels a side that pictures are compared at as a whole, at most; their details are compared by local features."""
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,14 @@ import typer
 from rich.text import Text
 
 from leakbench.benchmarks.audit.files import write
-from leakbench.benchmarks.audit.folders import LARGEST_VIEW, open_folders
+from leakbench.benchmarks.audit.folders import open_folders
 from leakbench.benchmarks.audit.verdict import Limits
 from leakbench.benchmarks.audit.verdict import audit as judge
 from leakbench.benchmarks.cli.durations import seconds
 from leakbench.benchmarks.cli.options import MaxPixels, allow_pixels, out_console
 from leakbench.benchmarks.suite.problems import RequestProblems
 from leakbench.metrics.decision import LEAKS, UNKNOWN
+from leakbench.metrics.described import LARGEST_VIEW
 from leakbench.synth.data.sources import KINDS
 
 STATUS = {LEAKS: 3, UNKNOWN: 4}

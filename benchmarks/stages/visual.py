@@ -3,10 +3,17 @@
 from leakbench.attacks.judging.truth import single
 from leakbench.benchmarks.stages.context import RunContext
 from leakbench.benchmarks.stages.outcome import Outcome
-from leakbench.metrics.measurement import Judgement
+from leakbench.metrics.copies import find_copies
+from leakbench.metrics.described import Described, described
+from leakbench.metrics.measurement import Judgement, Measurement
 from leakbench.metrics.neighbours import nearest
+from leakbench.metrics.rates import clopper_pearson
 from leakbench.metrics.visual import compare
 from leakbench.reports.records import Cell
+from leakbench.synth.images import Images
+
+SEARCHED = 500
+"""Private images, and as many strangers, that copies are looked for of, at most."""
 
 
 def visual_stage(context: RunContext, cell: Cell) -> Outcome:
@@ -25,6 +32,26 @@ def visual_stage(context: RunContext, cell: Cell) -> Outcome:
     for name, candidates in (("nearest", members), ("stranger", parts.holdout)):
         index = nearest(images.pixels, candidates.pixels).position
         found.append(compare(name, images.pixels, candidates.pixels[index], seed=seed))
-    measured = tuple(m for judgement in found for m in judgement.measurements)
+    seen = described(images.pixels)
+    copied = [_copied(name, who, seen) for name, who in (("private", members), ("stranger", parts.holdout))]
+    measured = (*(m for judgement in found for m in judgement.measurements), *copied)
     absent = {name: why for judgement in found for name, why in judgement.absent.items()}
     return Outcome(Judgement(measured, absent), paired_with=pairing)
+
+
+def _copied(name: str, images: Images, released: Described) -> Measurement:
+    """How many of the first of these images the release shows, whole or in part; their order is random."""
+    count = min(SEARCHED, len(images))
+    found = find_copies(described(images.pixels[:count]), released)
+    rate = clopper_pearson(len(found), count)
+    low, high = (None if end is None else 100 * end for end in (rate.low, rate.high))
+    return Measurement(
+        name=f"{name}.copied",
+        value=100 * rate.value,
+        low=low,
+        high=high,
+        n=count,
+        unit="%",
+        better="lower",
+        variant="hashes, pixels, frequencies and local features; Clopper-Pearson",
+    )

@@ -1,0 +1,101 @@
+"""How many changed pictures are found, where nobody else's is: ``python -m leakbench.benchmarks.speed.recall DIR``.
+
+Each finder has the threshold at which it calls none of the pairs of unrelated pictures a copy; ours is the fixed one of
+`find_copies`. The peers are the nearest in pixels, and the perceptual
+hash of imagehash where that library is installed.
+"""
+
+import argparse
+import importlib
+import importlib.util
+import random
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from leakbench.benchmarks.speed.changes import CHANGES, Picture
+from leakbench.metrics.copies import find_copies
+from leakbench.metrics.described import GEOMETRIES, LARGEST_VIEW, Described, collected, describe
+
+Looks = np.ndarray
+Peer = Callable[[Sequence[Picture]], Looks]
+"""What pictures look like to a finder, (N, D): near is alike."""
+
+
+def pixels(pictures: Sequence[Picture]) -> Looks:
+    """Squeezed to at most 32 by 32."""
+    return np.stack([np.asarray(p.resize((32, 32), Image.Resampling.BICUBIC), np.float32).ravel() for p in pictures])
+
+
+def perceptual_hash(pictures: Sequence[Picture]) -> Looks:
+    """64 bits of the discrete cosine transform."""
+    imagehash = importlib.import_module("imagehash")
+    return np.stack([imagehash.phash(picture).hash.ravel().astype(np.float32) for picture in pictures])
+
+
+PEERS: dict[str, Peer] = {"nearest in pixels": pixels, "imagehash PHash": perceptual_hash}
+
+
+def apart(ours: Looks, theirs: Looks) -> np.ndarray:
+    """(N, M) distances."""
+    squares = (ours**2).sum(1)[:, None] + (theirs**2).sum(1) - 2 * ours @ theirs.T
+    distances: np.ndarray = np.sqrt(np.maximum(squares, 0))
+    return distances
+
+
+def found_by_peer(look: Peer, private: Sequence[Picture], unrelated: Sequence[Picture]) -> Callable[..., float]:
+    """The share that a peer finds below the least distance between unrelated pictures."""
+    ours = look(private)
+    threshold = apart(ours, look(unrelated)).min()
+
+    def share(released: Sequence[Picture]) -> float:
+        distances = apart(ours, look(released))
+        own = np.diag(distances)
+        return float(((own < threshold) & (own <= distances.min(1))).mean())
+
+    return share
+
+
+def seen(pictures: Sequence[Picture], view: int) -> Described:
+    """What pictures are recognised by."""
+    return collected([describe(np.asarray(picture), view, GEOMETRIES) for picture in pictures])
+
+
+def load(folder: Path, side: int | None, count: int) -> tuple[list[Picture], list[Picture]]:
+    """As many pictures of a folder as asked for, and as many others."""
+    files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in (".jpg", ".jpeg", ".png"))
+    random.Random(0).shuffle(files)
+    pictures = []
+    for file in files[: 2 * count]:
+        with Image.open(file) as image:
+            upright = image.convert("RGB")
+        pictures.append(ImageOps.fit(upright, (side, side)) if side else upright)
+    return pictures[: len(pictures) // 2], pictures[len(pictures) // 2 :]
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--side", type=int, help="pixels a side; as they are unasked")
+    parser.add_argument("--count", type=int, default=150)
+    asked = parser.parse_args()
+    private, others = load(asked.folder, asked.side, asked.count)
+    peers = {name: look for name, look in PEERS.items() if look is pixels or importlib.util.find_spec("imagehash")}
+    shares = {name: found_by_peer(look, private, others) for name, look in peers.items()}
+    view = min(LARGEST_VIEW, *(min(picture.size) for picture in private))
+    ours = seen(private, view)
+    alarms = len(find_copies(ours, seen(others, view)))
+    print(f"{len(private)} pictures; false alarms of ours among {len(private)} by {len(others)}: {alarms}\n")
+    print("| change | leakbench | " + " | ".join(shares) + " |\n| --- |" + " --- |" * (1 + len(shares)))
+    for name, change in CHANGES.items():
+        released = [change(picture, others[i % len(others)].resize(picture.size)) for i, picture in enumerate(private)]
+        right = sum(copy.private == copy.released for copy in find_copies(ours, seen(released, view)))
+        row = [right / len(private), *(share(released) for share in shares.values())]
+        print(f"| {name} | " + " | ".join(f"{value:.3f}" for value in row) + " |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,54 @@
+"""What the visual stage says of copies: of private images, and of strangers, whole or in part."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch.nn.functional import interpolate
+
+from leakbench.benchmarks.stages.visual import visual_stage
+from leakbench.reports.records import Cell
+from leakbench.synth.defense import Release
+from leakbench.synth.images import Images, Split
+from leakbench.synth.seeds import seeded_rng
+
+
+@pytest.fixture(scope="module", params=[48, 96])
+def parts(request):
+    """Pictures with something in them, at whatever size: forty of each part."""
+
+    def pictures(name):
+        rng = seeded_rng(name)
+        coarse = torch.rand(40, 3, 12, 12, generator=rng)
+        fine = interpolate(coarse, size=request.param, mode="bicubic").clamp(0, 1)
+        return Images((fine * 255).round().to(torch.uint8), torch.arange(40) % 2, ("a", "b"))
+
+    return Split(**{name: pictures(name) for name in ("members", "holdout", "auxiliary", "public", "test")})
+
+
+def copied(release, parts):
+    """In % of the private images, and of strangers."""
+    context = SimpleNamespace(
+        attacked=lambda defense, seed: (Release(release), None), parts=lambda seed: parts, seed=lambda *names: 7
+    )
+    cell = Cell(suite="s", dataset="d", defense="x", task="visual")
+    found = {m.name: m for m in visual_stage(context, cell).judgement.measurements}
+    assert found["private.copied"].low <= found["private.copied"].value <= found["private.copied"].high
+    return found["private.copied"].value, found["stranger.copied"].value
+
+
+def test_copies_of_private_images_are_counted(parts):
+    assert copied(parts.members, parts) == (100, 0)
+    assert copied(parts.members.take(torch.arange(10)), parts) == (25, 0)
+    assert copied(parts.public, parts) == (0, 0)
+    assert copied(parts.holdout, parts) == (0, 100)
+
+
+def test_crops_are_copies(parts):
+    """Nine in ten of each side, made as large again."""
+    side = parts.members.pixels.shape[-1]
+    inner = parts.members.pixels[:, :, side // 20 :, : side - side // 20].float()
+    scaled = interpolate(inner, size=side, mode="bilinear").round().to(torch.uint8)
+    found, strangers = copied(Images(scaled, parts.members.labels, parts.members.classes), parts)
+    assert found >= 90
+    assert strangers == 0
