@@ -1,5 +1,6 @@
 """Pictures that are nearer to one private picture than to any other, by far: blurred, or of a coarse JPEG, or noisy."""
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -17,11 +18,12 @@ copies blurred by 3, 100 % of 300 photographs of CIFAR-10 in place of 6 %."""
 ALIKE = 0.9
 """Correlation of a copy with its original, at least."""
 RATIO = 0.5
-"""Distance of a copy to its original over that to the next private picture, at most.
-
-Of 4,000 photographs of CIFAR-10 among 4,000 of other people, those below are its natural twins; of 300 by 300 of
-ImageNet the least is 0.76."""
-AT_ONCE = 2048
+"""Distance of a copy to its original over that to the next private picture, at most; where pictures are more alike,
+as handwritten digits are, as much less as `threshold` says."""
+RATE = 0.01
+"""Unrelated pictures that a search calls copies, in expectation."""
+AT_ONCE, ASKED = 2048, 2048
+"""Released pictures that are compared at a time; private ones that say how alike private ones are."""
 
 
 class Outstanding(NamedTuple):
@@ -53,16 +55,40 @@ def outstanding(private: Tensor, released: Tensor, blur: float = 0.0) -> Outstan
     """
     ours = _standardised(private, blur)
     found = []
-    for start in range(0, len(released) if len(private) >= FEWEST else 0, AT_ONCE):
-        likeness = _standardised(released[start : start + AT_ONCE]) @ ours.T
-        top = likeness.topk(2, dim=1)
-        apart = (2 - 2 * top.values).clamp_min(0).sqrt()
-        ratio = apart[:, 0] / apart[:, 1].clamp_min(1e-6)
-        kept = ((top.values[:, 0] >= ALIKE) & (ratio <= RATIO)).nonzero().squeeze(1)
+    most = threshold(ours, len(released)) if len(private) >= FEWEST and len(released) else 0.0
+    for start in range(0, len(released) if most else 0, AT_ONCE):
+        top = (_standardised(released[start : start + AT_ONCE]) @ ours.T).topk(2, dim=1)
+        ratio = _ratio(top.values)
+        kept = ((top.values[:, 0] >= ALIKE) & (ratio <= most)).nonzero().squeeze(1)
         found.append(Outstanding(top.indices[kept, 0], kept + start, top.values[kept, 0], ratio[kept]))
     nothing = torch.zeros(0)
     empty = Outstanding(nothing.long(), nothing.long(), nothing, nothing)
     return Outstanding(*(torch.cat(parts) for parts in zip(empty, *found, strict=True)))
+
+
+def threshold(ours: Tensor, searched: int) -> float:
+    """The ratio below which `RATE` of so many unrelated pictures are expected, `RATIO` at most.
+
+    Where pictures lie as on a space of m dimensions, the ratio of an unrelated one is below r with probability r^m
+    (TwoNN, arXiv 1803.06992, equation 4). What m is, the median says of private pictures among the others.
+
+    Args:
+        ours: (N, D) private pictures, of length 1.
+        searched: released pictures.
+    """
+    among = ours[:ASKED] @ ours.T
+    among[:, : len(among)].fill_diagonal_(-1)
+    median = _ratio(among.topk(2, dim=1).values).median().item()
+    if not 0 < median < 1:  # more than half of them are there twice, or all as far from all
+        return 0.0 if median == 0 else RATIO
+    dimensions = math.log(0.5) / math.log(median)
+    return min(RATIO, float((RATE / searched) ** (1 / dimensions)))
+
+
+def _ratio(correlations: Tensor) -> Tensor:
+    """Of the distances of what correlates most and next, (N, 2)."""
+    apart = (2 - 2 * correlations).clamp_min(0).sqrt()
+    return apart[:, 0] / apart[:, 1].clamp_min(1e-6)
 
 
 def _standardised(images: Tensor, blur: float = 0.0) -> Tensor:

@@ -7,6 +7,12 @@ from leakbench.benchmarks.audit.folders import Folders
 from leakbench.metrics.copies import Copy, find_copies
 from leakbench.metrics.decision import ALARMS, LEAKS, NOTHING, UNKNOWN
 
+MISSED = (
+    "copies may be missed that show less than a third of each side (of 32-pixel pictures, less than two thirds), "
+    "that were pasted small into another picture, or blended with as much of one: docs/copies.md says how many are"
+)
+"""What a search for copies does not find; beside every verdict that is not a leak."""
+
 
 def like_private(others: list[Copy], folders: Folders) -> int:
     """How many of the holdout's images that have a copy in the release are near copies of private images as well."""

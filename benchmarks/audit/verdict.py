@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from leakbench.attacks.membership.density_ratio import NoDensity
-from leakbench.benchmarks.audit.copy_verdict import holdout_released, judge_copies, like_private
+from leakbench.benchmarks.audit.copy_verdict import MISSED, holdout_released, judge_copies, like_private
 from leakbench.benchmarks.audit.folders import Folders
 from leakbench.benchmarks.audit.members import (
     ATTACKS,
@@ -116,6 +116,7 @@ def audit(folders: Folders, limits: Limits | None = None, *, seed: int = 0) -> A
     complete = len(runs) == len(ATTACKS) * len(trials)
     silent = copied == decision.NOTHING and not told and not leaking and powered and complete
     verdict = LEAKS if copied == LEAKS or (alike and leaking) else SILENCE if silent and alike else UNKNOWN
+    reasons += [MISSED] * (verdict != LEAKS)
     told_of = {name: [asdict(m) for m in measured] for name, measured in (figures | blind).items()}
     return Audit(verdict, reasons, list(rows.values()), told_of)
 
@@ -196,8 +197,9 @@ def _without_holdout(folders: Folders, copies: list[Copy], limits: Limits) -> Au
         "the private images can stand for it, because all of them may have been used",
     ]
     reasons[1:1] = folders.notes
+    verdict = LEAKS if len(copies) > limits.copies else UNKNOWN
     rows = [_row(folders, c.private, c.released, c.why, c.parts) for c in copies]
-    return Audit(LEAKS if len(copies) > limits.copies else UNKNOWN, reasons, rows, {})
+    return Audit(verdict, reasons + [MISSED] * (verdict != LEAKS), rows, {})
 
 
 BLIND = "blind control"

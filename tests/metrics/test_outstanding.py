@@ -87,3 +87,31 @@ def test_blank_pictures_stand_out_from_nothing():
     private = torch.cat([pictures("private"), torch.zeros(1, 3, 32, 32, dtype=torch.uint8)])
     blank = torch.full((3, 3, 32, 32), 90, dtype=torch.uint8)
     assert len(outstanding(private, blank).private) == 0
+
+
+def on_a_sphere(count, dimensions, name):
+    points = torch.randn(count, dimensions + 1, generator=seeded_rng(name))
+    return points / points.norm(dim=1, keepdim=True)
+
+
+@pytest.mark.parametrize("dimensions", [2, 4, 8])
+def test_the_threshold_calls_as_many_unrelated_ones_as_it_says(dimensions, monkeypatch):
+    """Points on a sphere: of 20,000 searches of one picture each 200 are expected, where 1 % are asked for."""
+    ours, others = on_a_sphere(2000, dimensions, "ours"), on_a_sphere(20_000, dimensions, "others")
+    monkeypatch.setattr(module, "RATIO", 1.0)
+    most = module.threshold(ours, 1)
+    alarms = (module._ratio((others @ ours.T).topk(2, dim=1).values) <= most).sum().item()
+    assert 120 <= alarms <= 300
+    assert module.threshold(ours, 1000) < most
+
+
+def test_where_all_pictures_are_there_twice_none_stands_out():
+    private = pictures("private").repeat(2, 1, 1, 1)
+    assert module.threshold(module._standardised(private), 1) == 0
+    assert len(outstanding(private, pictures("private")).private) == 0
+
+
+def test_handwritten_digits_of_others_are_no_copies(digits):
+    """Eight by eight pixels, of which many are alike: at a fixed ratio of 0.5, seven of 400 were called copies."""
+    for blur in module.BLURS:
+        assert len(outstanding(digits.members.pixels, digits.holdout.pixels, blur).private) == 0
