@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from leakbench.attacks.guess import Reconstructions
-from leakbench.attacks.judging.class_likeness import class_likeness
+from leakbench.attacks.judging.class_likeness import NEIGHBOURS, _other, class_likeness
 from leakbench.synth.images import concatenate
 from leakbench.synth.networks.training import penultimate, predict
 
@@ -69,3 +69,14 @@ def test_penultimate_features_make_the_logits(digits, oracle, cpu):
         logits = oracle[1][-1](features)
     torch.testing.assert_close(logits, predict(oracle, pixels, device=cpu), atol=0.1, rtol=0.05)  # bf16
     assert not oracle[1][-1]._forward_pre_hooks
+
+
+def test_the_next_class_is_the_other_one():
+    parts = dict.fromkeys((2, 3, 7))
+    assert [_other(label, parts) for label in (2, 3, 7)] == [3, 7, 2]
+
+
+def test_how_many_images_of_a_class_it_takes(digits, truth):
+    assert class_likeness(showing(digits.members, NEIGHBOURS + 1), noise(NEIGHBOURS + 1), truth)[0]
+    for few in (NEIGHBOURS, NEIGHBOURS - 1):
+        assert not class_likeness(showing(digits.members, few), noise(few), truth)[0]

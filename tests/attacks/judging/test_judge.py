@@ -74,6 +74,8 @@ def test_guessing_strangers_is_no_leak(truth):
     strangers = truth.split.holdout
     guess = Reconstructions(strangers.float()[truth.victims], strangers.labels[truth.victims], torch.arange(4))
     found = figures(judge_images(guess, truth))
+    assert found["private.psnr.attack"].value == pytest.approx(22.11, abs=0.01), "to members alone"
+    assert found["private.psnr.control"].value == pytest.approx(80, abs=0.01), "to the holdout alone"
     assert found["private.psnr.excess"].value == pytest.approx(-(80 - 22.11), abs=0.01)
     assert found["trained.mae.attack"].value == pytest.approx(20)
     assert found["source.identification.attack"].value == 0
@@ -126,7 +128,21 @@ def test_class_and_members_are_two_questions(truth):
     assert found["class.oracle.control"].value == 0.5
     assert found["class.oracle.baseline"].value == 0.5
     assert found["class.oracle.excess"].value == 0.5
+    assert found["trained.class.attack"].value == 1, "nearest released images: 40 and 200"
+    assert found["trained.class.control"].value == 0.5, "240, of class b"
     assert found["private.psnr.excess"].value == pytest.approx(0, abs=1e-4)
+
+
+def test_oracle_and_nearest_released_image_look_at_the_pixels(truth):
+    """Bright guesses that claim the dark class and dark ones that claim the bright: all are wrong, however they lie."""
+    guess = Reconstructions(
+        torch.tensor([210.0, 190.0, 30.0, 50.0]).view(4, 1, 1, 1).expand(4, 3, 16, 16) / 255, torch.tensor([0, 0, 1, 1])
+    )
+    right = Reconstructions(guess.pixels, 1 - guess.labels)
+    found = figures(judge_class(guess, right, truth))
+    for rate in ("class.oracle", "trained.class"):
+        assert (found[f"{rate}.attack"].value, found[f"{rate}.control"].value) == (0, 1)
+        assert found[f"{rate}.excess"].value == -1
 
 
 def test_a_clients_images_are_paired_once_for_the_least_error(truth):
