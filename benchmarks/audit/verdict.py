@@ -164,11 +164,11 @@ def _comparable(
     assert folders.holdout is not None
     released = holdout_released(copies, others, len(folders.private), len(folders.holdout))
     used = [released] * bool(released)
-    if len(folders.private) < FEWEST:
+    if int((~blank(folders.private.described)).sum()) < FEWEST:
         few = f"blind control: not run, because it takes {FEWEST} private images; attacks that compare cannot tell"
         return False, [few, *used], {}
-    views = (folders.private.described.views, folders.holdout.described.views)
-    found = [blind_control(views[0][g], views[1][g], seed=seed) for g in folders.geometries]
+    sides = [s.described.take((~blank(s.described)).nonzero().flatten()) for s in (folders.private, folders.holdout)]
+    found = [blind_control(*(side.views[g] for side in sides), seed=seed) for g in folders.geometries]
     apart = [decision.above_zero([[one]], decision.BLIND_CONTROL) for one in found]
     most = max(found, key=lambda one: one.value)
     area = f"(AUC {0.5 + most.value:.3f}, its excess at {most.level:g} {show(most)})"
