@@ -1,5 +1,6 @@
 """The judge on cases solved by hand."""
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -115,6 +116,16 @@ def test_the_baseline_is_the_mean_auxiliary_image(truth):
     )
     found = figures(judge_images(guess, truth))
     assert found["trained.ssim.attack"].value == pytest.approx(found["trained.ssim.baseline"].value)
+
+
+def test_the_baseline_of_members_is_how_near_the_mean_image_comes_to_them(truth):
+    """Class a: 34 is 6 from member 40 and 14 from 20, who was not one; class b: 206 is 6 from 200 and 14 from 220."""
+    truth = replace(truth, split=replace(truth.split, auxiliary=flat([34, 206], [0, 1])))
+    guess = Reconstructions(
+        truth.released.float()[truth.victims], truth.released.labels[truth.victims], torch.arange(4)
+    )
+    found = figures(judge_images(guess, truth))
+    assert found["private.psnr.baseline"].value == pytest.approx(20 * math.log10(255 / 6), abs=0.01)
 
 
 def test_class_and_members_are_two_questions(truth):
