@@ -126,7 +126,7 @@ def described(images: Tensor) -> Described:
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:  # OpenCV lets go of the interpreter
         found = list(pool.map(features, images))
     view = images
-    if images.shape[-1] > LARGEST_VIEW:
+    if len(images) and images.shape[-1] > LARGEST_VIEW:
         square = [to_square(image.permute(1, 2, 0).numpy(), LARGEST_VIEW, "crop") for image in images]
         view = torch.from_numpy(np.stack(square)).permute(0, 3, 1, 2).contiguous()
     return Described(list(map(_digests, images)), {"crop": view}, gathered(found))

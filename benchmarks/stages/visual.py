@@ -12,7 +12,7 @@ from leakbench.metrics.visual import compare
 from leakbench.reports.records import Cell
 from leakbench.synth.images import Images
 
-SEARCHED = 500
+SEARCHED = 200
 """Private images, and as many strangers, that copies are looked for of, at most."""
 
 

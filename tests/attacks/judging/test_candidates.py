@@ -107,3 +107,15 @@ def test_squares_count_and_not_sums():
     targets = torch.tensor([0.4, 0.9, 0.0]).view(-1, 1, 1, 1).expand(-1, 1, 1, 1)
     guesses = torch.tensor([0.5, 0.0, 0.45]).view(-1, 1, 1, 1).expand(-1, 1, 1, 1)
     assert assign(guesses, targets, torch.tensor([0, 0, 0])).tolist() == [2, 0, 1]
+
+
+def test_pairing_raises_the_chance_of_an_identification():
+    """Gray guesses know nothing; with one image a client their chance is 1 / candidates, with four it is more."""
+    rng = torch.Generator().manual_seed(0)
+    pixels = torch.randint(0, 256, (200, 3, 4, 4), dtype=torch.uint8, generator=rng)
+    others = Images(pixels, torch.zeros(200, dtype=torch.long), ("a", "b"))
+    guesses, labels = torch.rand((8, 3, 4, 4), generator=rng), torch.zeros(8, dtype=torch.long)
+    alone = chance(guesses, torch.arange(8), labels, others, seed=0)
+    assert alone == pytest.approx(1 / 100)
+    together = chance(guesses, torch.tensor([0] * 4 + [1] * 4), labels, others, seed=0)
+    assert alone < together < 0.2

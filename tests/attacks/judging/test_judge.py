@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from leakbench.attacks.guess import Reconstructions, Scores
-from leakbench.attacks.judging.candidates import chance, class_means
+from leakbench.attacks.judging.candidates import class_means
 from leakbench.attacks.judging.judge import (
     judge_class,
     judge_images,
@@ -182,18 +182,6 @@ def test_a_client_has_as_many_images_as_it_has(truth):
     guess = Reconstructions(right.float()[:3], right.labels[:3], torch.tensor([0, 0, 1]))
     with pytest.raises(ValueError, match=r"must claim 2 images of a client, got \[1, 2\]"):
         judge_images(guess, replace(truth, batch=2))
-
-
-def test_pairing_raises_the_chance_of_an_identification():
-    """Gray guesses know nothing; with one image a client their chance is 1 / candidates, with four it is more."""
-    rng = torch.Generator().manual_seed(0)
-    pixels = torch.randint(0, 256, (200, 3, 4, 4), dtype=torch.uint8, generator=rng)
-    others = Images(pixels, torch.zeros(200, dtype=torch.long), ("a", "b"))
-    guesses, labels = torch.rand((8, 3, 4, 4), generator=rng), torch.zeros(8, dtype=torch.long)
-    alone = chance(guesses, torch.arange(8), labels, others, seed=0)
-    assert alone == pytest.approx(1 / 100)
-    together = chance(guesses, torch.tensor([0] * 4 + [1] * 4), labels, others, seed=0)
-    assert alone < together < 0.2
 
 
 def test_a_client_counts_as_one_trial(truth):
