@@ -156,3 +156,11 @@ def test_an_unequal_share_of_members_in_a_fold_says_nothing():
     seen, folds = np.ones((40, 1), np.float32), np.array_split(np.arange(40), 4)
     called = np.stack([rng.permutation(np.arange(40) < 20) for _ in range(200)], 1)
     assert blind._areas(seen, called, folds).mean() == pytest.approx(0.5, abs=0.02)
+
+
+def test_nobody_is_scored_by_what_was_fitted_to_them():
+    """Thirty features of forty that are noise: whoever is in the fit would be told from the others."""
+    rng = np.random.default_rng(1)
+    seen, folds = rng.normal(size=(40, 30)).astype(np.float32), np.array_split(np.arange(40), 5)
+    called = np.stack([rng.permutation(np.arange(40) < 20) for _ in range(200)], 1)
+    assert blind._areas(seen, called, folds).mean() == pytest.approx(0.5, abs=0.03)
