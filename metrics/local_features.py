@@ -26,14 +26,16 @@ LONGEST = 512
 """Pixels that larger ones are scaled down to on their longer side."""
 SCALE = 512
 """Of bytes that hold root-normalised features: no value of theirs is much above a half."""
-POINTS, MOST_POINTS = 150, 500
+POINTS, MOST_POINTS = 200, 800
 """Features of a picture of `SIDE` by `SIDE` pixels, at most, in proportion of larger ones; and of any."""
-CONTRAST = 0.02
-"""Below SIFT's usual threshold of 0.04: small pictures that were scaled up are soft."""
+CONTRAST = 0.005
+"""Of features, far below the usual 0.04, for soft and dim pictures; at 0.002 the steps of rounding are some."""
 AGREE = 9
-"""Matches that must agree, at different places: of 200 by 200 unrelated photographs of CIFAR-10 the most was 6."""
+"""Matches that must agree, at different places: of 2,500 by 2,500 photographs of CIFAR-10 the most by chance was 8."""
 TOLERANCE = 4.0
 """Pixels of the scaled picture by which a match may miss."""
+TURNED, SCALED = 25.0, 1.6
+"""Degrees by which a match may be turned, and the factor by which it may be larger, against the map."""
 NEIGHBOURS = 3
 TRIED = 5
 """Pictures with the most matches that are verified."""
@@ -47,7 +49,7 @@ AT_ONCE = 1 << 17
 
 
 class Features(NamedTuple):
-    """Local features of one picture: where, what they look like, and the frame they lie in."""
+    """Local features of one picture: where (x, y, size, degrees), what they look like, and the frame they lie in."""
 
     places: Floats
     looks: Bytes
@@ -84,7 +86,7 @@ class Points:
     """Local features of pictures; those of a picture lie between two of `ends`.
 
     Args:
-        places: (F, 2) in pixels of the frame.
+        places: (F, 4) x and y in pixels of the frame, size in pixels, and direction in degrees from x to y.
         looks: (F, 128), root-normalised, of which `SCALE` is 1.
         ends: (N + 1,).
         frames: (N, 2) width and height of what features were looked for in.
@@ -104,7 +106,7 @@ class Points:
 
 def gathered(found: Sequence[Features]) -> Points:
     """Local features of several pictures."""
-    nothing = Features(np.zeros((0, 2), np.float32), np.zeros((0, 128), np.uint8), (1, 1))
+    nothing = Features(np.zeros((0, 4), np.float32), np.zeros((0, 128), np.uint8), (1, 1))
     places, looks, frames = zip(nothing, *found, strict=True)
     ends = np.cumsum([len(where) for where in places])
     return Points(np.concatenate(places), np.concatenate(looks), ends, np.array(frames[1:], np.float32).reshape(-1, 2))
@@ -126,9 +128,10 @@ def features(image: Tensor) -> Features:
     keys, looks = detector.detectAndCompute(gray, None)
     frame = (gray.shape[1], gray.shape[0])
     if looks is None:
-        return Features(np.zeros((0, 2), np.float32), np.zeros((0, 128), np.uint8), frame)
+        return Features(np.zeros((0, 4), np.float32), np.zeros((0, 128), np.uint8), frame)
     rooted = np.sqrt(looks / np.maximum(looks.sum(1, keepdims=True), 1e-9)) * SCALE
-    return Features(np.array([key.pt for key in keys], np.float32), rooted.round().clip(0, 255).astype(np.uint8), frame)
+    places = np.array([(*key.pt, key.size, key.angle) for key in keys], np.float32)
+    return Features(places, rooted.round().clip(0, 255).astype(np.uint8), frame)
 
 
 class Shown:
@@ -189,22 +192,34 @@ class Shown:
         a = ours.places[ours.ends[picture] :][pairs[:, 0]]
         b = self.points.places[self.points.ends[theirs] :][pairs[:, 1]]
         frames = ours.frames[picture], self.points.frames[theirs]
-        a = a * [-1, 1] + [frames[0][0] - 1, 0] if mirrored else a
-        map_, inliers = cv2.estimateAffine2D(a, b, method=cv2.RANSAC, ransacReprojThreshold=TOLERANCE, maxIters=1000)
+        a = a * [-1, 1, 1, -1] + [frames[0][0] - 1, 0, 0, 180] if mirrored else a
+        here, there = (np.ascontiguousarray(places[:, :2]) for places in (a, b))
+        map_, inliers = cv2.estimateAffine2D(
+            here, there, method=cv2.RANSAC, ransacReprojThreshold=TOLERANCE, maxIters=1000
+        )
         if map_ is None:
             return None
-        agreeing = inliers[:, 0] > 0
-        agree = min(len(np.unique(places[agreeing].round(), axis=0)) for places in (a, b))
+        agreeing = (inliers[:, 0] > 0) & _alike(map_, a, b)
+        agree = min(len(np.unique(places[agreeing].round(), axis=0)) for places in (here, there))
         linear = map_[:, :2]
         stretches = np.linalg.svd(linear, compute_uv=False)
         area = float(np.linalg.det(linear))
         if agree < AGREE or not SMALLEST <= area <= LARGEST or stretches[0] > LARGEST * stretches[1]:
             return None
         angle = math.degrees(math.atan2(linear[1, 0], linear[0, 0]))
-        here = _part(cv2.invertAffineTransform(map_), frames[1], frames[0])
-        here = (1 - here[2], here[1], 1 - here[0], here[3]) if mirrored else here
-        there = _part(map_, *frames)
-        return Match(picture, theirs, agree, math.sqrt(area), angle, mirrored, here, there)
+        part = _part(cv2.invertAffineTransform(map_), frames[1], frames[0])
+        part = (1 - part[2], part[1], 1 - part[0], part[3]) if mirrored else part
+        return Match(picture, theirs, agree, math.sqrt(area), angle, mirrored, part, _part(map_, *frames))
+
+
+def _alike(map_: NDArray[np.float64], ours: Floats, theirs: Floats) -> NDArray[np.bool_]:
+    """Which matches (M, 4) are turned and scaled as the map turns and scales: of chance ones few are."""
+    linear = map_[:, :2]
+    directions = np.stack([np.cos(np.radians(ours[:, 3])), np.sin(np.radians(ours[:, 3]))], 1) @ linear.T
+    off = np.degrees(np.arctan2(directions[:, 1], directions[:, 0])) - theirs[:, 3]
+    larger = theirs[:, 2] / (ours[:, 2] * math.sqrt(max(abs(np.linalg.det(linear)), 1e-9)))
+    near: NDArray[np.bool_] = (np.abs((off + 180) % 360 - 180) <= TURNED) & (np.abs(np.log(larger)) <= math.log(SCALED))
+    return near
 
 
 def _part(map_: NDArray[np.float64], whole: Floats, within: Floats) -> Box:

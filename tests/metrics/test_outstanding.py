@@ -112,6 +112,6 @@ def test_where_all_pictures_are_there_twice_none_stands_out():
 
 
 def test_handwritten_digits_of_others_are_no_copies(digits):
-    """Eight by eight pixels, of which many are alike: at a fixed ratio of 0.5, seven of 400 were called copies."""
+    """Eight by eight pixels, of which many are alike: at a fixed ratio of 0.5, seven of 800 were called copies."""
     for blur in module.BLURS:
         assert len(outstanding(digits.members.pixels, digits.holdout.pixels, blur).private) == 0
