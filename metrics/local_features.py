@@ -32,16 +32,18 @@ CONTRAST = 0.005
 """Of features, far below the usual 0.04, for soft and dim pictures; at 0.002 the steps of rounding are some."""
 AGREE = 9
 """Matches that must agree, at different places: of 2,500 by 2,500 photographs of CIFAR-10 the most by chance was 8."""
+AMONG = 20
+"""Matches of which one must agree: in small folders there are hundreds, of which up to 8 agree by chance."""
 TOLERANCE = 4.0
 """Pixels of the scaled picture by which a match may miss."""
 TURNED, SCALED = 25.0, 1.6
 """Degrees by which a match may be turned, and the factor by which it may be larger, against the map."""
 NEIGHBOURS = 3
-TRIED = 5
+TRIED = 50
 """Pictures with the most matches that are verified."""
 SMALLEST, LARGEST = 0.05, 20.0
 """Area of what a copy shows, as a multiple of the original's, and of its longer stretch over the shorter."""
-FLAT = 200_000
+FLAT = 100_000
 """Features above which neighbours are looked for in cells, of which `PROBES` are opened."""
 PROBES = 16
 AT_ONCE = 1 << 17
@@ -189,27 +191,44 @@ class Shown:
         self, ours: Points, picture: int, theirs: int, pairs: NDArray[np.int64], mirrored: bool
     ) -> Match | None:
         """The affine map on which most matches agree, if they are enough and it is one that somebody would make."""
+        needed = max(AGREE, len(pairs) / AMONG)
         a = ours.places[ours.ends[picture] :][pairs[:, 0]]
         b = self.points.places[self.points.ends[theirs] :][pairs[:, 1]]
         frames = ours.frames[picture], self.points.frames[theirs]
         a = a * [-1, 1, 1, -1] + [frames[0][0] - 1, 0, 0, 180] if mirrored else a
+        a, b = _consistent(a, b)
+        if len(a) < needed:
+            return None
         here, there = (np.ascontiguousarray(places[:, :2]) for places in (a, b))
         map_, inliers = cv2.estimateAffine2D(
             here, there, method=cv2.RANSAC, ransacReprojThreshold=TOLERANCE, maxIters=1000
         )
-        if map_ is None:
+        if map_ is None or not np.isfinite(map_).all():
             return None
         agreeing = (inliers[:, 0] > 0) & _alike(map_, a, b)
         agree = min(len(np.unique(places[agreeing].round(), axis=0)) for places in (here, there))
         linear = map_[:, :2]
         stretches = np.linalg.svd(linear, compute_uv=False)
         area = float(np.linalg.det(linear))
-        if agree < AGREE or not SMALLEST <= area <= LARGEST or stretches[0] > LARGEST * stretches[1]:
+        if agree < needed or not SMALLEST <= area <= LARGEST or stretches[0] > LARGEST * stretches[1]:
             return None
         angle = math.degrees(math.atan2(linear[1, 0], linear[0, 0]))
         part = _part(cv2.invertAffineTransform(map_), frames[1], frames[0])
         part = (1 - part[2], part[1], 1 - part[0], part[3]) if mirrored else part
         return Match(picture, theirs, agree, math.sqrt(area), angle, mirrored, part, _part(map_, *frames))
+
+
+def _consistent(ours: Floats, theirs: Floats) -> tuple[Floats, Floats]:
+    """The most matches that are turned and scaled alike, among which RANSAC finds the map of a small part too.
+
+    Weak geometric consistency (doi 10.1007/978-3-540-88682-2_24).
+    """
+    turned = theirs[:, 3] - ours[:, 3]
+    larger = np.log(theirs[:, 2] / ours[:, 2])
+    apart = np.abs((turned[:, None] - turned + 180) % 360 - 180)
+    together = (apart <= TURNED) & (np.abs(larger[:, None] - larger) <= math.log(SCALED))
+    most = together[together.sum(1).argmax()]
+    return ours[most], theirs[most]
 
 
 def _alike(map_: NDArray[np.float64], ours: Floats, theirs: Floats) -> NDArray[np.bool_]:
