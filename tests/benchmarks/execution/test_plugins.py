@@ -116,6 +116,7 @@ def test_a_defense_in_one_file_is_checked_and_run(tmp_path, suites, capsys):
     assert "posterize" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_another_source_is_another_run(tmp_path, suites, capsys):
     body = "return Release(members)"
     chosen = ("--defense", "mine-again", "--attack", "gan-leaks")
