@@ -196,7 +196,7 @@ def test_students_have_a_budget(digits_folders, tmp_path, capsys, monkeypatch):
 @pytest.fixture(scope="module")
 def digits_folders(tmp_path_factory):
     root = tmp_path_factory.mktemp("digits")
-    parts = split(open_pool("digits", None, None), Sizes(members=400, auxiliary=400, test=100), seed=0)
+    parts = split(open_pool("digits", None, None), Sizes(members=150, auxiliary=150, test=100), seed=0)
     for name, images in (("private", parts.members), ("holdout", parts.holdout), ("others", parts.public)):
         for i, (pixels, label) in enumerate(zip(images.pixels, images.labels, strict=True)):
             (root / name / str(int(label))).mkdir(parents=True, exist_ok=True)

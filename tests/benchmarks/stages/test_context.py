@@ -196,3 +196,13 @@ def test_an_oracle_grades_classes_and_nothing_else(context, digits, method, judg
     scenario = SimpleNamespace(order=torch.arange(3), candidate_order=torch.arange(7))
     cell = Cell(suite="s", dataset="d", defense="noise", task="attack", method=method)
     assert context.truth(cell, scenario, 4).oracle == ("oracle" if judged else None)
+
+
+def test_victims_hold_what_a_defense_releases_and_members_where_it_releases_nothing(context, digits, monkeypatch):
+    """Who trains with gradients that are changed releases no images, and holds the members."""
+    released = (Release(digits.auxiliary), torch.zeros(1, 1, dtype=torch.int64))
+    monkeypatch.setattr(context, "folder", SimpleNamespace(load_release=lambda spec, seed: released))
+    assert context._attacked("subset", 0) is released
+    release, paired = context._attacked("gradient-noise", 0)
+    assert release.images.pixels.equal(digits.members.pixels)
+    assert paired.squeeze(1).tolist() == list(range(len(digits.members)))
