@@ -8,11 +8,10 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from leakbench.metrics.described import Described, turned
-from leakbench.metrics.fixed_pattern import distinctive
 from leakbench.metrics.image import byte_ssim
-from leakbench.metrics.local_features import Box, Match
 from leakbench.metrics.neighbours import nearest
 from leakbench.metrics.outstanding import BLURS, outstanding
+from leakbench.metrics.shown import Box, Match
 
 SSIM_WINDOW = 11
 """Smallest side of an image in pixels: the window of SSIM."""
@@ -68,7 +67,7 @@ def find_copies(private: Described, released: Described) -> list[Copy]:
     how much nearer it is to one private picture than to any other (`outstanding`), as blurred ones are.
     Images that are turned or mirrored in other ways, negatives, and those with red and blue exchanged are looked for
     where they lie, in coarser pixels. Crops, rotations by any angle, squeezed, stamped and gray ones are found by their
-    local features (`local_features`), of which those that many private pictures have at the same place say nothing
+    local features (`shown`), of which those that many private pictures have at the same place say nothing
     (`fixed_pattern`).
 
     Args:
@@ -82,7 +81,7 @@ def find_copies(private: Described, released: Described) -> list[Copy]:
     found: Found = {}
     for geometry, view in private.views.items():
         _by_pixels(found, view, released.views[geometry])
-    for match in released.shown.copies(distinctive(private.points)):
+    for match in released.shown.copies(private.points.distinctive):
         why = f"the same picture or a part of it{_transformed(match)}"
         # The more agree the likelier, and none is likelier than what SSIM found.
         sure = match.agree / (match.agree + 1) * NEAR_SSIM

@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from leakbench.metrics.local_features import Features, Points, Shown, features, gathered
+from leakbench.metrics.fixed_pattern import marked
+from leakbench.metrics.local_features import Features, Points, features, gathered
+from leakbench.metrics.shown import Shown
 
 Geometry = Literal["crop", "squeeze"]
 GEOMETRIES: tuple[Geometry, ...] = ("crop", "squeeze")
@@ -113,7 +115,7 @@ def collected(ones: Sequence[One]) -> Described:
     return Described(
         [one.digests for one in ones],
         {geometry: view.contiguous() for geometry, view in views.items()},
-        gathered([one.features for one in ones]),
+        marked(gathered([one.features for one in ones])),
     )
 
 
@@ -129,4 +131,4 @@ def described(images: Tensor) -> Described:
     if len(images) and images.shape[-1] > LARGEST_VIEW:
         square = [to_square(image.permute(1, 2, 0).numpy(), LARGEST_VIEW, "crop") for image in images]
         view = torch.from_numpy(np.stack(square)).permute(0, 3, 1, 2).contiguous()
-    return Described(list(map(_digests, images)), {"crop": view}, gathered(found))
+    return Described(list(map(_digests, images)), {"crop": view}, marked(gathered(found)))

@@ -4,6 +4,8 @@ Two pictures by one camera agree on it, and neither is a copy of the other: of b
 the local features are its dead pixels, on which up to 12 agree.
 """
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
@@ -24,18 +26,17 @@ POPULATION = 500
 AT_ONCE = 256
 
 
-def distinctive(points: Points) -> Points:
-    """The local features of pictures without those of the fixed pattern.
+def marked(points: Points) -> Points:
+    """The local features of pictures, with those of the fixed pattern marked.
 
     Args:
-        points: local features of pictures that were taken alike, such as the private ones; with fewer than three, all.
+        points: local features of pictures that were taken alike: all private ones, or all of a holdout. With fewer than
+            three, nothing is told.
     """
     if not len(points.places):
         return points
     # What a border between cells divides lies within one of the others.
-    fixed = _recurring(points, 0.0) | _recurring(points, 0.5)
-    ends = np.concatenate([[0], np.cumsum(~fixed)])[points.ends]
-    return Points(points.places[~fixed], points.looks[~fixed], ends, points.frames)
+    return replace(points, fixed=_recurring(points, 0.0) | _recurring(points, 0.5))
 
 
 def _recurring(points: Points, offset: float) -> NDArray[np.bool_]:

@@ -1,25 +1,19 @@
-"""Copies of a picture or a part of it, whatever was done: turned, cropped, squeezed, stamped, re-encoded, gray.
+"""Local features of pictures: what lies where, whatever was done to the rest.
 
-Local features of both pictures (SIFT by OpenCV, root-normalised: doi 10.1109/CVPR.2012.6248018) are matched by their
-nearest neighbours (FAISS), and the matches verified: so many must agree on one affine map (RANSAC) as those of
-unrelated pictures never do.
+SIFT by OpenCV, root-normalised (doi 10.1109/CVPR.2012.6248018). `metrics.shown` looks for pictures by them.
 """
 
-import math
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import cv2
-import faiss
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
 Floats = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
-Box = tuple[float, float, float, float]
 SIDE = 128
 """Pixels a side that smaller pictures are scaled up to: SIFT finds little in 32."""
 LONGEST = 512
@@ -30,24 +24,6 @@ POINTS, MOST_POINTS = 200, 800
 """Features of a picture of `SIDE` by `SIDE` pixels, at most, in proportion of larger ones; and of any."""
 CONTRAST = 0.005
 """Of features, far below the usual 0.04, for soft and dim pictures; at 0.002 the steps of rounding are some."""
-AGREE = 9
-"""Matches that must agree, at different places: of 2,500 by 2,500 photographs of CIFAR-10 the most by chance was 8."""
-AMONG = 20
-"""Matches of which one must agree: in small folders there are hundreds, of which up to 8 agree by chance."""
-TOLERANCE = 4.0
-"""Pixels of the scaled picture by which a match may miss."""
-TURNED, SCALED = 25.0, 1.6
-"""Degrees by which a match may be turned, and the factor by which it may be larger, against the map."""
-NEIGHBOURS = 3
-TRIED = 50
-"""Pictures with the most matches that are verified."""
-SMALLEST, LARGEST = 0.05, 20.0
-"""Area of what a copy shows, as a multiple of the original's, and of its longer stretch over the shorter."""
-FLAT = 100_000
-"""Features above which neighbours are looked for in cells, of which `PROBES` are opened."""
-PROBES = 16
-AT_ONCE = 1 << 17
-"""Features that are added to the index at a time."""
 
 
 class Features(NamedTuple):
@@ -59,31 +35,6 @@ class Features(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Match:
-    """A picture and another that shows all or a part of it.
-
-    Args:
-        ours: position.
-        theirs: position.
-        agree: matches that agree on the map.
-        scale: by which ours was made larger.
-        angle: by which it was turned, in degrees.
-        mirrored: whether it was mirrored first.
-        ours_part: left, top, right and bottom of what is shown, as shares of our picture's frame.
-        theirs_part: the same of theirs.
-    """
-
-    ours: int
-    theirs: int
-    agree: int
-    scale: float
-    angle: float
-    mirrored: bool
-    ours_part: Box
-    theirs_part: Box
-
-
-@dataclass(frozen=True)
 class Points:
     """Local features of pictures; those of a picture lie between two of `ends`.
 
@@ -92,18 +43,28 @@ class Points:
         looks: (F, 128), root-normalised, of which `SCALE` is 1.
         ends: (N + 1,).
         frames: (N, 2) width and height of what features were looked for in.
+        fixed: (F,) which lie where many of the pictures have one: see `fixed_pattern`.
     """
 
     places: Floats
     looks: Bytes
     ends: NDArray[np.int64]
     frames: Floats
+    fixed: NDArray[np.bool_]
 
     def take(self, chosen: Sequence[int]) -> "Points":
         """Those of the pictures at these positions."""
-        parts = [slice(self.ends[i], self.ends[i + 1]) for i in chosen]
-        frames = [(int(w), int(h)) for w, h in self.frames[list(chosen)]]
-        return gathered([Features(self.places[p], self.looks[p], f) for p, f in zip(parts, frames, strict=True)])
+        none = np.zeros(0, dtype=int)
+        kept = np.concatenate([none, *(np.arange(self.ends[i], self.ends[i + 1]) for i in chosen)])
+        ends = np.cumsum([0, *(self.ends[i + 1] - self.ends[i] for i in chosen)])
+        return Points(self.places[kept], self.looks[kept], ends, self.frames[list(chosen)], self.fixed[kept])
+
+    @property
+    def distinctive(self) -> "Points":
+        """Those that are not of the fixed pattern."""
+        kept = ~self.fixed
+        ends = np.concatenate([[0], np.cumsum(kept)])[self.ends]
+        return Points(self.places[kept], self.looks[kept], ends, self.frames, self.fixed[kept])
 
 
 def gathered(found: Sequence[Features]) -> Points:
@@ -111,7 +72,8 @@ def gathered(found: Sequence[Features]) -> Points:
     nothing = Features(np.zeros((0, 4), np.float32), np.zeros((0, 128), np.uint8), (1, 1))
     places, looks, frames = zip(nothing, *found, strict=True)
     ends = np.cumsum([len(where) for where in places])
-    return Points(np.concatenate(places), np.concatenate(looks), ends, np.array(frames[1:], np.float32).reshape(-1, 2))
+    frame = np.array(frames[1:], np.float32).reshape(-1, 2)
+    return Points(np.concatenate(places), np.concatenate(looks), ends, frame, np.zeros(ends[-1], dtype=bool))
 
 
 def features(image: Tensor) -> Features:
@@ -134,135 +96,3 @@ def features(image: Tensor) -> Features:
     rooted = np.sqrt(looks / np.maximum(looks.sum(1, keepdims=True), 1e-9)) * SCALE
     places = np.array([(*key.pt, key.size, key.angle) for key in keys], np.float32)
     return Features(places, rooted.round().clip(0, 255).astype(np.uint8), frame)
-
-
-class Shown:
-    """Pictures in which others are looked for.
-
-    Args:
-        points: their local features.
-    """
-
-    def __init__(self, points: Points) -> None:
-        self.points, self.index = points, _index(points.looks)
-        self.owner = np.repeat(np.arange(len(points.frames)), np.diff(points.ends))
-
-    def copies(self, ours: Points) -> list[Match]:
-        """The pictures that all or a part of is shown, with the one that agrees best, as they are or mirrored.
-
-        Args:
-            ours: local features of the pictures.
-        """
-        found: dict[int, Match] = {}
-        if not self.index.ntotal:
-            return []
-        for mirrored in (False, True):
-            for picture, theirs, pairs in self._candidates(ours, mirrored):
-                match = self._verified(ours, picture, theirs, pairs, mirrored)
-                if match and (picture not in found or match.agree > found[picture].agree):
-                    found[picture] = match
-        return list(found.values())
-
-    def _candidates(self, ours: Points, mirrored: bool) -> Iterator[tuple[int, int, NDArray[np.int64]]]:
-        """Pictures of ours and of theirs with enough matches, and the matches (M, 2): a feature of each."""
-        for start in range(0, len(ours.ends) - 1, 256):
-            stop = min(start + 256, len(ours.ends) - 1)
-            part = ours.looks[ours.ends[start] : ours.ends[stop]].astype(np.float32)
-            if not len(part):
-                continue
-            part = _mirrored(part) if mirrored else part
-            _, near = self.index.search(part, min(NEIGHBOURS, self.index.ntotal))
-            for picture in range(start, stop):
-                own = near[ours.ends[picture] - ours.ends[start] : ours.ends[picture + 1] - ours.ends[start]]
-                for theirs, pairs in self._voted(own):
-                    yield picture, theirs, pairs
-
-    def _voted(self, near: NDArray[np.int64]) -> list[tuple[int, NDArray[np.int64]]]:
-        """The pictures that most features of one picture are near to, those with enough alone."""
-        votes: defaultdict[int, list[tuple[int, int]]] = defaultdict(list)
-        for feature, neighbours in enumerate(near):
-            for neighbour in neighbours[neighbours >= 0]:
-                owner = int(self.owner[neighbour])
-                votes[owner].append((feature, int(neighbour - self.points.ends[owner])))
-        most = sorted(votes, key=lambda owner: -len(votes[owner]))[:TRIED]
-        return [(owner, np.array(votes[owner])) for owner in most if len(votes[owner]) >= AGREE]
-
-    def _verified(
-        self, ours: Points, picture: int, theirs: int, pairs: NDArray[np.int64], mirrored: bool
-    ) -> Match | None:
-        """The affine map on which most matches agree, if they are enough and it is one that somebody would make."""
-        needed = max(AGREE, len(pairs) / AMONG)
-        a = ours.places[ours.ends[picture] :][pairs[:, 0]]
-        b = self.points.places[self.points.ends[theirs] :][pairs[:, 1]]
-        frames = ours.frames[picture], self.points.frames[theirs]
-        a = a * [-1, 1, 1, -1] + [frames[0][0] - 1, 0, 0, 180] if mirrored else a
-        a, b = _consistent(a, b)
-        if len(a) < needed:
-            return None
-        here, there = (np.ascontiguousarray(places[:, :2]) for places in (a, b))
-        map_, inliers = cv2.estimateAffine2D(
-            here, there, method=cv2.RANSAC, ransacReprojThreshold=TOLERANCE, maxIters=1000
-        )
-        if map_ is None or not np.isfinite(map_).all():
-            return None
-        agreeing = (inliers[:, 0] > 0) & _alike(map_, a, b)
-        agree = min(len(np.unique(places[agreeing].round(), axis=0)) for places in (here, there))
-        linear = map_[:, :2]
-        stretches = np.linalg.svd(linear, compute_uv=False)
-        area = float(np.linalg.det(linear))
-        if agree < needed or not SMALLEST <= area <= LARGEST or stretches[0] > LARGEST * stretches[1]:
-            return None
-        angle = math.degrees(math.atan2(linear[1, 0], linear[0, 0]))
-        part = _part(cv2.invertAffineTransform(map_), frames[1], frames[0])
-        part = (1 - part[2], part[1], 1 - part[0], part[3]) if mirrored else part
-        return Match(picture, theirs, agree, math.sqrt(area), angle, mirrored, part, _part(map_, *frames))
-
-
-def _consistent(ours: Floats, theirs: Floats) -> tuple[Floats, Floats]:
-    """The most matches that are turned and scaled alike, among which RANSAC finds the map of a small part too.
-
-    Weak geometric consistency (doi 10.1007/978-3-540-88682-2_24).
-    """
-    turned = theirs[:, 3] - ours[:, 3]
-    larger = np.log(theirs[:, 2] / ours[:, 2])
-    apart = np.abs((turned[:, None] - turned + 180) % 360 - 180)
-    together = (apart <= TURNED) & (np.abs(larger[:, None] - larger) <= math.log(SCALED))
-    most = together[together.sum(1).argmax()]
-    return ours[most], theirs[most]
-
-
-def _alike(map_: NDArray[np.float64], ours: Floats, theirs: Floats) -> NDArray[np.bool_]:
-    """Which matches (M, 4) are turned and scaled as the map turns and scales: of chance ones few are."""
-    linear = map_[:, :2]
-    directions = np.stack([np.cos(np.radians(ours[:, 3])), np.sin(np.radians(ours[:, 3]))], 1) @ linear.T
-    off = np.degrees(np.arctan2(directions[:, 1], directions[:, 0])) - theirs[:, 3]
-    larger = theirs[:, 2] / (ours[:, 2] * math.sqrt(max(abs(np.linalg.det(linear)), 1e-9)))
-    near: NDArray[np.bool_] = (np.abs((off + 180) % 360 - 180) <= TURNED) & (np.abs(np.log(larger)) <= math.log(SCALED))
-    return near
-
-
-def _part(map_: NDArray[np.float64], whole: Floats, within: Floats) -> Box:
-    """Where all of a frame comes to lie within another: left, top, right, bottom, as shares of it."""
-    corners = np.array([(x * whole[0], y * whole[1], 1) for x in (0, 1) for y in (0, 1)]) @ map_.T
-    least, most = np.clip([corners.min(0), corners.max(0)] / within, 0, 1).tolist()
-    return least[0], least[1], most[0], most[1]
-
-
-def _index(looks: Bytes) -> Any:
-    """What finds the nearest of these: all of them, or of many those in the nearest cells, a byte for each value."""
-    if len(looks) <= FLAT:
-        index = faiss.IndexFlatL2(128)
-    else:
-        cells = 4 * math.isqrt(len(looks))
-        index = faiss.index_factory(128, f"IVF{cells},SQ8_direct")
-        index.train(looks[:: max(1, len(looks) // (50 * cells))].astype(np.float32))
-        index.nprobe = PROBES
-    for start in range(0, len(looks), AT_ONCE):
-        index.add(looks[start : start + AT_ONCE].astype(np.float32))
-    return index
-
-
-def _mirrored(looks: Floats) -> Floats:
-    """What the same features look like in the mirror: rows of the patch exchanged, directions of gradients reversed."""
-    patches = looks.reshape(-1, 4, 4, 8)[:, ::-1]
-    return np.ascontiguousarray(patches[..., (-np.arange(8)) % 8]).reshape(-1, 128)

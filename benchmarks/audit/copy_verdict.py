@@ -1,17 +1,32 @@
 """What copies say: are there more of private images than of images that were not used?"""
 
+import numpy as np
 import torch
 from scipy.stats import binomtest
 
 from leakbench.benchmarks.audit.folders import Folders
 from leakbench.metrics.copies import Copy, find_copies
 from leakbench.metrics.decision import ALARMS, LEAKS, NOTHING, UNKNOWN
+from leakbench.metrics.shown import AGREE
 
 MISSED = (
-    "copies may be missed that show less than a third of each side (of 32-pixel pictures, less than two thirds), "
+    "copies may be missed that show less than a third of each side (of 32-pixel pictures, less than half), "
     "that were pasted small into another picture, or blended with as much of one: docs/copies.md says how many are"
 )
 """What a search for copies does not find; beside every verdict that is not a leak."""
+
+
+def featureless(folders: Folders) -> list[str]:
+    """Of which pictures parts were not looked for, and what was not looked at."""
+    points = folders.private.described.points
+    few = int((np.diff(points.distinctive.ends) < AGREE).sum())
+    said = [f"{few} private images have too few local features for parts of them to be found"] * bool(few)
+    if points.fixed.any():
+        said.append(
+            f"{100 * points.fixed.mean():.2g} % of the private images' local features lie at the same place in many of "
+            "them (dead pixels, logos, frames) and count for nothing"
+        )
+    return said
 
 
 def like_private(others: list[Copy], folders: Folders) -> int:

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from leakbench.attacks.membership.density_ratio import NoDensity
-from leakbench.benchmarks.audit.copy_verdict import MISSED, holdout_released, judge_copies, like_private
+from leakbench.benchmarks.audit.copy_verdict import MISSED, featureless, holdout_released, judge_copies, like_private
 from leakbench.benchmarks.audit.folders import Folders
 from leakbench.benchmarks.audit.members import (
     ATTACKS,
@@ -25,8 +25,8 @@ from leakbench.metrics.blind import FEWEST, blind_control
 from leakbench.metrics.copies import Copy, blank, find_copies
 from leakbench.metrics.decision import LEAKS, NOT_VALIDATED, UNKNOWN
 from leakbench.metrics.described import Geometry
-from leakbench.metrics.local_features import Box
 from leakbench.metrics.neighbours import nearest
+from leakbench.metrics.shown import Box
 from leakbench.reports.table import show
 
 SILENCE = f"{decision.NOTHING} at this power"
@@ -94,7 +94,7 @@ def audit(folders: Folders, limits: Limits | None = None, *, seed: int = 0) -> A
     counts = len(folders.private), len(folders.holdout)
     copied, sentence = judge_copies(copies, others, like_private(others, folders), *counts, limits.copies)
     rows = {c.private: _row(folders, c.private, c.released, c.why, c.parts) for c in copies}
-    reasons = [sentence, *folders.notes, *_left_out(folders, len(members))]
+    reasons = [sentence, *folders.notes, *_left_out(folders, len(members)), *featureless(folders)]
     runs, said = _attacked(folders, trials, limits)
     reasons += said
     told = [run for run in runs if leaks(run.measured, limits.tolerance)]
@@ -196,7 +196,7 @@ def _without_holdout(folders: Folders, copies: list[Copy], limits: Limits) -> Au
         "members from others, how many hidden copies would have been found, or what students are worth: no part of "
         "the private images can stand for it, because all of them may have been used",
     ]
-    reasons[1:1] = folders.notes
+    reasons[1:1] = [*folders.notes, *featureless(folders)]
     verdict = LEAKS if len(copies) > limits.copies else UNKNOWN
     rows = [_row(folders, c.private, c.released, c.why, c.parts) for c in copies]
     return Audit(verdict, reasons + [MISSED] * (verdict != LEAKS), rows, {})

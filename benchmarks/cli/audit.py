@@ -44,8 +44,8 @@ def audit(
 ) -> None:
     """Judge released pictures against the private ones; status 3 when they leak, 4 when it cannot tell.
 
-    Not found: small parts of private pictures (less than a third of each side; of 32-pixel pictures, less than two
-    thirds), ones pasted small into other pictures, and blends of which half is another picture.
+    Not found: small parts of private pictures (less than a third of each side; of 32-pixel pictures, less than half),
+    ones pasted small into other pictures, and blends of which half is another picture.
     """
     allow_pixels(max_pixels)
     limits = Limits(copies=max_copies, tolerance=tolerance, budget=seconds("--budget", budget, none=True))

@@ -9,16 +9,19 @@ import argparse
 import importlib
 import importlib.util
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+import torch
 from PIL import Image, ImageOps
 
 from leakbench.benchmarks.speed.changes import CHANGES, Picture
 from leakbench.metrics.copies import find_copies
 from leakbench.metrics.described import GEOMETRIES, LARGEST_VIEW, Described, collected, describe
+from leakbench.synth.seeds import seeded_rng
 
+SMALL, FOLDERS = 12, 50
 Looks = np.ndarray
 Peer = Callable[[Sequence[Picture]], Looks]
 """What pictures look like to a finder, (N, D): near is alike."""
@@ -75,6 +78,14 @@ def load(folder: Path, side: int | None, count: int) -> tuple[list[Picture], lis
     return pictures[: len(pictures) // 2], pictures[len(pictures) // 2 :]
 
 
+def _small_folders(ours: Described, others: Described) -> Iterator[int]:
+    """Copies that are found among few pictures, where each has the more chance matches with each."""
+    rng = seeded_rng("small folders")
+    for _ in range(FOLDERS):
+        one, other = (torch.randperm(len(side), generator=rng)[:SMALL] for side in (ours, others))
+        yield len(find_copies(ours.take(one), others.take(other)))
+
+
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -87,8 +98,11 @@ def main() -> None:
     shares = {name: found_by_peer(look, private, others) for name, look in peers.items()}
     view = min(LARGEST_VIEW, *(min(picture.size) for picture in private))
     ours = seen(private, view)
-    alarms = len(find_copies(ours, seen(others, view)))
-    print(f"{len(private)} pictures; false alarms of ours among {len(private)} by {len(others)}: {alarms}\n")
+    strangers = seen(others, view)
+    alarms = len(find_copies(ours, strangers))
+    print(f"{len(private)} pictures; false alarms of ours among {len(private)} by {len(others)}: {alarms}")
+    small = sum(_small_folders(ours, strangers))
+    print(f"false alarms in {FOLDERS} pairs of folders of {SMALL} of them: {small}\n")
     print("| change | leakbench | " + " | ".join(shares) + " |\n| --- |" + " --- |" * (1 + len(shares)))
     for name, change in CHANGES.items():
         released = [change(picture, others[i % len(others)].resize(picture.size)) for i, picture in enumerate(private)]

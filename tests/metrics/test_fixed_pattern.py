@@ -5,7 +5,7 @@ import torch
 
 from leakbench.metrics.copies import find_copies
 from leakbench.metrics.described import described
-from leakbench.metrics.fixed_pattern import distinctive
+from leakbench.metrics.fixed_pattern import marked
 from leakbench.metrics.local_features import Features, gathered
 from tests.metrics.test_local_features import cut, textured
 
@@ -36,10 +36,21 @@ def test_the_same_picture_in_many_versions_is_no_pattern():
     """Three of each, as folders have them that were augmented: what they share is what gives them away."""
     four = textured("private", 4)
     private = described(torch.cat([four, four // 2 + 64, four // 4 * 4]))
-    kept = distinctive(private.points)
-    assert len(kept.places) >= 0.95 * len(private.points.places)
+    assert private.points.fixed.mean() <= 0.05
     found = find_copies(private, described(cut(four, 0.7)))
     assert {copy.private % 4 for copy in found} == {0, 1, 2, 3}
+
+
+def test_a_part_of_a_folder_knows_the_pattern_of_all_of_it():
+    """Two pictures have no pattern of their own; what the folder has is none of what they are recognised by."""
+    private, others = (described(by_one_camera(textured(name))) for name in ("private", "others"))
+    two = private.take(torch.tensor([7, 3]))
+    assert two.points.fixed.any()
+    assert two.points.ends.tolist()[-1] == len(two.points.places) == len(two.points.fixed)
+    assert find_copies(two, others) == []
+    found = find_copies(two, described(cut(by_one_camera(textured("private")), 0.7)))
+    assert {(copy.private, copy.released) for copy in found} == {(0, 7), (1, 3)}
+    assert len(private.points.take([]).places) == 0
 
 
 def made(places, frame=(512, 512)):
@@ -54,7 +65,7 @@ def test_what_lies_where_others_have_it_goes_and_all_else_stays_with_its_picture
     pictures = gathered(
         [made([*own[0][:2], shared, *own[0][2:]]), made([]), made([shared, *own[1]]), made([*own[2], shared])]
     )
-    kept = distinctive(pictures)
+    kept = marked(pictures).distinctive
     assert kept.ends.tolist() == [0, 4, 4, 8, 12]
     assert kept.places.tolist() == np.array(own, np.float32).reshape(-1, 4).tolist()
     assert kept.looks[:, 0].tolist() == [0, 1, 3, 4, 1, 2, 3, 4, 0, 1, 2, 3]
@@ -64,11 +75,11 @@ def test_what_lies_where_others_have_it_goes_and_all_else_stays_with_its_picture
 def test_two_pictures_have_no_pattern_and_another_direction_is_another_feature():
     places = [[100.0, 200.0, 3.0, 45.0], [300.0, 20.0, 3.0, 0.0], [10.0, 400.0, 3.0, 0.0], [60.0, 70.0, 3.0, 200.0]]
     two = gathered([made(places)] * 2)
-    assert len(distinctive(two).places) == 8
-    turned = [gathered([made([[100.0, 200.0, 3.0, angle]]) for angle in (0.0, 120.0, 240.0)])]
-    assert len(distinctive(turned[0]).places) == 3
+    assert len(marked(two).distinctive.places) == 8
+    turned = gathered([made([[100.0, 200.0, 3.0, angle]]) for angle in (0.0, 120.0, 240.0)])
+    assert len(marked(turned).distinctive.places) == 3
     nothing = gathered([])
-    assert distinctive(nothing) is nothing
+    assert marked(nothing) is nothing
 
 
 def test_a_border_between_cells_divides_no_pattern():
@@ -76,7 +87,7 @@ def test_a_border_between_cells_divides_no_pattern():
     jittered = [[[100.0 + 0.2 * side, 200.0, 3.0, 45.0]] for side in (-1, 1, -1, 1)]
     own = rng.uniform(0, [512, 512, 8, 360], (4, 5, 4)).tolist()
     pictures = gathered([made([*j, *o]) for j, o in zip(jittered, own, strict=True)])
-    kept = distinctive(pictures)
+    kept = marked(pictures).distinctive
     assert np.diff(kept.ends).tolist() == [5, 5, 5, 5]
     shared = gathered([made(j) for j in jittered])
-    assert len(distinctive(shared).places) == 4, "pictures with nothing else are the same picture"
+    assert len(marked(shared).distinctive.places) == 4, "pictures with nothing else are the same picture"

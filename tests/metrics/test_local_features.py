@@ -6,9 +6,10 @@ import torch
 from torch.nn.functional import interpolate
 from torchvision.transforms.v2.functional import affine, crop, resize
 
-from leakbench.metrics import local_features
+from leakbench.metrics import local_features, shown
 from leakbench.metrics.described import described
-from leakbench.metrics.local_features import SCALE, Features, Shown, _alike, _mirrored, gathered
+from leakbench.metrics.local_features import SCALE, Features, gathered
+from leakbench.metrics.shown import AGREE, NEIGHBOURS, Shown, _alike, _mirrored
 from leakbench.synth.seeds import seeded_rng
 from tests.metrics.test_copies import find_copies
 
@@ -107,29 +108,75 @@ def test_matches_are_turned_and_scaled_as_the_map_does():
     assert _alike(map_, ours, theirs).tolist() == [True, False, False, True]
 
 
+FRAME = (512, 384)
+
+
+def points_of(*pictures):
+    """Pictures of which nothing is known but where their features lie (F, 4)."""
+    return gathered([Features(places, np.zeros((len(places), 128), np.uint8), FRAME) for places in pictures])
+
+
+def anywhere(rng, count):
+    return rng.uniform([0, 0, 2, 0], [*FRAME, 8, 360], (count, 4)).astype(np.float32)
+
+
 def test_places_that_agree_prove_nothing_where_directions_do_not():
     """Of small folders chance matches lie on some map, as 12 of 100 did of blood smears, turned anyhow."""
     rng = np.random.default_rng(0)
-    ours = rng.uniform(0, [512, 384, 8, 360], (30, 4)).astype(np.float32)
+    ours = anywhere(rng, 30)
     moved = ours + np.float32([20, 10, 0, 0])
     anyhow = moved.copy()
     anyhow[:, 3] = rng.uniform(0, 360, 30)
     pairs = np.stack([np.arange(30)] * 2, 1)
+    assert Shown(points_of(moved))._verified(points_of(ours), 0, 0, pairs, mirrored=False).agree == 30
+    assert Shown(points_of(anyhow))._verified(points_of(ours), 0, 0, pairs, mirrored=False) is None
 
-    def of(places):
-        return gathered([Features(places, np.zeros((30, 128), np.uint8), (512, 384))])
 
-    match = Shown(of(moved))._verified(of(ours), 0, 0, pairs, mirrored=False)
-    assert match.agree == 30
-    assert Shown(of(anyhow))._verified(of(ours), 0, 0, pairs, mirrored=False) is None
+@pytest.mark.parametrize("true", [0, 14])
+def test_a_small_part_is_found_among_many_chance_matches(true):
+    """14 of 314: three that are right are drawn once in 11,000 times, unless matches that are turned alike go first."""
+    rng = np.random.default_rng(0)
+    ours, theirs = anywhere(rng, 300 + true), anywhere(rng, 300 + true)
+    theirs[300:] = ours[300:] * np.float32([0.5, 0.5, 0.5, 1]) + np.float32([90, 40, 0, 0])
+    pairs = np.stack([np.arange(300 + true)] * 2, 1)
+    match = Shown(points_of(theirs))._verified(points_of(ours), 0, 0, pairs, mirrored=False)
+    assert (match is None) == (true == 0)
+    assert match is None or (match.agree == true and match.scale == pytest.approx(0.5, abs=0.02))
+
+
+def test_a_feature_has_one_vote_a_picture_by_what_is_nearest_there():
+    rng = np.random.default_rng(0)
+    released = Shown(points_of(anywhere(rng, 20), anywhere(rng, 20)))
+    near = np.stack([np.arange(20), (np.arange(20) + 5) % 20, np.arange(20, 40)], 1)
+    votes = dict(released._voted(near))
+    assert sorted(votes) == [0, 1]
+    for picture in (0, 1):
+        assert votes[picture].tolist() == [[i, i] for i in range(20)]
+    assert released._voted(near[: AGREE - 1]) == []
+    assert near.shape[1] == NEIGHBOURS
+
+
+def test_a_part_is_found_in_a_release_of_one_picture():
+    """All features have their neighbours there, and chance matches are many: they must not count against the others."""
+    private = textured("private")
+    found = [find_copies(private, cut(private[i : i + 1], 0.5)) for i in range(8)]
+    assert [[copy.private for copy in copies] for copies in found] == [[i] for i in range(8)]
+    assert not any(find_copies(private, other[None]) for other in textured("others", 8))
+
+
+def test_parts_of_dim_pictures_are_found():
+    """A fifth of the contrast: at a threshold of 0.02 too few of their features are left."""
+    private = (textured("private").float() / 5 + 100).round().byte()
+    found = find_copies(private, torch.cat([textured("others"), cut(private, 0.7)]))
+    assert sum(copy.released == COUNT + copy.private for copy in found) >= 0.9 * COUNT
 
 
 def test_many_are_looked_for_in_cells(monkeypatch):
-    monkeypatch.setattr(local_features, "FLAT", 500)
+    monkeypatch.setattr(shown, "FLAT", 500)
     private = textured("private")
-    shown = described(torch.cat([textured("others"), cut(private, 0.7)])).shown
-    assert shown.index.ntotal > 500
-    assert len(shown.copies(described(private).points)) >= 0.9 * COUNT
+    released = described(torch.cat([textured("others"), cut(private, 0.7)])).shown
+    assert released.index.ntotal > 500
+    assert len(released.copies(described(private).points)) >= 0.9 * COUNT
 
 
 @pytest.mark.parametrize("side", [16, 96])

@@ -4,12 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from leakbench.benchmarks.audit.copy_verdict import holdout_released, judge_copies
+from leakbench.benchmarks.audit.copy_verdict import featureless, holdout_released, judge_copies, like_private
 from leakbench.benchmarks.audit.folders import open_folders
 from leakbench.benchmarks.audit.verdict import audit
 from leakbench.metrics.copies import Copy
 from leakbench.metrics.decision import LEAKS, NOTHING, UNKNOWN
 from tests.benchmarks.audit.test_audit import pictures, shaken
+from tests.metrics.test_fixed_pattern import by_one_camera
+from tests.metrics.test_local_features import textured
 
 
 def judged(ours, theirs, size, holdout, exact=False):
@@ -102,3 +104,25 @@ def test_a_release_of_the_holdout_itself_cannot_be_judged():
     found = audit(open_folders(private, holdout, holdout))
     assert found.verdict == UNKNOWN
     assert "60 of its 60 images have a copy in the release (60 exact)" in " ".join(found.reasons)
+
+
+def test_what_was_not_looked_for_is_said_with_and_without_a_holdout():
+    """Smooth pictures have no local features; what a camera leaves in all of them proves nothing."""
+    smooth, others, holdout = (pictures(name, 60) for name in ("p", "r", "h"))
+    for folders in (open_folders(smooth, others, holdout), open_folders(smooth, others)):
+        said = audit(folders).reasons
+        (few,) = (reason for reason in said if reason.endswith("too few local features for parts of them to be found"))
+        assert 50 <= int(few.split()[0]) <= 60
+        assert not any("count for nothing" in reason for reason in said)
+    private, released = (by_one_camera(textured(name)) for name in ("private", "others"))
+    (said,) = featureless(open_folders(private, released))
+    share = float(said.split(" %")[0])
+    assert 1 < share < 50
+    assert "lie at the same place in many of them (dead pixels, logos, frames) and count for nothing" in said
+
+
+def test_a_logo_on_holdout_and_private_pictures_makes_neither_doubtful():
+    """The pattern is the folder's, also of the few pictures of it that are looked at."""
+    private, holdout = (by_one_camera(textured(name, count)) for name, count in (("private", 20), ("holdout", 45)))
+    folders = open_folders(private, by_one_camera(textured("others")), holdout)
+    assert like_private([Copy(i, 0, False, "", 0.9) for i in (3, 8)], folders) == 0
