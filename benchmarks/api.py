@@ -14,7 +14,8 @@ from rich.console import Console
 from leakbench.attacks.attack import Attack, attacks
 from leakbench.benchmarks.audit.files import write
 from leakbench.benchmarks.audit.folders import open_folders
-from leakbench.benchmarks.audit.verdict import Audit, Limits
+from leakbench.benchmarks.audit.result import Audit
+from leakbench.benchmarks.audit.verdict import Limits
 from leakbench.benchmarks.audit.verdict import audit as judge
 from leakbench.benchmarks.cli.progress import Live
 from leakbench.benchmarks.execution import runner
@@ -153,7 +154,7 @@ def audit(
         tolerance: by which areas and true positive rates may exceed chance.
         budget: seconds for training students, where there are classes.
         image_size: pixels a side that pictures are compared at as a whole; chosen where None.
-        out: a folder for audit.json, riskiest.csv and riskiest.png, which shows private pictures; none is written where
+        out: a folder for the report, audit.json and riskiest.csv, which show private pictures; none is written where
             None.
         seed: of what is drawn at random.
 
@@ -167,7 +168,7 @@ def audit(
     found = judge(folders, Limits(copies=max_copies, tolerance=tolerance, budget=budget), seed=seed)
     if out is not None:
         Path(out).mkdir(parents=True, exist_ok=True, mode=0o700)
-        write(found, folders, Path(out))
+        write(found, Path(out))
     return found
 
 

@@ -26,13 +26,17 @@ def write_html(shown: dict[str, Any], folder: Path, figures: dict[str, str]) -> 
         | {"galleries": [gallery | {"data": _inline(folder / gallery["file"])} for gallery in attack["galleries"]]}
         for attack in shown["attacks"]
     ]
-    loader = FileSystemLoader(Path(__file__).parent / "templates")
-    template = Environment(loader=loader, autoescape=True, undefined=StrictUndefined).get_template("report.html")
     file = folder / "report.html"
     part = file.with_name("report.html.part")
-    part.write_text(template.render(shown | {"figures": drawn, "attacks": attacks}), encoding="utf-8")
+    part.write_text(rendered("report.html", shown | {"figures": drawn, "attacks": attacks}), encoding="utf-8")
     part.rename(file)
     return file
+
+
+def rendered(template: str, shown: dict[str, Any]) -> str:
+    """A template's page; every string is escaped, and one that it lacks is an error."""
+    loader = FileSystemLoader(Path(__file__).parent / "templates")
+    return Environment(loader=loader, autoescape=True, undefined=StrictUndefined).get_template(template).render(shown)
 
 
 def _inline(file: Path) -> str:

@@ -22,24 +22,28 @@ def write_pdf(shown: dict[str, Any], folder: Path, figures: dict[str, str]) -> P
     """
     with tempfile.TemporaryDirectory() as temporary:
         work = Path(temporary)
-        template = Path(__file__).parent / "templates" / "report.typ"
-        (work / "report.typ").write_text(template.read_text(encoding="utf-8"), encoding="utf-8")
         (work / "content.json").write_text(json.dumps(shown | {"figures": figures}), encoding="utf-8")
         for figure in figures:
             shutil.copy(folder / "figures" / figure, work)
         if (folder / "galleries").is_dir():
             shutil.copytree(folder / "galleries", work / "galleries")
         part = folder / "report.pdf.part"
-        part.write_bytes(_compiled(work))
+        part.write_bytes(compiled("report.typ", work))
     file = folder / "report.pdf"
     part.rename(file)
     return file
 
 
-def _compiled(work: Path) -> bytes:
-    """The PDF, accessible by the standard PDF/UA-1 unless a name has characters that no font at hand can show."""
-    template = str(work / "report.typ")
+def compiled(template: str, work: Path) -> bytes:
+    """The PDF, accessible by the standard PDF/UA-1 unless a name has characters that no font at hand can show.
+
+    Args:
+        template: its file's name.
+        work: a folder with what the template reads.
+    """
+    source = Path(__file__).parent / "templates" / template
+    (work / template).write_text(source.read_text(encoding="utf-8"), encoding="utf-8")
     try:
-        return bytes(typst.compile(template, root=str(work), pdf_standards=["ua-1"]))
+        return bytes(typst.compile(str(work / template), root=str(work), pdf_standards=["ua-1"]))
     except typst.TypstError:
-        return bytes(typst.compile(template, root=str(work)))
+        return bytes(typst.compile(str(work / template), root=str(work)))

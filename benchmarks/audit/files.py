@@ -1,58 +1,84 @@
-"""What an audit leaves: audit.json, riskiest.csv, riskiest.png."""
+"""What an audit leaves: audit.json, riskiest.csv, riskiest.png, and a report to hand in, audit.html and audit.pdf."""
 
 import csv
 import io
 import json
-from dataclasses import asdict
 from pathlib import Path
 
 from PIL import Image, ImageDraw
 
-from leakbench.benchmarks.audit.folders import Folders
-from leakbench.benchmarks.audit.verdict import PARTS, Audit
+from leakbench.benchmarks.audit.report import SHOWN, content
+from leakbench.benchmarks.audit.result import COLUMNS, PARTS, Audit
 from leakbench.benchmarks.storage.store import write_whole
+from leakbench.reports.audit import write_html, write_pdf
 from leakbench.synth.data.pictures import Pictures
 
-SHOWN = 20
 SIDE = 256
 """Pixels that a picture has on its longer side, at most, where it is shown."""
 GAP = 4
 
 
-def write(found: Audit, folders: Folders, out: Path) -> None:
-    """Write the verdict, the riskiest pictures, and what they look like above the released ones that show them.
+def write(found: Audit, out: Path) -> None:
+    """Write the verdict, the riskiest pictures beside the released ones that show them, and the report.
 
     Args:
         found: by the audit.
-        folders: what was audited.
         out: a folder that is nobody else's to read: it shows private pictures.
     """
-    write_whole(out / "audit.json", json.dumps(asdict(found), indent=1).encode())
+    write_whole(out / "audit.json", json.dumps(found.as_json(), indent=1).encode())
     table = io.StringIO()
-    writer = csv.DictWriter(table, ["private", "released", "why", *PARTS], quoting=csv.QUOTE_ALL)
+    writer = csv.DictWriter(table, list(COLUMNS), quoting=csv.QUOTE_ALL)
     writer.writeheader()
     writer.writerows(found.risky)
     write_whole(out / "riskiest.csv", table.getvalue().encode("utf-8", "backslashreplace"))
+    shown = [beside(found, row) for row in found.risky[:SHOWN]]
     picture = out / "riskiest.png"
     picture.unlink(missing_ok=True)
-    if found.risky:
-        shown = _side_by_side(found.risky[:SHOWN], folders)
-        content = io.BytesIO()
-        shown.save(content, "PNG")
+    if shown:
         picture.touch(mode=0o600)  # it shows private images
-        picture.write_bytes(content.getvalue())
+        picture.write_bytes(_png(_tiled([list(row) for row in zip(*shown, strict=True)])))
+    for name in ("audit.html", "audit.pdf"):
+        save(found, out / name, shown)
 
 
-def _side_by_side(rows: list[dict[str, str]], folders: Folders) -> Image.Image:
-    """Private pictures in the upper row, released ones below, with a frame around the parts that are the same."""
-    pairs = [
-        [_shown(part.pictures, row[key], row[box]) for row in rows]
-        for part, key, box in zip((folders.private, folders.released), ("private", "released"), PARTS, strict=True)
-    ]
-    widths = [max(one.width, other.width) for one, other in zip(*pairs, strict=True)]
-    heights = [max(image.height for image in row) for row in pairs]
-    page = Image.new("RGB", (sum(widths) + GAP * (len(widths) + 1), sum(heights) + 3 * GAP), "white")
-    for k, row in enumerate(pairs):
+def save(found: Audit, file: Path, shown: list[tuple[Image.Image, Image.Image]] | None = None) -> None:
+    """Write the report, as PDF or HTML by the file's ending.
+
+    Args:
+        found: by the audit.
+        file: to write; nobody else may read it.
+        shown: the riskiest pictures, where they were drawn before.
+
+    Raises:
+        ValueError: it ends in neither.
+    """
+    write_as = {".pdf": write_pdf, ".html": write_html}.get(file.suffix.lower())
+    if write_as is None:
+        raise ValueError(f"{file}: a report is a .pdf or an .html")
+    shown = [beside(found, row) for row in found.risky[:SHOWN]] if shown is None else shown
+    write_as(content(found), [_png(_tiled([list(pair)])) for pair in shown], file)
+
+
+def beside(found: Audit, row: dict[str, str]) -> tuple[Image.Image, Image.Image]:
+    """A private picture and the released one, with a frame around the parts that are the same."""
+    folders = found.folders
+    private = _shown(folders.private.pictures, row["private"], row[PARTS[0]])
+    return private, _shown(folders.released.pictures, row["released"], row[PARTS[1]])
+
+
+def _png(image: Image.Image) -> bytes:
+    content = io.BytesIO()
+    image.save(content, "PNG")
+    return content.getvalue()
+
+
+def _tiled(rows: list[list[Image.Image]]) -> Image.Image:
+    """Pictures in rows and columns."""
+    widths = [max(image.width for image in column) for column in zip(*rows, strict=True)]
+    heights = [max(image.height for image in row) for row in rows]
+    size = sum(widths) + GAP * (len(widths) + 1), sum(heights) + GAP * (len(heights) + 1)
+    page = Image.new("RGB", size, "white")
+    for k, row in enumerate(rows):
         for i, image in enumerate(row):
             page.paste(image, (sum(widths[:i]) + GAP * (i + 1), sum(heights[:k]) + GAP * (k + 1)))
     return page

@@ -1,7 +1,7 @@
 """The audit of a release that somebody else made: a verdict, its reasons, and the images to take out."""
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 
@@ -19,6 +19,7 @@ from leakbench.benchmarks.audit.members import (
     stand_in,
     words,
 )
+from leakbench.benchmarks.audit.result import COPY, MEMBER, NOT_ASKED, PARTS, Audit, Part
 from leakbench.benchmarks.audit.students import taught
 from leakbench.metrics import decision
 from leakbench.metrics.blind import FEWEST, blind_control
@@ -48,23 +49,6 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class Audit:
-    """What was found.
-
-    Args:
-        verdict: ``leaks``, ``no leak found at this power`` or ``cannot tell``; never safe.
-        reasons: in words.
-        risky: rows of private image, released image, and why; the worst first.
-        figures: what each attack measured.
-    """
-
-    verdict: str
-    reasons: list[str]
-    risky: list[dict[str, str]]
-    figures: dict[str, list[dict[str, Any]]]
-
-
-@dataclass(frozen=True)
 class Attacked:
     """What one attack found.
 
@@ -91,34 +75,57 @@ def audit(folders: Folders, limits: Limits | None = None, *, seed: int = 0) -> A
         return _without_holdout(folders, copies, limits)
     trials, members = _trials(folders, seed)
     others = find_copies(folders.holdout.described, folders.released.described)
-    counts = len(folders.private), len(folders.holdout)
-    copied, sentence = judge_copies(copies, others, like_private(others, folders), *counts, limits.copies)
-    rows = {c.private: _row(folders, c.private, c.released, c.why, c.parts) for c in copies}
-    reasons = [sentence, *folders.notes, *_left_out(folders, len(members)), *featureless(folders)]
+    rows = {c.private: _copied(folders, c) for c in copies}
     runs, said = _attacked(folders, trials, limits)
-    reasons += said
     told = [run for run in runs if leaks(run.measured, limits.tolerance)]
     for run in told:
         first = members[before_all(run.scores, run.trial.order, len(members))]
         rows = rows | {i: row for i, row in _first(first, folders, run.label).items() if i not in rows}
     alike, controls, blind = _comparable(folders, copies, others, seed)
+    figures = {run.label: run.measured for run in runs}
+    complete = len(runs) == len(ATTACKS) * len(trials)
+    parts = (
+        _shown(folders, copies, others, limits),
+        _membership(runs, [*said, *controls], alike=alike, complete=complete, folders=folders, limits=limits),
+        _students(folders, runs[0].trial, limits, figures, alike=alike),
+    )
+    notes = [*folders.notes, *_left_out(folders, len(members)), *featureless(folders)]
+    return Audit(overall(parts), parts, notes, list(rows.values()), figures | blind, folders)
+
+
+def overall(parts: Sequence[Part]) -> str:
+    """Leaks if any part does; silent if copies and membership are, and students tell nobody."""
+    words = [part.verdict for part in parts]
+    if LEAKS in words:
+        return LEAKS
+    silent = {decision.NOTHING, NOT_ASKED, NOT_VALIDATED}
+    return SILENCE if words[:2] == [decision.NOTHING] * 2 and silent.issuperset(words) else UNKNOWN
+
+
+def _shown(folders: Folders, copies: list[Copy], others: list[Copy], limits: Limits) -> Part:
+    """What copies say."""
+    assert folders.holdout is not None
+    counts = len(folders.private), len(folders.holdout)
+    word, sentence = judge_copies(copies, others, like_private(others, folders), *counts, limits.copies)
+    return Part("copies", word, [sentence, *[MISSED] * (word != LEAKS)])
+
+
+def _membership(
+    runs: list[Attacked], said: list[str], *, alike: bool, complete: bool, folders: Folders, limits: Limits
+) -> Part:
+    """What attacks on the release say that exceed the blind control, and how few copies they would have seen."""
+    told = [run for run in runs if leaks(run.measured, limits.tolerance)]
     excused = [run.label for run in told if stand_in(run.name, run.trial, run.measured)]
     if excused:
-        controls.append(
+        said = [
+            *said,
             f"{', '.join(excused)}: proves no leak, because half of the private images in the release's place gives "
-            "the other half away as much: private images are more alike among themselves than like the holdout"
-        )
+            "the other half away as much: private images are more alike among themselves than like the holdout",
+        ]
     powered, lines = hidden_copies(runs[0].scores, len(folders.released), runs[0].trial, limits.tolerance)
-    figures = {run.label: run.measured for run in runs}
-    reasons += [*controls, *lines, *_students(folders, runs[0].trial, limits, figures)]
-    leaking = {run.label for run in told} - set(excused)
-    leaking |= {"lira"} if "lira" in figures and leaks(figures["lira"], limits.tolerance) else set()
-    complete = len(runs) == len(ATTACKS) * len(trials)
-    silent = copied == decision.NOTHING and not told and not leaking and powered and complete
-    verdict = LEAKS if copied == LEAKS or (alike and leaking) else SILENCE if silent and alike else UNKNOWN
-    reasons += [MISSED] * (verdict != LEAKS)
-    told_of = {name: [asdict(m) for m in measured] for name, measured in (figures | blind).items()}
-    return Audit(verdict, reasons, list(rows.values()), told_of)
+    leaking = alike and len(told) > len(excused)
+    silent = alike and not told and powered and complete
+    return Part("membership", LEAKS if leaking else decision.NOTHING if silent else UNKNOWN, [*said, *lines])
 
 
 def _trials(folders: Folders, seed: int) -> tuple[dict[Geometry, Trial], torch.Tensor]:
@@ -189,54 +196,62 @@ def _without_holdout(folders: Folders, copies: list[Copy], limits: Limits) -> Au
     half = torch.arange(len(own)) % 2 == 0
     one, other = (own.take(part.nonzero().flatten()) for part in (half, ~half))
     twins = find_copies(one, other) if len(other) else []
-    reasons = [
+    verdict = LEAKS if len(copies) > limits.copies else UNKNOWN
+    sentences = [
         f"{len(copies)} of {len(folders.private)} private images have a copy among the released ones",
         f"{len(twins)} of {int(half.sum())} private images have one among the other half of the private ones",
+    ]
+    unknown = (
         "without --holdout, images of the same kind that were not used, nobody can say whether the release tells "
         "members from others, how many hidden copies would have been found, or what students are worth: no part of "
-        "the private images can stand for it, because all of them may have been used",
-    ]
-    reasons[1:1] = [*folders.notes, *featureless(folders)]
-    verdict = LEAKS if len(copies) > limits.copies else UNKNOWN
-    rows = [_row(folders, c.private, c.released, c.why, c.parts) for c in copies]
-    return Audit(verdict, reasons + [MISSED] * (verdict != LEAKS), rows, {})
+        "the private images can stand for it, because all of them may have been used"
+    )
+    parts = (
+        Part("copies", verdict, sentences + [MISSED] * (verdict != LEAKS)),
+        Part("membership", UNKNOWN, [unknown]),
+        Part("students", NOT_ASKED, []),
+    )
+    return Audit(verdict, parts, [*folders.notes, *featureless(folders)], [_copied(folders, c) for c in copies], {}, folders)
 
 
 BLIND = "blind control"
-PARTS = ("part of private, % left top right bottom", "part of released, % left top right bottom")
-"""Columns that say what of a private picture is shown where, if it is not all of it."""
 CONTROL = "lira on a student of the private images"
 
 
-def _students(folders: Folders, trial: Trial, limits: Limits, figures: dict[str, Measured]) -> list[str]:
+def _students(folders: Folders, trial: Trial, limits: Limits, figures: dict[str, Measured], *, alike: bool) -> Part:
     """What students say; their figures are added to the others."""
+
+    def part(verdict: str, *reasons: str) -> Part:
+        return Part("students", verdict, list(reasons))
+
     if not folders.classes:
-        return ["students: not trained, because the folders do not have the same class folders"]
+        return part(NOT_ASKED, "students: not trained, because the folders do not have the same class folders")
     if not limits.budget:
-        return ["students: not trained, because --budget is 0"]
+        return part(NOT_ASKED, "students: not trained, because --budget is 0")
     found = taught(folders, trial, limits.budget)
     if found.lira is None or found.control is None:
-        return found.lines
+        return part(NOT_ASKED, *found.lines)
     if not leaks(found.control):
-        return [*found.lines, f"lira: {NOT_VALIDATED}: no power shown on a student of the private images themselves"]
+        why = f"lira: {NOT_VALIDATED}: no power shown on a student of the private images themselves"
+        return part(NOT_VALIDATED, *found.lines, why)
     figures["lira"], figures[CONTROL] = found.lira, found.control
-    return [
+    told = leaks(found.lira, limits.tolerance)
+    return part(
+        (LEAKS if alike else UNKNOWN) if told else decision.NOTHING,
         *found.lines,
         f"lira, on a student of the release: {words(found.lira, limits.tolerance)}",
         f"lira, its control on a student of the private images: {words(found.control, 0.0)}",
-    ]
+    )
 
 
-def _row(
-    folders: Folders, private: int, released: int, why: str, parts: tuple[Box, Box] | None = None
-) -> dict[str, str]:
-    shown = ["", ""] if parts is None else [" ".join(f"{100 * edge:.0f}" for edge in box) for box in parts]
-    return {
-        "private": folders.private.pictures.names[private],
-        "released": folders.released.pictures.names[released],
-        "why": why,
-        **dict(zip(PARTS, shown, strict=True)),
-    }
+def _row(folders: Folders, kind: str, private: int, released: int, why: str) -> dict[str, str]:
+    names = folders.private.pictures.names[private], folders.released.pictures.names[released]
+    return {"kind": kind, "private": names[0], "released": names[1], "why": why, **dict.fromkeys(PARTS, "")}
+
+
+def _copied(folders: Folders, copy: Copy) -> dict[str, str]:
+    boxes = [] if copy.parts is None else [" ".join(f"{100 * edge:.0f}" for edge in box) for box in copy.parts]
+    return _row(folders, COPY, copy.private, copy.released, copy.why) | dict(zip(PARTS, boxes, strict=False))
 
 
 def _first(chosen: torch.Tensor, folders: Folders, name: str) -> dict[int, dict[str, str]]:
@@ -247,4 +262,4 @@ def _first(chosen: torch.Tensor, folders: Folders, name: str) -> dict[int, dict[
     plain, mirrored = nearest(shown, released), nearest(shown.flip(3), released)
     near = plain.position.where(plain.squared_distance <= mirrored.squared_distance, mirrored.position)
     why = f"{name}: before every image of the holdout"
-    return {i: _row(folders, i, j, why) for i, j in zip(chosen.tolist(), near.tolist(), strict=True)}
+    return {i: _row(folders, MEMBER, i, j, why) for i, j in zip(chosen.tolist(), near.tolist(), strict=True)}

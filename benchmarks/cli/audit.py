@@ -1,7 +1,6 @@
 """The command `audit`."""
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -29,7 +28,7 @@ def audit(
     holdout: Annotated[
         Path | None, typer.Option(help="Pictures of the same kind that were not used.", metavar="SOURCE")
     ] = None,
-    out: Annotated[Path, typer.Option(help="Where audit.json, riskiest.csv and riskiest.png go.")] = Path("runs/audit"),
+    out: Annotated[Path, typer.Option(help="Where the report, audit.json and riskiest.csv go.")] = Path("runs/audit"),
     image_size: Annotated[
         int | None,
         typer.Option(min=1, help=f"Side at which pictures are compared as a whole; {LARGEST_VIEW} or less unasked."),
@@ -53,13 +52,14 @@ def audit(
         if out.resolve().is_relative_to(folder.resolve()):
             raise RequestProblems([f"--out {out}: lies in {folder}; it shows private images, so give another folder"])
     out.mkdir(parents=True, exist_ok=True, mode=0o700)  # it shows private images
-    folders = open_folders(private, released, holdout, image_size)
-    found = judge(folders, limits)
+    found = judge(open_folders(private, released, holdout, image_size), limits)
     if as_json:
-        typer.echo(json.dumps(asdict(found), indent=1))
+        typer.echo(json.dumps(found.as_json(), indent=1))
     else:
-        for line in (f"verdict: {found.verdict}", *found.reasons, f"{len(found.risky)} private images in {out}"):
+        answers = "; ".join(f"{part.question}: {part.verdict}" for part in found.parts)
+        named = f"{len(found.risky)} private images in {out}; audit.pdf and audit.html there are the report"
+        for line in (f"verdict: {found.verdict}", answers, *found.reasons, named):
             out_console.print(Text(line), soft_wrap=True)
-    write(found, folders, out)
+    write(found, out)
     if found.verdict in STATUS:
         raise typer.Exit(STATUS[found.verdict])

@@ -1,5 +1,7 @@
 """`leakbench.run` in a notebook: images in memory are as private as a folder of them."""
 
+import json
+
 import pytest
 import torch
 
@@ -41,6 +43,22 @@ def test_an_audit_of_arrays(digits, tmp_path):
     assert leakbench.audit(private, released).verdict == "cannot tell"
     with pytest.raises(leakbench.DataProblems, match="--holdout /nowhere"):
         leakbench.audit(private, released, "/nowhere")
+
+
+def test_an_audit_as_frames_and_what_is_left_of_the_release(digits):
+    """Twice the same private picture, mirrored and as it is, and a stranger's between."""
+    private, strangers, holdout = (part.pixels for part in (digits.members, digits.public, digits.holdout))
+    released = torch.stack([private[3], strangers[0], private[3].flip(2), private[8], strangers[1]])
+    found = leakbench.audit(private, released, holdout)
+    assert set(found.copies["private"]) == {"000003", "000008"}
+    assert list(found.copies.columns[:3]) == ["private", "released", "why"]
+    assert found.without_copies() == ["000001", "000004"]
+    named = found.figures.set_index(["attack", "name"])
+    assert named.loc[("nearest", "members.auc.excess"), "value"] == pytest.approx(
+        next(one.value for one in found.measured["nearest"] if one.name == "members.auc.excess")
+    )
+    assert {"low", "high", "n", "p"} <= set(named.columns)
+    assert json.loads(json.dumps(found.as_json()))["figures"].keys() == found.measured.keys()
 
 
 @pytest.mark.parametrize(

@@ -74,7 +74,10 @@ def risky(tmp_path):
 
 def test_near_copies_hidden_among_others_are_found(folders, tmp_path, capsys):
     assert audited(folders, tmp_path, "copies", "--holdout", folders / "holdout") == 3
-    assert "verdict: leaks" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "verdict: leaks" in said
+    assert "copies: leaks; membership: " in said
+    assert "audit.pdf and audit.html there are the report" in said
     rows = risky(tmp_path)
     assert {row["private"] for row in rows} >= {f"{i % 2}/{i}, 'it''s'.png" for i in range(50, 62)}
     assert rows[0]["why"].startswith("near copy: SSIM")

@@ -71,7 +71,7 @@ def test_what_was_not_looked_for_is_said():
     found = judged(*pages)
     assert found.verdict != LEAKS
     assert any(reason.startswith("2 private images are blank") for reason in found.reasons)
-    assert [m["name"] for m in found.figures["blind control"]] == ["blind.auc.excess"]
+    assert [one.name for one in found.measured["blind control"]] == ["blind.auc.excess"]
     assert not any("blank" in reason for reason in judged(*(page[:60] for page in pages)).reasons)
 
 
