@@ -57,21 +57,27 @@ def judge_copies(
     exactly, ours, theirs = sum(c.exact for c in copies), len(copies), len(others)
     of_others = f"{theirs} of {holdout} of the holdout, which was not used, do"
     sentence = f"{ours} of {size} private images have a copy in the release ({exactly} exact); {of_others}"
-
-    def chance(beside: int) -> float:
-        return float(binomtest(ours, ours + beside, size / (size + holdout), alternative="greater").pvalue)
-
-    if exactly > tolerated:
+    if exactly > tolerated or significant(ours, theirs, size, holdout, tolerated):
         return LEAKS, sentence
     if ours <= tolerated:
         return NOTHING, sentence
-    if chance(theirs) < ALARMS:
-        return LEAKS, sentence
-    if doubtful and (theirs == doubtful or chance(theirs - doubtful) < ALARMS):  # then no or few others excuse ours
+    excused = doubtful and (theirs == doubtful or significant(ours, theirs - doubtful, size, holdout, tolerated))
+    if excused:  # then no or few others excuse ours
         return UNKNOWN, f"{sentence}; {doubtful} of these look like private images: take such ones out of the holdout"
     if ours * holdout <= theirs * size:
         return UNKNOWN, f"{sentence}; they show the same things, or the holdout was used as well: look at them"
-    return UNKNOWN, f"{sentence}; so many more may be chance (p = {chance(theirs):.2f}): look at them"
+    by_chance = chance(ours, theirs, size, holdout)
+    return UNKNOWN, f"{sentence}; so many more may be chance (p = {by_chance:.2f}): look at them"
+
+
+def chance(ours: int, theirs: int, size: int, holdout: int) -> float:
+    """Probability of so many copies of private images, or more, among as many of both, if they had them as often."""
+    return float(binomtest(ours, ours + theirs, size / (size + holdout), alternative="greater").pvalue)
+
+
+def significant(ours: int, theirs: int, size: int, holdout: int, tolerated: int) -> bool:
+    """Whether private images have more near copies than are tolerated, and than the holdout's say is chance."""
+    return ours > tolerated and chance(ours, theirs, size, holdout) < ALARMS
 
 
 def holdout_released(copies: list[Copy], others: list[Copy], size: int, holdout: int) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 
 from leakbench.attacks.membership.density_ratio import NoDensity
+from leakbench.benchmarks.audit.copy_power import copy_power
 from leakbench.benchmarks.audit.copy_verdict import MISSED, featureless, holdout_released, judge_copies, like_private
 from leakbench.benchmarks.audit.folders import Folders
 from leakbench.benchmarks.audit.members import (
@@ -85,7 +86,7 @@ def audit(folders: Folders, limits: Limits | None = None, *, seed: int = 0) -> A
     figures = {run.label: run.measured for run in runs}
     complete = len(runs) == len(ATTACKS) * len(trials)
     parts = (
-        _shown(folders, copies, others, limits),
+        _shown(folders, copies, others, limits, seed),
         _membership(runs, [*said, *controls], alike=alike, complete=complete, folders=folders, limits=limits),
         _students(folders, runs[0].trial, limits, figures, alike=alike),
     )
@@ -102,12 +103,15 @@ def overall(parts: Sequence[Part]) -> str:
     return SILENCE if words[:2] == [decision.NOTHING] * 2 and silent.issuperset(words) else UNKNOWN
 
 
-def _shown(folders: Folders, copies: list[Copy], others: list[Copy], limits: Limits) -> Part:
-    """What copies say."""
+def _shown(folders: Folders, copies: list[Copy], others: list[Copy], limits: Limits, seed: int) -> Part:
+    """What copies say; a silence says how few of each kind would have been a leak."""
     assert folders.holdout is not None
     counts = len(folders.private), len(folders.holdout)
     word, sentence = judge_copies(copies, others, like_private(others, folders), *counts, limits.copies)
-    return Part("copies", word, [sentence, *[MISSED] * (word != LEAKS)])
+    if word == LEAKS:
+        return Part("copies", word, [sentence])
+    powered, lines = copy_power(folders, len(others), limits.copies, seed)
+    return Part("copies", word if powered else UNKNOWN, [sentence, *lines, MISSED])
 
 
 def _membership(

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageOps
 
-from leakbench.benchmarks.speed.changes import CHANGES, Picture
+from leakbench.benchmarks.audit.changes import CHANGES, Picture
 from leakbench.metrics.copies import find_copies
 from leakbench.metrics.described import GEOMETRIES, LARGEST_VIEW, Described, collected, describe
 from leakbench.synth.seeds import seeded_rng

@@ -1,0 +1,79 @@
+"""How few hidden copies of each kind would have been a leak: private pictures are changed, and looked for."""
+
+from collections import defaultdict
+
+import numpy as np
+import torch
+from PIL import Image
+
+from leakbench.benchmarks.audit.changes import CHANGES, Change
+from leakbench.benchmarks.audit.copy_verdict import significant
+from leakbench.benchmarks.audit.folders import Folders
+from leakbench.metrics.copies import blank, find_copies
+from leakbench.metrics.described import collected, describe
+from leakbench.synth.seeds import seeded_rng
+
+TRIED = 16
+"""Private pictures that are changed in each way, at most."""
+SPIKES = (1, 3, 10, 30, 100, 300, 1000)
+"""Hidden copies that are tried."""
+
+
+def copy_power(folders: Folders, others: int, tolerated: int, seed: int) -> tuple[bool, list[str]]:
+    """What hidden copies of each kind would have been a leak, in words.
+
+    Args:
+        folders: with a holdout, whose pictures lend their parts to blends and collages.
+        others: pictures of the holdout that have a copy in the release.
+        tolerated: copies that are no leak.
+        seed: of who is changed.
+
+    Returns:
+        Whether any kind would have been, and a sentence for each number of copies, one for the kinds that are missed;
+        of blank pictures nothing is found.
+    """
+    assert folders.holdout is not None
+    size, holdout = len(folders.private), len(folders.holdout)
+    by_count: defaultdict[int, list[str]] = defaultdict(list)
+    missed: list[str] = []
+    for kind, (found, tried) in _recalls(folders, seed).items():
+        told = f"{kind} ({found} of {tried})" if found < tried else kind
+        most = min(size, len(folders.released))
+        enough = (m for m in SPIKES if m <= most and significant(m * found // tried, others, size, holdout, tolerated))
+        fewest = next(enough, None)
+        (missed if fewest is None else by_count[fewest]).append(told)
+    lines = [
+        f"power: {count} hidden cop{'y' if count == 1 else 'ies'} of any of these kinds would have been a leak: "
+        + ", ".join(kinds)
+        for count, kinds in sorted(by_count.items())
+    ]
+    if missed:
+        lines.append(f"power: no number of copies that was tried would have been a leak of these: {', '.join(missed)}")
+    return bool(by_count), lines
+
+
+def _recalls(folders: Folders, seed: int) -> dict[str, tuple[int, int]]:
+    """How many pictures that were changed in each way are found, and of how many."""
+    assert folders.holdout is not None
+    full = (~blank(folders.private.described)).nonzero().flatten()
+    rng = seeded_rng("copy power", seed)
+    chosen = full[torch.randperm(len(full), generator=rng)[:TRIED]]
+    lent = torch.randperm(len(folders.holdout), generator=rng)[: len(chosen)].tolist()
+    private = folders.private.described.take(chosen)
+    pairs = [
+        (_picture(folders.private.pictures.decode(i)), _picture(folders.holdout.pictures.decode(j)))
+        for i, j in zip(chosen.tolist(), lent, strict=False)
+    ]
+    side = next(iter(private.views.values())).shape[-1]
+
+    def found(change: Change) -> int:
+        changed = [change(one, other.resize(one.size)) for one, other in pairs]
+        seen = collected([describe(np.asarray(image), side, folders.geometries) for image in changed])
+        return sum(copy.private == copy.released for copy in find_copies(private, seen))
+
+    return {kind: (found(change), len(pairs)) for kind, change in CHANGES.items()} if pairs else {}
+
+
+def _picture(decoded: np.ndarray | str) -> Image.Image:
+    assert not isinstance(decoded, str), decoded
+    return Image.fromarray(decoded)
