@@ -17,6 +17,8 @@ TRIED = 16
 """Private pictures that are changed in each way, at most."""
 SPIKES = (1, 3, 10, 30, 100, 300, 1000)
 """Hidden copies that are tried."""
+HARD = frozenset({"crop to 30 %", "pasted at half size", "a quarter pasted", "blend of 50 %"})
+"""Kinds that a silence may miss, and says so: `copy_verdict.MISSED`."""
 
 
 def copy_power(folders: Folders, others: int, tolerated: int, seed: int) -> tuple[bool, list[str]]:
@@ -29,27 +31,31 @@ def copy_power(folders: Folders, others: int, tolerated: int, seed: int) -> tupl
         seed: of who is changed.
 
     Returns:
-        Whether any kind would have been, and a sentence for each number of copies, one for the kinds that are missed;
-        of blank pictures nothing is found.
+        Whether all kinds but the `HARD` ones would have been, and a sentence for each number of copies, one for the
+        kinds that are missed; of blank pictures nothing is found.
     """
     assert folders.holdout is not None
     size, holdout = len(folders.private), len(folders.holdout)
     by_count: defaultdict[int, list[str]] = defaultdict(list)
-    missed: list[str] = []
+    missed: dict[str, str] = {}
     for kind, (found, tried) in _recalls(folders, seed).items():
         told = f"{kind} ({found} of {tried})" if found < tried else kind
         most = min(size, len(folders.released))
         enough = (m for m in SPIKES if m <= most and significant(m * found // tried, others, size, holdout, tolerated))
         fewest = next(enough, None)
-        (missed if fewest is None else by_count[fewest]).append(told)
+        if fewest is None:
+            missed[kind] = told
+        else:
+            by_count[fewest].append(told)
     lines = [
         f"power: {count} hidden cop{'y' if count == 1 else 'ies'} of any of these kinds would have been a leak: "
         + ", ".join(kinds)
         for count, kinds in sorted(by_count.items())
     ]
     if missed:
-        lines.append(f"power: no number of copies that was tried would have been a leak of these: {', '.join(missed)}")
-    return bool(by_count), lines
+        kinds = ", ".join(missed.values())
+        lines.append(f"power: no number of copies that was tried would have been a leak of these: {kinds}")
+    return bool(by_count) and HARD.issuperset(missed), lines
 
 
 def _recalls(folders: Folders, seed: int) -> dict[str, tuple[int, int]]:

@@ -4,21 +4,25 @@ import csv
 import io
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PIL import Image, ImageDraw
 
 from leakbench.benchmarks.audit.report import SHOWN, content
-from leakbench.benchmarks.audit.result import COLUMNS, PARTS, Audit
+from leakbench.benchmarks.audit.risky import COLUMNS, PARTS, Row
 from leakbench.benchmarks.storage.store import write_whole
 from leakbench.reports.audit import write_html, write_pdf
 from leakbench.synth.data.pictures import Pictures
+
+if TYPE_CHECKING:  # whose `save` this is
+    from leakbench.benchmarks.audit.result import Audit
 
 SIDE = 256
 """Pixels that a picture has on its longer side, at most, where it is shown."""
 GAP = 4
 
 
-def write(found: Audit, out: Path) -> None:
+def write(found: "Audit", out: Path) -> None:
     """Write the verdict, the riskiest pictures beside the released ones that show them, and the report.
 
     Args:
@@ -41,7 +45,7 @@ def write(found: Audit, out: Path) -> None:
         save(found, out / name, shown)
 
 
-def save(found: Audit, file: Path, shown: list[tuple[Image.Image, Image.Image]] | None = None) -> None:
+def save(found: "Audit", file: Path, shown: list[tuple[Image.Image, Image.Image]] | None = None) -> None:
     """Write the report, as PDF or HTML by the file's ending.
 
     Args:
@@ -59,7 +63,7 @@ def save(found: Audit, file: Path, shown: list[tuple[Image.Image, Image.Image]] 
     write_as(content(found), [_png(_tiled([list(pair)])) for pair in shown], file)
 
 
-def beside(found: Audit, row: dict[str, str]) -> tuple[Image.Image, Image.Image]:
+def beside(found: "Audit", row: Row) -> tuple[Image.Image, Image.Image]:
     """A private picture and the released one, with a frame around the parts that are the same."""
     folders = found.folders
     private = _shown(folders.private.pictures, row["private"], row[PARTS[0]])

@@ -2,13 +2,16 @@
 
 import datetime
 import hashlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from leakbench.benchmarks.audit.copy_verdict import MISSED
 from leakbench.benchmarks.audit.folders import Folder
-from leakbench.benchmarks.audit.result import COPY, Audit, Part
+from leakbench.benchmarks.audit.risky import COPY
 from leakbench.benchmarks.storage.environment import environment
 from leakbench.metrics.decision import LEAKS, UNKNOWN
+
+if TYPE_CHECKING:
+    from leakbench.benchmarks.audit.result import Audit, Part
 
 SHOWN = 20
 """Private pictures that a report shows, at most."""
@@ -31,7 +34,7 @@ METHOD = (
 )
 
 
-def content(found: Audit) -> dict[str, Any]:
+def content(found: "Audit") -> dict[str, Any]:
     """All that the report prints, as text.
 
     Args:
@@ -57,14 +60,14 @@ def content(found: Audit) -> dict[str, Any]:
     }
 
 
-def _first(part: Part) -> dict[str, str]:
+def _first(part: "Part") -> dict[str, str]:
     """A question, its answer, and the reason that comes first; where attacks tell, theirs."""
     telling = [reason for reason in part.reasons if ": tells " in reason]
     reason = next(iter(telling or part.reasons), "")
     return {"question": part.question, "verdict": part.verdict, "reason": reason}
 
 
-def _take_out(found: Audit) -> str:
+def _take_out(found: "Audit") -> str:
     copied = sum(row["kind"] == COPY for row in found.risky)
     others = len(found.risky) - copied
     if not found.risky:
@@ -81,7 +84,7 @@ def _source(what: str, folder: Folder) -> dict[str, str]:
     return {"what": what, "where": folder.pictures.where, "count": f"{len(folder):,}", "digest": pixels}
 
 
-def _figures(found: Audit) -> list[list[str]]:
+def _figures(found: "Audit") -> list[list[str]]:
     """What decides: by how much each attack exceeds chance. audit.json has the rest."""
 
     def shown(value: float | None) -> str:

@@ -7,16 +7,11 @@ from typing import Any
 import pandas as pd
 import torch
 
+from leakbench.benchmarks.audit.files import save
 from leakbench.benchmarks.audit.folders import Folders
 from leakbench.benchmarks.audit.members import Measured
+from leakbench.benchmarks.audit.risky import COLUMNS, COPY, Row
 from leakbench.metrics.copies import find_copies
-
-COPY, MEMBER = "copy", "member"
-"""Why a private picture is at risk: the release shows it, or attacks tell that it was used."""
-PARTS = ("part of private, % left top right bottom", "part of released, % left top right bottom")
-"""Columns that say what of a private picture is shown where, if it is not all of it."""
-COLUMNS = ("kind", "private", "released", "why", *PARTS)
-
 
 NOT_ASKED = "not asked"
 """Of students that were not trained."""
@@ -53,7 +48,7 @@ class Audit:
     verdict: str
     parts: tuple[Part, ...]
     notes: list[str]
-    risky: list[dict[str, str]]
+    risky: list[Row]
     measured: dict[str, Measured]
     folders: Folders = field(repr=False, compare=False)
 
@@ -88,9 +83,6 @@ class Audit:
         Raises:
             ValueError: it ends in neither.
         """
-        # Here, because what writes the report reads this.
-        from leakbench.benchmarks.audit.files import save
-
         save(self, Path(file))
         return Path(file)
 

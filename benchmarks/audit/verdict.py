@@ -20,15 +20,14 @@ from leakbench.benchmarks.audit.members import (
     stand_in,
     words,
 )
-from leakbench.benchmarks.audit.result import COPY, MEMBER, NOT_ASKED, PARTS, Audit, Part
+from leakbench.benchmarks.audit.result import NOT_ASKED, Audit, Part
+from leakbench.benchmarks.audit.risky import copied, told_first
 from leakbench.benchmarks.audit.students import taught
 from leakbench.metrics import decision
 from leakbench.metrics.blind import FEWEST, blind_control
 from leakbench.metrics.copies import Copy, blank, find_copies
 from leakbench.metrics.decision import LEAKS, NOT_VALIDATED, UNKNOWN
 from leakbench.metrics.described import Geometry
-from leakbench.metrics.neighbours import nearest
-from leakbench.metrics.shown import Box
 from leakbench.reports.table import show
 
 SILENCE = f"{decision.NOTHING} at this power"
@@ -76,12 +75,12 @@ def audit(folders: Folders, limits: Limits | None = None, *, seed: int = 0) -> A
         return _without_holdout(folders, copies, limits)
     trials, members = _trials(folders, seed)
     others = find_copies(folders.holdout.described, folders.released.described)
-    rows = {c.private: _copied(folders, c) for c in copies}
+    rows = {c.private: copied(folders, c) for c in copies}
     runs, said = _attacked(folders, trials, limits)
     told = [run for run in runs if leaks(run.measured, limits.tolerance)]
     for run in told:
         first = members[before_all(run.scores, run.trial.order, len(members))]
-        rows = rows | {i: row for i, row in _first(first, folders, run.label).items() if i not in rows}
+        rows = rows | {i: row for i, row in told_first(first, folders, run.label).items() if i not in rows}
     alike, controls, blind = _comparable(folders, copies, others, seed)
     figures = {run.label: run.measured for run in runs}
     complete = len(runs) == len(ATTACKS) * len(trials)
@@ -215,7 +214,8 @@ def _without_holdout(folders: Folders, copies: list[Copy], limits: Limits) -> Au
         Part("membership", UNKNOWN, [unknown]),
         Part("students", NOT_ASKED, []),
     )
-    return Audit(verdict, parts, [*folders.notes, *featureless(folders)], [_copied(folders, c) for c in copies], {}, folders)
+    notes = [*folders.notes, *featureless(folders)]
+    return Audit(verdict, parts, notes, [copied(folders, c) for c in copies], {}, folders)
 
 
 BLIND = "blind control"
@@ -246,24 +246,3 @@ def _students(folders: Folders, trial: Trial, limits: Limits, figures: dict[str,
         f"lira, on a student of the release: {words(found.lira, limits.tolerance)}",
         f"lira, its control on a student of the private images: {words(found.control, 0.0)}",
     )
-
-
-def _row(folders: Folders, kind: str, private: int, released: int, why: str) -> dict[str, str]:
-    names = folders.private.pictures.names[private], folders.released.pictures.names[released]
-    return {"kind": kind, "private": names[0], "released": names[1], "why": why, **dict.fromkeys(PARTS, "")}
-
-
-def _copied(folders: Folders, copy: Copy) -> dict[str, str]:
-    boxes = [] if copy.parts is None else [" ".join(f"{100 * edge:.0f}" for edge in box) for box in copy.parts]
-    return _row(folders, COPY, copy.private, copy.released, copy.why) | dict(zip(PARTS, boxes, strict=False))
-
-
-def _first(chosen: torch.Tensor, folders: Folders, name: str) -> dict[int, dict[str, str]]:
-    """Rows of private images that score higher than everybody who was not in."""
-    geometry = folders.geometries[0]
-    released = folders.released.described.views[geometry]
-    shown = folders.private.described.views[geometry][chosen]
-    plain, mirrored = nearest(shown, released), nearest(shown.flip(3), released)
-    near = plain.position.where(plain.squared_distance <= mirrored.squared_distance, mirrored.position)
-    why = f"{name}: before every image of the holdout"
-    return {i: _row(folders, MEMBER, i, j, why) for i, j in zip(chosen.tolist(), near.tolist(), strict=True)}

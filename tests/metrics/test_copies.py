@@ -6,7 +6,7 @@ from torchvision.transforms.v2.functional import pad
 
 from leakbench.metrics.copies import find_copies as find_described
 from leakbench.metrics.described import described
-from tests.benchmarks.audit.test_audit import jpeg, pictures
+from tests.pictures import jpeg, pictures
 
 
 def find_copies(private, released):

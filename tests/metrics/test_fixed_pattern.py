@@ -7,7 +7,8 @@ from leakbench.metrics.copies import find_copies
 from leakbench.metrics.described import described
 from leakbench.metrics.fixed_pattern import marked
 from leakbench.metrics.local_features import Features, gathered
-from tests.metrics.test_local_features import cut, textured
+from tests.metrics.test_local_features import cut
+from tests.pictures import textured
 
 
 def by_one_camera(pictures):

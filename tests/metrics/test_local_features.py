@@ -3,33 +3,20 @@
 import numpy as np
 import pytest
 import torch
-from torch.nn.functional import interpolate
 from torchvision.transforms.v2.functional import affine, crop, resize
 
 from leakbench.metrics import local_features, shown
 from leakbench.metrics.described import described
 from leakbench.metrics.local_features import SCALE, Features, gathered
 from leakbench.metrics.shown import AGREE, NEIGHBOURS, Shown, _alike, _mirrored
-from leakbench.synth.seeds import seeded_rng
 from tests.metrics.test_copies import find_copies
+from tests.pictures import textured
 
 COUNT, SIDE = 20, 96
 
 
 def matches(private, released):
     return described(released).shown.copies(described(private).points)
-
-
-def textured(name, count=COUNT):
-    """Random pictures with something in them at every scale, as photographs have."""
-    rng = seeded_rng(name)
-    octaves = [
-        interpolate(torch.rand(count, 3, side, side, generator=rng), size=SIDE, mode="bicubic") * (8 / side) ** 0.5
-        for side in (4, 8, 16, 32, 64)
-    ]
-    total = torch.stack(octaves).sum(0)
-    spread = (total - total.mean((2, 3), keepdim=True)) / total.std((2, 3), keepdim=True)
-    return (spread * 50 + 128).clamp(0, 255).round().to(torch.uint8)
 
 
 def cut(images, share):

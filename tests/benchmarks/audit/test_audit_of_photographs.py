@@ -19,8 +19,8 @@ from leakbench.synth.defense import Resources
 from leakbench.synth.defenses.bn_matching import BNMatching
 from leakbench.synth.networks.architectures import build
 from leakbench.synth.networks.training import Recipe, train
-from tests.benchmarks.audit.test_audit import jpeg
 from tests.metrics.test_copies import CHANGES
+from tests.pictures import jpeg
 
 pytestmark = [
     pytest.mark.slow,

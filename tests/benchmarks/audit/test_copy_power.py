@@ -8,7 +8,7 @@ from leakbench.benchmarks.audit.changes import CHANGES
 from leakbench.benchmarks.audit.copy_power import SPIKES, copy_power
 from leakbench.benchmarks.audit.copy_verdict import chance, significant
 from leakbench.benchmarks.audit.folders import open_folders
-from tests.metrics.test_local_features import textured
+from tests.pictures import textured
 
 
 @pytest.fixture(scope="module")
@@ -29,6 +29,7 @@ def test_what_is_found_and_how_few_would_do(folders, monkeypatch):
     """Thirty against forty: (3/7)^3 is 8 %, (3/7)^10 is next to nothing."""
     kinds = ("crop to 70 %", "turned by 90°", "JPEG 30")
     monkeypatch.setattr(module, "CHANGES", {kind: CHANGES[kind] for kind in kinds} | {"gone": lambda one, other: other})
+    monkeypatch.setattr(module, "HARD", {"gone"})
     powered, lines = copy_power(folders, 0, 0, seed=0)
     assert powered
     assert lines[0].startswith("power: 10 hidden copies of any of these kinds would have been a leak: crop to 70 %")
@@ -47,6 +48,19 @@ def test_half_that_are_found_take_twice_as_many(folders, monkeypatch):
     assert "few (4 of 16)" in lines[1]
     assert "none (0 of 16)" in lines[2]
     assert SPIKES[2:4] == (10, 30)
+
+
+def test_silence_takes_power_for_every_kind_that_is_not_said_to_be_hard(folders, monkeypatch):
+    def powered(**missed):
+        found = dict.fromkeys(CHANGES, (16, 16)) | {kind.replace("_", " ") + " %": (0, 16) for kind in missed}
+        monkeypatch.setattr(module, "_recalls", lambda folders, seed: found)
+        return copy_power(folders, 0, 0, seed=0)[0]
+
+    assert powered()
+    assert powered(crop_to_30=True, blend_of_50=True)
+    assert not powered(crop_to_50=True)
+    assert not powered(crop_to_30=True, blend_of_70=True)
+    assert set(CHANGES) > module.HARD
 
 
 def test_of_blank_pictures_nothing_is_found():

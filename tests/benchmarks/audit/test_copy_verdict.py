@@ -9,9 +9,9 @@ from leakbench.benchmarks.audit.folders import open_folders
 from leakbench.benchmarks.audit.verdict import audit
 from leakbench.metrics.copies import Copy
 from leakbench.metrics.decision import LEAKS, NOTHING, UNKNOWN
-from tests.benchmarks.audit.test_audit import pictures, shaken
+from tests.benchmarks.audit.test_audit import shaken
 from tests.metrics.test_fixed_pattern import by_one_camera
-from tests.metrics.test_local_features import textured
+from tests.pictures import pictures, textured
 
 
 def judged(ours, theirs, size, holdout, exact=False):

@@ -7,7 +7,7 @@ from leakbench.benchmarks.audit.folders import open_folders, unlabelled, without
 from leakbench.benchmarks.audit.verdict import audit
 from leakbench.metrics.decision import LEAKS, UNKNOWN
 from leakbench.synth.seeds import seeded_rng
-from tests.benchmarks.audit.test_audit import pictures
+from tests.pictures import pictures
 
 
 def judged(private, holdout, released, seed=0):

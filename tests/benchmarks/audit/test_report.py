@@ -9,11 +9,12 @@ import torch
 from leakbench.benchmarks.audit.files import save, write
 from leakbench.benchmarks.audit.folders import open_folders
 from leakbench.benchmarks.audit.report import MEANINGS, SHOWN, SILENCE, content
-from leakbench.benchmarks.audit.result import COLUMNS, COPY, MEMBER, NOT_ASKED, Audit, Part
+from leakbench.benchmarks.audit.result import NOT_ASKED, Audit, Part
+from leakbench.benchmarks.audit.risky import COLUMNS, COPY, MEMBER
 from leakbench.benchmarks.audit.verdict import SILENCE as SILENT
 from leakbench.benchmarks.audit.verdict import overall
 from leakbench.metrics.decision import LEAKS, NOT_VALIDATED, NOTHING, UNKNOWN
-from tests.benchmarks.audit.test_audit import pictures
+from tests.pictures import pictures
 from tests.reports.test_html import EVIL, Reader
 
 
