@@ -1,22 +1,23 @@
 """How few hidden copies of each kind would have been a leak: private pictures are changed, and looked for."""
 
+from bisect import bisect_left
 from collections import defaultdict
 
 import numpy as np
 import torch
 from PIL import Image
+from scipy.stats import binom
 
 from leakbench.benchmarks.audit.changes import CHANGES, Change
 from leakbench.benchmarks.audit.copy_verdict import significant
 from leakbench.benchmarks.audit.folders import Folders
 from leakbench.metrics.copies import blank, find_copies
 from leakbench.metrics.described import collected, describe
+from leakbench.metrics.power import SEEN
 from leakbench.synth.seeds import seeded_rng
 
 TRIED = 16
 """Private pictures that are changed in each way, at most."""
-SPIKES = (1, 3, 10, 30, 100, 300, 1000)
-"""Hidden copies that are tried."""
 HARD = frozenset({"crop to 30 %", "pasted at half size", "a quarter pasted", "blend of 50 %"})
 """Kinds that a silence may miss, and says so: `copy_verdict.MISSED`."""
 
@@ -36,14 +37,18 @@ def copy_power(folders: Folders, others: int, tolerated: int, seed: int) -> tupl
     """
     assert folders.holdout is not None
     size, holdout = len(folders.private), len(folders.holdout)
+    most = min(size, len(folders.released))
+
+    def seen(hidden: int) -> bool:
+        least = int(binom.ppf(1 - SEEN, hidden, found / tried))  # of the hidden ones are found, as likely as `SEEN`
+        return significant(least, others, size, holdout, tolerated)
+
     by_count: defaultdict[int, list[str]] = defaultdict(list)
     missed: dict[str, str] = {}
     for kind, (found, tried) in _recalls(folders, seed).items():
         told = f"{kind} ({found} of {tried})" if found < tried else kind
-        most = min(size, len(folders.released))
-        enough = (m for m in SPIKES if m <= most and significant(m * found // tried, others, size, holdout, tolerated))
-        fewest = next(enough, None)
-        if fewest is None:
+        fewest = bisect_left(range(most + 1), True, key=seen)
+        if fewest > most:
             missed[kind] = told
         else:
             by_count[fewest].append(told)
@@ -54,7 +59,7 @@ def copy_power(folders: Folders, others: int, tolerated: int, seed: int) -> tupl
     ]
     if missed:
         kinds = ", ".join(missed.values())
-        lines.append(f"power: no number of copies that was tried would have been a leak of these: {kinds}")
+        lines.append(f"power: no number of hidden copies would have been a leak of these: {kinds}")
     return bool(by_count) and HARD.issuperset(missed), lines
 
 

@@ -196,8 +196,10 @@ def hidden_copies(values: Tensor, released: int, trial: Trial, tolerance: float)
                 break
         share = f"{count} hidden copies ({kind}; {100 * count / released:.2g} % of the release)"
         fewer = "; fewer were not tried" if len(tried) == 1 else f"; {tried[-2]} would not"
-        would = f"would have been found{fewer}" if found else "would not have been found; a larger holdout is needed"
-        lines.append(f"power: {share} {would}" if found else f"power: even {share} {would}")
+        line = f"power: {share} would have been told by attacks{fewer}"
+        if not found:
+            line = f"power: even {share} would not have been told by attacks: a larger holdout is needed"
+        lines.append(line)
         any_found = any_found or found
     return any_found, lines
 

@@ -85,7 +85,7 @@ def test_of_pictures_whose_parts_look_like_any_other_nobody_can_tell(folders, tm
     assert audited(folders, tmp_path, "others", "--holdout", folders / "holdout") == 4
     said = capsys.readouterr().out
     assert "copies: cannot tell; membership: no leak found" in said
-    assert "no number of copies that was tried would have been a leak of these: crop to 70 % (0 of 16)" in said
+    assert "no number of hidden copies would have been a leak of these: crop to 70 % (0 of 16)" in said
     assert " private images have too few local features for parts of them to be found" in said
 
 

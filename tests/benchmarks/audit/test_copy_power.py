@@ -5,7 +5,7 @@ import torch
 
 from leakbench.benchmarks.audit import copy_power as module
 from leakbench.benchmarks.audit.changes import CHANGES
-from leakbench.benchmarks.audit.copy_power import SPIKES, copy_power
+from leakbench.benchmarks.audit.copy_power import copy_power
 from leakbench.benchmarks.audit.copy_verdict import chance, significant
 from leakbench.benchmarks.audit.folders import open_folders
 from tests.pictures import textured
@@ -26,16 +26,16 @@ def test_significance_by_hand(ours, theirs, size, holdout, tolerated, expected):
 
 
 def test_what_is_found_and_how_few_would_do(folders, monkeypatch):
-    """Thirty against forty: (3/7)^3 is 8 %, (3/7)^10 is next to nothing."""
+    """Thirty against forty: (3/7)^3 is 8 %, (3/7)^4 is 3 %."""
     kinds = ("crop to 70 %", "turned by 90°", "JPEG 30")
     monkeypatch.setattr(module, "CHANGES", {kind: CHANGES[kind] for kind in kinds} | {"gone": lambda one, other: other})
     monkeypatch.setattr(module, "HARD", {"gone"})
     powered, lines = copy_power(folders, 0, 0, seed=0)
     assert powered
-    assert lines[0].startswith("power: 10 hidden copies of any of these kinds would have been a leak: crop to 70 %")
+    assert lines[0].startswith("power: 4 hidden copies of any of these kinds would have been a leak: crop to 70 %")
     assert all(kind in lines[0] for kind in kinds)
-    assert lines[1:] == ["power: no number of copies that was tried would have been a leak of these: gone (0 of 16)"]
-    assert copy_power(folders, 0, 12, seed=0)[1][0].startswith("power: 30 hidden copies"), "12 are tolerated"
+    assert lines[1:] == ["power: no number of hidden copies would have been a leak of these: gone (0 of 16)"]
+    assert copy_power(folders, 0, 12, seed=0)[1][0].startswith("power: 13 hidden copies"), "12 are tolerated"
     powered, lines = copy_power(folders, 40, 0, seed=0)
     assert not powered, "the holdout has them as well"
     assert "crop to 70 %" in lines[0]
@@ -44,10 +44,10 @@ def test_what_is_found_and_how_few_would_do(folders, monkeypatch):
 def test_half_that_are_found_take_twice_as_many(folders, monkeypatch):
     monkeypatch.setattr(module, "_recalls", lambda folders, seed: {"all": (16, 16), "few": (4, 16), "none": (0, 16)})
     _, lines = copy_power(folders, 0, 0, seed=0)
-    assert [line.split(" hidden")[0] for line in lines[:2]] == ["power: 10", "power: 30"]
+    # Of 21 four are found, eight times in ten.
+    assert [line.split(" hidden")[0] for line in lines[:2]] == ["power: 4", "power: 21"]
     assert "few (4 of 16)" in lines[1]
     assert "none (0 of 16)" in lines[2]
-    assert SPIKES[2:4] == (10, 30)
 
 
 def test_silence_takes_power_for_every_kind_that_is_not_said_to_be_hard(folders, monkeypatch):
