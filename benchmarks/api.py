@@ -140,6 +140,7 @@ def audit(
     tolerance: float = 0.0,
     budget: float = 0.0,
     image_size: int | None = None,
+    quick: bool = False,
     out: Path | str | None = None,
     seed: int = 0,
 ) -> Audit:
@@ -154,6 +155,7 @@ def audit(
         tolerance: by which areas and true positive rates may exceed chance.
         budget: seconds for training students, where there are classes.
         image_size: pixels a side that pictures are compared at as a whole; chosen where None.
+        quick: whether whole pictures alone are looked at, not their parts; then an audit finds leaks, or cannot tell.
         out: a folder for the report, audit.json and riskiest.csv, which show private pictures; none is written where
             None.
         seed: of what is drawn at random.
@@ -164,7 +166,7 @@ def audit(
     Raises:
         DataProblems: everything that is wrong with the sources.
     """
-    folders = open_folders(private, released, holdout, image_size)
+    folders = open_folders(private, released, holdout, image_size, details=not quick)
     found = judge(folders, Limits(copies=max_copies, tolerance=tolerance, budget=budget), seed=seed)
     if out is not None:
         Path(out).mkdir(parents=True, exist_ok=True, mode=0o700)

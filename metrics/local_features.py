@@ -69,11 +69,15 @@ class Points:
 
 def gathered(found: Sequence[Features]) -> Points:
     """Local features of several pictures."""
-    nothing = Features(np.zeros((0, 4), np.float32), np.zeros((0, 128), np.uint8), (1, 1))
-    places, looks, frames = zip(nothing, *found, strict=True)
+    places, looks, frames = zip(no_features(), *found, strict=True)
     ends = np.cumsum([len(where) for where in places])
     frame = np.array(frames[1:], np.float32).reshape(-1, 2)
     return Points(np.concatenate(places), np.concatenate(looks), ends, frame, np.zeros(ends[-1], dtype=bool))
+
+
+def no_features(frame: tuple[int, int] = (1, 1)) -> Features:
+    """Of a picture in which there is nothing to see, or where nobody looked."""
+    return Features(np.zeros((0, 4), np.float32), np.zeros((0, 128), np.uint8), frame)
 
 
 def features(image: Tensor) -> Features:
@@ -92,7 +96,7 @@ def features(image: Tensor) -> Features:
     keys, looks = detector.detectAndCompute(gray, None)
     frame = (gray.shape[1], gray.shape[0])
     if looks is None:
-        return Features(np.zeros((0, 4), np.float32), np.zeros((0, 128), np.uint8), frame)
+        return no_features(frame)
     rooted = np.sqrt(looks / np.maximum(looks.sum(1, keepdims=True), 1e-9)) * SCALE
     places = np.array([(*key.pt, key.size, key.angle) for key in keys], np.float32)
     return Features(places, rooted.round().clip(0, 255).astype(np.uint8), frame)

@@ -8,11 +8,12 @@ import torch
 from PIL import Image
 from scipy.stats import binom
 
-from leakbench.benchmarks.audit.changes import CHANGES, Change
+from leakbench.benchmarks.audit.changes import CHANGES, Change, Picture
 from leakbench.benchmarks.audit.copy_verdict import significant
 from leakbench.benchmarks.audit.folders import Folders
+from leakbench.benchmarks.audit.track import Track, unwatched
 from leakbench.metrics.copies import blank, find_copies
-from leakbench.metrics.described import collected, describe
+from leakbench.metrics.described import One, collected, describe
 from leakbench.metrics.power import SEEN
 from leakbench.synth.seeds import seeded_rng
 
@@ -22,7 +23,9 @@ HARD = frozenset({"crop to 30 %", "pasted at half size", "a quarter pasted", "bl
 """Kinds that a silence may miss, and says so: `copy_verdict.MISSED`."""
 
 
-def copy_power(folders: Folders, others: int, tolerated: int, seed: int) -> tuple[bool, list[str]]:
+def copy_power(
+    folders: Folders, others: int, tolerated: int, seed: int, track: Track = unwatched
+) -> tuple[bool, list[str]]:
     """What hidden copies of each kind would have been a leak, in words.
 
     Args:
@@ -30,6 +33,7 @@ def copy_power(folders: Folders, others: int, tolerated: int, seed: int) -> tupl
         others: pictures of the holdout that have a copy in the release.
         tolerated: copies that are no leak.
         seed: of who is changed.
+        track: shows how far it is.
 
     Returns:
         Whether all kinds but the `HARD` ones would have been, and a sentence for each number of copies, one for the
@@ -45,7 +49,7 @@ def copy_power(folders: Folders, others: int, tolerated: int, seed: int) -> tupl
 
     by_count: defaultdict[int, list[str]] = defaultdict(list)
     missed: dict[str, str] = {}
-    for kind, (found, tried) in _recalls(folders, seed).items():
+    for kind, (found, tried) in _recalls(folders, seed, track).items():
         told = f"{kind} ({found} of {tried})" if found < tried else kind
         fewest = bisect_left(range(most + 1), True, key=seen)
         if fewest > most:
@@ -63,7 +67,7 @@ def copy_power(folders: Folders, others: int, tolerated: int, seed: int) -> tupl
     return bool(by_count) and HARD.issuperset(missed), lines
 
 
-def _recalls(folders: Folders, seed: int) -> dict[str, tuple[int, int]]:
+def _recalls(folders: Folders, seed: int, track: Track) -> dict[str, tuple[int, int]]:
     """How many pictures that were changed in each way are found, and of how many."""
     assert folders.holdout is not None
     full = (~blank(folders.private.described)).nonzero().flatten()
@@ -77,12 +81,17 @@ def _recalls(folders: Folders, seed: int) -> dict[str, tuple[int, int]]:
     ]
     side = next(iter(private.views.values())).shape[-1]
 
-    def found(change: Change) -> int:
-        changed = [change(one, other.resize(one.size)) for one, other in pairs]
-        seen = collected([describe(np.asarray(image), side, folders.geometries) for image in changed])
-        return sum(copy.private == copy.released for copy in find_copies(private, seen))
+    def seen(image: Picture) -> One:
+        return describe(np.asarray(image), side, folders.geometries, details=folders.details)
 
-    return {kind: (found(change), len(pairs)) for kind, change in CHANGES.items()} if pairs else {}
+    def found(change: Change) -> int:
+        released = collected([seen(change(one, other.resize(one.size))) for one, other in pairs])
+        return sum(copy.private == copy.released for copy in find_copies(private, released))
+
+    if not pairs:
+        return {}
+    changes = track("looking for changed private pictures", CHANGES.items(), len(CHANGES))
+    return {kind: (found(change), len(pairs)) for kind, change in changes}
 
 
 def _picture(decoded: np.ndarray | str) -> Image.Image:

@@ -18,6 +18,11 @@ MISSED = (
 
 def featureless(folders: Folders) -> list[str]:
     """Of which pictures parts were not looked for, and what was not looked at."""
+    if not folders.details:
+        return [
+            "quick: no local features were looked at, so parts of private pictures, and turned or pasted ones, were "
+            "not looked for; audit again without it before you publish"
+        ]
     points = folders.private.described.points
     few = int((np.diff(points.distinctive.ends) < AGREE).sum())
     said = [f"{few} private images have too few local features for parts of them to be found"] * bool(few)

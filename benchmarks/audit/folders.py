@@ -1,15 +1,17 @@
 """What is audited: private, released, and maybe other pictures, from any source and of any size."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from leakbench.benchmarks.audit.track import Track, unwatched
 from leakbench.metrics.copies import SSIM_WINDOW
-from leakbench.metrics.described import GEOMETRIES, LARGEST_VIEW, Described, Geometry, collected, describe
+from leakbench.metrics.described import GEOMETRIES, LARGEST_VIEW, Described, Geometry, One, collected, describe
 from leakbench.metrics.neighbours import nearest
 from leakbench.synth.data.image_files import DataProblems
 from leakbench.synth.data.pictures import Pictures, by_their_depth, class_names, labels
@@ -54,6 +56,7 @@ class Folders:
         classes: the class folders that all of them have; empty where they differ, or are none.
         notes: what their owner should know of how they were read, in words.
         dropped: pictures of the holdout that are private ones, byte for byte or turned, and were left out of it.
+        details: whether pictures were described by local features as well.
     """
 
     private: Folder
@@ -62,6 +65,7 @@ class Folders:
     classes: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     dropped: int = 0
+    details: bool = True
 
     @property
     def geometries(self) -> tuple[Geometry, ...]:
@@ -93,7 +97,15 @@ class Folders:
         return Split(members=members, holdout=others.take(rest), auxiliary=own, public=own, test=others), kept
 
 
-def open_folders(private: Any, released: Any, holdout: Any = None, image_size: int | None = None) -> Folders:
+def open_folders(
+    private: Any,
+    released: Any,
+    holdout: Any = None,
+    image_size: int | None = None,
+    *,
+    details: bool = True,
+    track: Track = unwatched,
+) -> Folders:
     """Read what is to be audited.
 
     Args:
@@ -101,6 +113,8 @@ def open_folders(private: Any, released: Any, holdout: Any = None, image_size: i
         released: another.
         holdout: another, or None.
         image_size: pixels a side that pictures are compared at as a whole; chosen where None.
+        details: whether local features are looked at, by which parts of pictures are found.
+        track: shows how far it is.
 
     Raises:
         DataProblems: everything that is wrong with any of them.
@@ -112,7 +126,16 @@ def open_folders(private: Any, released: Any, holdout: Any = None, image_size: i
     if problems:
         raise DataProblems(problems)
     side, geometries = _views(sizes, image_size)
-    folders = {option: _folder(by_their_depth(p), side, geometries, problems) for option, p in opened.items()}
+
+    def seen(option: str, pictures: Pictures) -> Folder:
+        def look(array: NDArray[np.uint8]) -> One:
+            return describe(array, side, geometries, details=details)
+
+        found = list(track(f"reading {option}", pictures.each(look), len(pictures)))
+        problems.extend(one for one in found if isinstance(one, str))
+        return Folder(pictures, collected([one for one in found if not isinstance(one, str)]))
+
+    folders = {option: seen(option, by_their_depth(pictures)) for option, pictures in opened.items()}
     dropped = 0
     if holdout is not None and not problems:
         unused = _unused(folders["--holdout"].described, folders["--private"].described)
@@ -129,6 +152,7 @@ def open_folders(private: Any, released: Any, holdout: Any = None, image_size: i
         classes=_classes([class_names(folder.pictures) for folder in folders.values()]),
         notes=(*_said(sizes, side, geometries), *(n for folder in folders.values() for n in folder.pictures.notes)),
         dropped=dropped,
+        details=details,
     )
 
 
@@ -153,12 +177,6 @@ def _said(sizes: dict[str, list[tuple[int, int]]], side: int, geometries: tuple[
     how = " and ".join({"crop": "cropped to their middle", "squeeze": "squeezed"}[g] for g in geometries)
     made = "resized" if len(geometries) == 1 else how
     return [f"pictures are compared as a whole at {side}x{side} pixels, {made}; their details as they are"]
-
-
-def _folder(pictures: Pictures, side: int, geometries: Sequence[Geometry], problems: list[str]) -> Folder:
-    found = list(pictures.each(lambda array: describe(array, side, geometries)))
-    problems += [one for one in found if isinstance(one, str)]
-    return Folder(pictures, collected([one for one in found if not isinstance(one, str)]))
 
 
 def without_twins(images: Images, others: Images) -> Tensor:

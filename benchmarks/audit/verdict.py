@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import torch
 
@@ -23,6 +24,7 @@ from leakbench.benchmarks.audit.members import (
 from leakbench.benchmarks.audit.result import NOT_ASKED, Audit, Part
 from leakbench.benchmarks.audit.risky import copied, told_first
 from leakbench.benchmarks.audit.students import taught
+from leakbench.benchmarks.audit.track import Track, unwatched
 from leakbench.metrics import decision
 from leakbench.metrics.blind import FEWEST, blind_control
 from leakbench.metrics.copies import Copy, blank, find_copies
@@ -67,16 +69,18 @@ class Attacked:
     measured: Measured
 
 
-def audit(folders: Folders, limits: Limits | None = None, *, seed: int = 0) -> Audit:
+def audit(folders: Folders, limits: Limits | None = None, *, seed: int = 0, track: Track = unwatched) -> Audit:
     """Look for copies, then, where there is a holdout, for members, and say what would have been found."""
     limits = limits or Limits()
-    copies = find_copies(folders.private.described, folders.released.described)
+    sources = [folder for folder in (folders.private, folders.holdout) if folder is not None]
+    tracked = track("looking for copies", sources, len(sources))
+    copies, *rest = [find_copies(source.described, folders.released.described) for source in tracked]
     if folders.holdout is None:
         return _without_holdout(folders, copies, limits)
+    (others,) = rest
     trials, members = _trials(folders, seed)
-    others = find_copies(folders.holdout.described, folders.released.described)
     rows = {c.private: copied(folders, c) for c in copies}
-    runs, said = _attacked(folders, trials, limits)
+    runs, said = _attacked(folders, trials, limits, track)
     told = [run for run in runs if leaks(run.measured, limits.tolerance)]
     for run in told:
         first = members[before_all(run.scores, run.trial.order, len(members))]
@@ -85,7 +89,7 @@ def audit(folders: Folders, limits: Limits | None = None, *, seed: int = 0) -> A
     figures = {run.label: run.measured for run in runs}
     complete = len(runs) == len(ATTACKS) * len(trials)
     parts = (
-        _shown(folders, copies, others, limits, seed),
+        _shown(folders, copies, others, limits, seed, track),
         _membership(runs, [*said, *controls], alike=alike, complete=complete, folders=folders, limits=limits),
         _students(folders, runs[0].trial, limits, figures, alike=alike),
     )
@@ -102,14 +106,14 @@ def overall(parts: Sequence[Part]) -> str:
     return SILENCE if words[:2] == [decision.NOTHING] * 2 and silent.issuperset(words) else UNKNOWN
 
 
-def _shown(folders: Folders, copies: list[Copy], others: list[Copy], limits: Limits, seed: int) -> Part:
+def _shown(folders: Folders, copies: list[Copy], others: list[Copy], limits: Limits, seed: int, track: Track) -> Part:
     """What copies say; a silence says how few of each kind would have been a leak."""
     assert folders.holdout is not None
     counts = len(folders.private), len(folders.holdout)
     word, sentence = judge_copies(copies, others, like_private(others, folders), *counts, limits.copies)
     if word == LEAKS:
         return Part("copies", word, [sentence])
-    powered, lines = copy_power(folders, len(others), limits.copies, seed)
+    powered, lines = copy_power(folders, len(others), limits.copies, seed, track)
     return Part("copies", word if powered else UNKNOWN, [sentence, *lines, MISSED])
 
 
@@ -151,19 +155,21 @@ def _left_out(folders: Folders, members: int) -> list[str]:
     return [f"{count} {what}" for what, count in said.items() if count]
 
 
-def _attacked(folders: Folders, trials: dict[Geometry, Trial], limits: Limits) -> tuple[list[Attacked], list[str]]:
+def _attacked(
+    folders: Folders, trials: dict[Geometry, Trial], limits: Limits, track: Track
+) -> tuple[list[Attacked], list[str]]:
     """What each attack found in each geometry, and in words; those that cannot be run have words alone."""
     runs, reasons = [], []
-    for geometry, trial in trials.items():
-        released = folders.images(folders.released, geometry)
-        for name in ATTACKS:
-            label = name if geometry == folders.geometries[0] else f"{name}, squeezed"
-            try:
-                runs.append(Attacked(label, name, trial, *from_release(name, released, trial)))
-            except NoDensity as error:
-                reasons.append(f"{label}: could not be run on this release: {error}")
-                continue
-            reasons.append(f"{label}: {words(runs[-1].measured, limits.tolerance)}")
+    todo = list(product(trials.items(), ATTACKS))
+    for (geometry, trial), name in track("attacking", todo, len(todo)):
+        label = name if geometry == folders.geometries[0] else f"{name}, squeezed"
+        try:
+            scored = from_release(name, folders.images(folders.released, geometry), trial)
+        except NoDensity as error:
+            reasons.append(f"{label}: could not be run on this release: {error}")
+            continue
+        runs.append(Attacked(label, name, trial, *scored))
+        reasons.append(f"{label}: {words(runs[-1].measured, limits.tolerance)}")
     return runs, reasons
 
 

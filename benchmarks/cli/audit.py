@@ -11,6 +11,7 @@ from leakbench.benchmarks.audit.files import write
 from leakbench.benchmarks.audit.folders import open_folders
 from leakbench.benchmarks.audit.verdict import Limits
 from leakbench.benchmarks.audit.verdict import audit as judge
+from leakbench.benchmarks.cli.bars import bars
 from leakbench.benchmarks.cli.durations import seconds
 from leakbench.benchmarks.cli.options import MaxPixels, allow_pixels, out_console
 from leakbench.benchmarks.suite.problems import RequestProblems
@@ -38,6 +39,9 @@ def audit(
     tolerance: Annotated[
         float, typer.Option(min=0, max=1, help="By which AUC and true positive rates may exceed chance.")
     ] = 0.0,
+    quick: Annotated[
+        bool, typer.Option(help="Look at whole pictures alone, not at their parts: leaks, or cannot tell.")
+    ] = False,
     budget: Annotated[str, typer.Option(help="Time for training students: 90s, 10m, 1h; 0 for none.")] = "5m",
     as_json: Annotated[bool, typer.Option("--json", help="Print the verdict as JSON.")] = False,
 ) -> None:
@@ -52,7 +56,9 @@ def audit(
         if out.resolve().is_relative_to(folder.resolve()):
             raise RequestProblems([f"--out {out}: lies in {folder}; it shows private images, so give another folder"])
     out.mkdir(parents=True, exist_ok=True, mode=0o700)  # it shows private images
-    found = judge(open_folders(private, released, holdout, image_size), limits)
+    with bars() as track:
+        folders = open_folders(private, released, holdout, image_size, details=not quick, track=track)
+        found = judge(folders, limits, track=track)
     if as_json:
         typer.echo(json.dumps(found.as_json(), indent=1))
     else:

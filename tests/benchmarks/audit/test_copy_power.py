@@ -42,7 +42,9 @@ def test_what_is_found_and_how_few_would_do(folders, monkeypatch):
 
 
 def test_half_that_are_found_take_twice_as_many(folders, monkeypatch):
-    monkeypatch.setattr(module, "_recalls", lambda folders, seed: {"all": (16, 16), "few": (4, 16), "none": (0, 16)})
+    monkeypatch.setattr(
+        module, "_recalls", lambda folders, seed, track: {"all": (16, 16), "few": (4, 16), "none": (0, 16)}
+    )
     _, lines = copy_power(folders, 0, 0, seed=0)
     # Of 21 four are found, eight times in ten.
     assert [line.split(" hidden")[0] for line in lines[:2]] == ["power: 4", "power: 21"]
@@ -53,7 +55,7 @@ def test_half_that_are_found_take_twice_as_many(folders, monkeypatch):
 def test_silence_takes_power_for_every_kind_that_is_not_said_to_be_hard(folders, monkeypatch):
     def powered(**missed):
         found = dict.fromkeys(CHANGES, (16, 16)) | {kind.replace("_", " ") + " %": (0, 16) for kind in missed}
-        monkeypatch.setattr(module, "_recalls", lambda folders, seed: found)
+        monkeypatch.setattr(module, "_recalls", lambda folders, seed, track: found)
         return copy_power(folders, 0, 0, seed=0)[0]
 
     assert powered()
