@@ -62,11 +62,12 @@ class Trial:
     def of(cls, parts: Split, seed: int, geometries: int) -> "Trial":
         """Candidates in random order; each attack on each geometry, and LiRA, raise a false alarm as rarely.
 
-        All of them raise 5 % at most; the test of near copies has as much of its own, of which it takes next to
-        nothing: unrelated pictures have none.
+        All of them raise 5 % at most, of which half is for classes by themselves where there are some; the test of near
+        copies has as much of its own, of which it takes next to nothing: unrelated pictures have none.
         """
         order = torch.randperm(len(parts.members) + len(parts.holdout), generator=seeded_rng("audit", seed))
-        return cls(parts, order, seed, decision.ALARMS / (len(ATTACKS) * geometries + 1))
+        trials = (len(ATTACKS) * geometries + 1) * (2 if len(parts.members.classes) > 1 else 1)
+        return cls(parts, order, seed, decision.ALARMS / trials)
 
 
 def attacked(attack: Attack, trial: Trial, **more: Any) -> tuple[Tensor, Measured]:

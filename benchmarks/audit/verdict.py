@@ -2,11 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import product
 
 import torch
 
-from leakbench.attacks.membership.density_ratio import NoDensity
+from leakbench.benchmarks.audit.attacked import Attacked, attack_all
 from leakbench.benchmarks.audit.copy_power import copy_power
 from leakbench.benchmarks.audit.copy_verdict import MISSED, featureless, holdout_released, judge_copies, like_private
 from leakbench.benchmarks.audit.folders import Folders
@@ -15,10 +14,8 @@ from leakbench.benchmarks.audit.members import (
     Measured,
     Trial,
     before_all,
-    from_release,
     hidden_copies,
     leaks,
-    stand_in,
     words,
 )
 from leakbench.benchmarks.audit.result import NOT_ASKED, Audit, Part
@@ -50,25 +47,6 @@ class Limits:
     budget: float = 0.0
 
 
-@dataclass(frozen=True)
-class Attacked:
-    """What one attack found.
-
-    Args:
-        label: the attack, and the geometry where it is not the first.
-        name: of the attack.
-        trial: whom it was run on.
-        scores: of the candidates.
-        measured: how they are judged.
-    """
-
-    label: str
-    name: str
-    trial: Trial
-    scores: torch.Tensor
-    measured: Measured
-
-
 def audit(folders: Folders, limits: Limits | None = None, *, seed: int = 0, track: Track = unwatched) -> Audit:
     """Look for copies, then, where there is a holdout, for members, and say what would have been found."""
     limits = limits or Limits()
@@ -80,14 +58,14 @@ def audit(folders: Folders, limits: Limits | None = None, *, seed: int = 0, trac
     (others,) = rest
     trials, members = _trials(folders, seed)
     rows = {c.private: copied(folders, c) for c in copies}
-    runs, said = _attacked(folders, trials, limits, track)
+    runs, said = attack_all(folders, trials, members, limits.tolerance, track)
     told = [run for run in runs if leaks(run.measured, limits.tolerance)]
     for run in told:
-        first = members[before_all(run.scores, run.trial.order, len(members))]
+        first = run.members[before_all(run.scores, run.trial.order, len(run.members))]
         rows = rows | {i: row for i, row in told_first(first, folders, run.label).items() if i not in rows}
     alike, controls, blind = _comparable(folders, copies, others, seed)
     figures = {run.label: run.measured for run in runs}
-    complete = len(runs) == len(ATTACKS) * len(trials)
+    complete = sum(not run.of_class for run in runs) == len(ATTACKS) * len(trials)
     parts = (
         _shown(folders, copies, others, limits, seed, track),
         _membership(runs, [*said, *controls], alike=alike, complete=complete, folders=folders, limits=limits),
@@ -122,12 +100,12 @@ def _membership(
 ) -> Part:
     """What attacks on the release say that exceed the blind control, and how few copies they would have seen."""
     told = [run for run in runs if leaks(run.measured, limits.tolerance)]
-    excused = [run.label for run in told if stand_in(run.name, run.trial, run.measured)]
+    excused = [run.label for run in told if run.explained()]
     if excused:
         said = [
             *said,
             f"{', '.join(excused)}: proves no leak, because half of the private images in the release's place gives "
-            "the other half away as much: private images are more alike among themselves than like the holdout",
+            "the other half away as much, or because private images look different in this class",
         ]
     powered, lines = hidden_copies(runs[0].scores, len(folders.released), runs[0].trial, limits.tolerance)
     leaking = alike and len(told) > len(excused)
@@ -153,24 +131,6 @@ def _left_out(folders: Folders, members: int) -> list[str]:
         "private images are all but the same as images that the attacker holds, and attacks leave them out": twins,
     }
     return [f"{count} {what}" for what, count in said.items() if count]
-
-
-def _attacked(
-    folders: Folders, trials: dict[Geometry, Trial], limits: Limits, track: Track
-) -> tuple[list[Attacked], list[str]]:
-    """What each attack found in each geometry, and in words; those that cannot be run have words alone."""
-    runs, reasons = [], []
-    todo = list(product(trials.items(), ATTACKS))
-    for (geometry, trial), name in track("attacking", todo, len(todo)):
-        label = name if geometry == folders.geometries[0] else f"{name}, squeezed"
-        try:
-            scored = from_release(name, folders.images(folders.released, geometry), trial)
-        except NoDensity as error:
-            reasons.append(f"{label}: could not be run on this release: {error}")
-            continue
-        runs.append(Attacked(label, name, trial, *scored))
-        reasons.append(f"{label}: {words(runs[-1].measured, limits.tolerance)}")
-    return runs, reasons
 
 
 def _comparable(

@@ -1,0 +1,101 @@
+"""Leaks that are confined to one class, and differences that are no leak."""
+
+import pytest
+import torch
+
+from leakbench.benchmarks.audit import attacked
+from leakbench.benchmarks.audit.attacked import FEWEST_OF_CLASS, Attacked, by_class
+from leakbench.benchmarks.audit.folders import open_folders
+from leakbench.benchmarks.audit.members import ATTACKS, Trial, judged, leaks
+from leakbench.benchmarks.audit.verdict import audit
+from leakbench.metrics.decision import ALARMS, LEAKS
+from leakbench.synth.images import Images, Split
+from leakbench.synth.seeds import seeded_rng
+from tests.benchmarks.audit.test_audit import saved
+from tests.pictures import pictures
+
+CLASSES = ("few", "many", "most")
+COUNTS = (10, 60, 130)
+"""Of each class, on either side."""
+
+
+def images(name, classes=CLASSES):
+    labels = torch.repeat_interleave(torch.arange(3), torch.tensor(COUNTS)) % len(classes)
+    mixed = torch.randperm(len(labels), generator=seeded_rng(name))
+    return Images(pictures(name, len(labels)), labels[mixed], classes)
+
+
+def split(classes=CLASSES):
+    own = images("own", classes)
+    return Split(members=images("in", classes), holdout=images("out", classes), auxiliary=own, public=own, test=own)
+
+
+def run_of(trial, scores):
+    members = 1000 + torch.arange(len(trial.parts.members))
+    return Attacked("nearest", "nearest", trial, members, scores, judged(scores, trial))
+
+
+def test_a_leak_of_one_class_is_seen_there_alone():
+    trial = Trial.of(split(), 0, 1)
+    labels = torch.cat([trial.parts.members.labels, trial.parts.holdout.labels])[trial.order]
+    private = trial.order < len(trial.parts.members)
+    scores = torch.randn(len(labels), generator=seeded_rng("scores"), dtype=torch.float64)
+    scores += 1.2 * (private & (labels == 1))
+    whole = run_of(trial, scores)
+    many, most = by_class(whole)
+    assert not leaks(whole.measured)
+    assert leaks(many.measured)
+    assert not leaks(most.measured)
+    assert many.label == "nearest, class 'many'"
+
+
+def test_candidates_of_a_class_are_its_own():
+    """Who they are, what they scored, and how few false alarms there may be."""
+    trial = Trial.of(split(), 3, 1)
+    assert trial.alarms == pytest.approx(ALARMS / (len(ATTACKS) + 1) / 2)
+    scores = torch.arange(len(trial.order), dtype=torch.float64)
+    for one, label in zip(by_class(run_of(trial, scores)), (1, 2), strict=True):
+        assert one.trial.alarms == pytest.approx(trial.alarms / 2), "few have none of their own"
+        assert set(one.trial.parts.members.labels.tolist()) == {label}
+        assert set(one.trial.parts.holdout.labels.tolist()) == {label}
+        assert torch.equal(one.members, 1000 + (trial.parts.members.labels == label).nonzero().flatten())
+        shown = one.trial.parts.candidates(one.trial.order)
+        before = trial.parts.candidates(trial.order)
+        assert torch.equal(shown.pixels, before.pixels[one.scores.long()])
+        private = trial.order[one.scores.long()] < len(trial.parts.members)
+        assert torch.equal(one.trial.order < len(one.members), private)
+
+
+def test_without_classes_there_is_nothing_to_look_at():
+    trial = Trial.of(split(("image",)), 0, 1)
+    assert trial.alarms == pytest.approx(ALARMS / (len(ATTACKS) + 1))
+    assert not list(by_class(run_of(trial, torch.zeros(len(trial.order), dtype=torch.float64))))
+    assert COUNTS[0] < FEWEST_OF_CLASS
+
+
+def test_what_differs_within_a_class_is_no_leak(monkeypatch):
+    monkeypatch.setattr(attacked, "stand_in", lambda *given: False)
+    trial = Trial.of(split(), 0, 1)
+    run = run_of(trial, torch.zeros(len(trial.order), dtype=torch.float64))
+    (many, _) = by_class(run)
+    assert not many.explained()
+    many.trial.parts.members.pixels.div_(2, rounding_mode="floor")
+    assert many.explained()
+
+
+def test_the_audit_names_the_class(tmp_path):
+    """One class is published with noise that hides it from the search for copies."""
+    for name in ("private", "released", "holdout"):
+        saved(tmp_path / name, pictures(name, 240))
+    clean = audit(open_folders(*(tmp_path / name for name in ("private", "released", "holdout"))))
+    assert "by class: attacks tell somebody in 0 of 8 trials" in "\n".join(clean.reasons)
+    noisy = pictures("private", 240)[1::2].int()
+    noisy += torch.randint(-40, 41, noisy.shape, generator=seeded_rng("noise"))
+    saved(
+        tmp_path / "released",
+        torch.stack([pictures("released", 240)[0::2], noisy.clamp(0, 255).byte()], 1).flatten(0, 1),
+    )
+    found = audit(open_folders(*(tmp_path / name for name in ("private", "released", "holdout"))))
+    assert {part.question: part.verdict for part in found.parts}["membership"] == LEAKS
+    assert any(reason.startswith("nearest, class '1': tells private images") for reason in found.reasons)
+    assert not any("class '0': tells" in reason for reason in found.reasons)
