@@ -1,14 +1,14 @@
 """How few hidden copies of each kind would have been a leak: private pictures are changed, and looked for."""
 
 from bisect import bisect_left
-from collections import defaultdict
+from collections import Counter, defaultdict
 
 import numpy as np
 import torch
 from PIL import Image
 from scipy.stats import binom
 
-from leakbench.benchmarks.audit.changes import CHANGES, Change, Picture
+from leakbench.benchmarks.audit.changes import CHANGES
 from leakbench.benchmarks.audit.copy_verdict import significant
 from leakbench.benchmarks.audit.folders import Folders
 from leakbench.benchmarks.audit.track import Track, unwatched
@@ -68,30 +68,32 @@ def copy_power(
 
 
 def _recalls(folders: Folders, seed: int, track: Track) -> dict[str, tuple[int, int]]:
-    """How many pictures that were changed in each way are found, and of how many."""
+    """How many pictures that were changed in each way are found among all private ones, and of how many."""
     assert folders.holdout is not None
     full = (~blank(folders.private.described)).nonzero().flatten()
     rng = seeded_rng("copy power", seed)
-    chosen = full[torch.randperm(len(full), generator=rng)[:TRIED]]
-    lent = torch.randperm(len(folders.holdout), generator=rng)[: len(chosen)].tolist()
-    private = folders.private.described.take(chosen)
-    pairs = [
-        (_picture(folders.private.pictures.decode(i)), _picture(folders.holdout.pictures.decode(j)))
-        for i, j in zip(chosen.tolist(), lent, strict=False)
-    ]
-    side = next(iter(private.views.values())).shape[-1]
+    order = full[torch.randperm(len(full), generator=rng)].tolist()
+    lent = torch.randperm(len(folders.holdout), generator=rng).tolist()
+    tried = min(TRIED, len(order))
+    kinds = [kind for kind in CHANGES for _ in range(tried)]
+    # In a round each private picture is changed in one way: of several copies the search names the best.
+    jobs = [(kind, order[i % len(order)], lent[i % len(lent)]) for i, kind in enumerate(kinds)]
+    rounds = [jobs[i : i + len(order)] for i in range(0, len(jobs), len(order))] if order else []
+    found: Counter[str] = Counter()
+    for part in track("looking for changed private pictures", rounds, len(rounds)):
+        seen = collected([_changed(folders, *job) for job in part])
+        copies = {copy.private: copy.released for copy in find_copies(folders.private.described, seen)}
+        found.update(kind for place, (kind, private, _) in enumerate(part) if copies.get(private) == place)
+    return {kind: (found[kind], tried) for kind in CHANGES} if tried else {}
 
-    def seen(image: Picture) -> One:
-        return describe(np.asarray(image), side, folders.geometries, details=folders.details)
 
-    def found(change: Change) -> int:
-        released = collected([seen(change(one, other.resize(one.size))) for one, other in pairs])
-        return sum(copy.private == copy.released for copy in find_copies(private, released))
-
-    if not pairs:
-        return {}
-    changes = track("looking for changed private pictures", CHANGES.items(), len(CHANGES))
-    return {kind: (found(change), len(pairs)) for kind, change in changes}
+def _changed(folders: Folders, kind: str, private: int, other: int) -> One:
+    """What a changed private picture is recognised by."""
+    assert folders.holdout is not None
+    image = _picture(folders.private.pictures.decode(private))
+    lent = _picture(folders.holdout.pictures.decode(other)).resize(image.size)
+    side = next(iter(folders.private.described.views.values())).shape[-1]
+    return describe(np.asarray(CHANGES[kind](image, lent)), side, folders.geometries, details=folders.details)
 
 
 def _picture(decoded: np.ndarray | str) -> Image.Image:
