@@ -14,6 +14,7 @@ from rich.console import Console
 from leakbench.attacks.attack import Attack, attacks
 from leakbench.benchmarks.audit.files import write
 from leakbench.benchmarks.audit.folders import open_folders
+from leakbench.benchmarks.audit.kept import FOLDER
 from leakbench.benchmarks.audit.result import Audit
 from leakbench.benchmarks.audit.verdict import Limits
 from leakbench.benchmarks.audit.verdict import audit as judge
@@ -166,10 +167,12 @@ def audit(
     Raises:
         DataProblems: everything that is wrong with the sources.
     """
-    folders = open_folders(private, released, holdout, image_size, details=not quick)
-    found = judge(folders, Limits(copies=max_copies, tolerance=tolerance, budget=budget), seed=seed)
+    keep = None if out is None else Path(out) / FOLDER
     if out is not None:
         Path(out).mkdir(parents=True, exist_ok=True, mode=0o700)
+    folders = open_folders(private, released, holdout, image_size, details=not quick, keep=keep)
+    found = judge(folders, Limits(copies=max_copies, tolerance=tolerance, budget=budget), seed=seed)
+    if out is not None:
         write(found, Path(out))
     return found
 

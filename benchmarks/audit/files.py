@@ -3,11 +3,13 @@
 import csv
 import io
 import json
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PIL import Image, ImageDraw
 
+from leakbench.benchmarks.audit.kept import FOLDER
 from leakbench.benchmarks.audit.report import SHOWN, content
 from leakbench.benchmarks.audit.risky import COLUMNS, PARTS, Row
 from leakbench.benchmarks.storage.store import write_whole
@@ -24,6 +26,8 @@ GAP = 4
 
 def write(found: "Audit", out: Path) -> None:
     """Write the verdict, the riskiest pictures beside the released ones that show them, and the report.
+
+    What was kept for an audit that is stopped (`kept`) is not needed any more, and removed.
 
     Args:
         found: by the audit.
@@ -43,6 +47,7 @@ def write(found: "Audit", out: Path) -> None:
         picture.write_bytes(_png(_tiled([list(row) for row in zip(*shown, strict=True)])))
     for name in ("audit.html", "audit.pdf"):
         save(found, out / name, shown)
+    shutil.rmtree(out / FOLDER, ignore_errors=True)
 
 
 def save(found: "Audit", file: Path, shown: list[tuple[Image.Image, Image.Image]] | None = None) -> None:

@@ -1,6 +1,8 @@
 """What is audited: private, released, and maybe other pictures, from any source and of any size."""
 
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -9,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from leakbench.benchmarks.audit.kept import kept
 from leakbench.benchmarks.audit.track import Track, unwatched
 from leakbench.metrics.copies import SSIM_WINDOW
 from leakbench.metrics.described import GEOMETRIES, LARGEST_VIEW, Described, Geometry, One, collected, describe
@@ -104,6 +107,7 @@ def open_folders(
     image_size: int | None = None,
     *,
     details: bool = True,
+    keep: Path | None = None,
     track: Track = unwatched,
 ) -> Folders:
     """Read what is to be audited.
@@ -114,6 +118,7 @@ def open_folders(
         holdout: another, or None.
         image_size: pixels a side that pictures are compared at as a whole; chosen where None.
         details: whether local features are looked at, by which parts of pictures are found.
+        keep: a folder in which what was seen is kept, and found again; nowhere where None.
         track: shows how far it is.
 
     Raises:
@@ -127,10 +132,13 @@ def open_folders(
         raise DataProblems(problems)
     side, geometries = _views(sizes, image_size)
 
-    def seen(option: str, pictures: Pictures) -> Folder:
-        def look(array: NDArray[np.uint8]) -> One:
-            return describe(array, side, geometries, details=details)
+    def look(array: NDArray[np.uint8]) -> One:
+        return describe(array, side, geometries, details=details)
 
+    if keep is not None:
+        look = partial(kept, keep, f"{side} {geometries} {details}", look=look)
+
+    def seen(option: str, pictures: Pictures) -> Folder:
         found = list(track(f"reading {option}", pictures.each(look), len(pictures)))
         problems.extend(one for one in found if isinstance(one, str))
         return Folder(pictures, collected([one for one in found if not isinstance(one, str)]))

@@ -9,11 +9,12 @@ from rich.text import Text
 
 from leakbench.benchmarks.audit.files import write
 from leakbench.benchmarks.audit.folders import open_folders
+from leakbench.benchmarks.audit.kept import FOLDER
 from leakbench.benchmarks.audit.verdict import Limits
 from leakbench.benchmarks.audit.verdict import audit as judge
 from leakbench.benchmarks.cli.bars import bars
 from leakbench.benchmarks.cli.durations import seconds
-from leakbench.benchmarks.cli.options import MaxPixels, allow_pixels, out_console
+from leakbench.benchmarks.cli.options import MaxPixels, allow_pixels, error_console, out_console
 from leakbench.benchmarks.suite.problems import RequestProblems
 from leakbench.metrics.decision import LEAKS, UNKNOWN
 from leakbench.metrics.described import LARGEST_VIEW
@@ -56,9 +57,14 @@ def audit(
         if out.resolve().is_relative_to(folder.resolve()):
             raise RequestProblems([f"--out {out}: lies in {folder}; it shows private images, so give another folder"])
     out.mkdir(parents=True, exist_ok=True, mode=0o700)  # it shows private images
-    with bars() as track:
-        folders = open_folders(private, released, holdout, image_size, details=not quick, track=track)
-        found = judge(folders, limits, track=track)
+    keep = out / FOLDER
+    try:
+        with bars() as track:
+            folders = open_folders(private, released, holdout, image_size, details=not quick, keep=keep, track=track)
+            found = judge(folders, limits, track=track)
+    except KeyboardInterrupt:
+        error_console.print(Text(f"stopped; the same command goes on with what it has seen, kept in {keep}"))
+        raise
     if as_json:
         typer.echo(json.dumps(found.as_json(), indent=1))
     else:
