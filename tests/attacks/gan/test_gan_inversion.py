@@ -115,7 +115,8 @@ def trained(digits, cpu):
     return StudentModel(network(digits.members, 6), "resnet20", Recipe()), network(digits.holdout, 9)
 
 
-@pytest.mark.parametrize("search", ["points", pytest.param("distribution", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("search", ["points", "distribution"])
 def test_class_leaks_from_identity_and_not_from_an_untrained_student(search, scenario, make_truth, trained, cpu):
     student, oracle = trained
     attacked, attack = replace(scenario, student=student), GanInversion(search=search, **SMALL)

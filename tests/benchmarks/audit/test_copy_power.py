@@ -34,7 +34,7 @@ def test_what_is_found_and_how_few_would_do(folders, monkeypatch):
     assert powered
     assert lines[0].startswith("power: 4 hidden copies of any of these kinds would have been a leak: crop to 70 %")
     assert all(kind in lines[0] for kind in kinds)
-    assert lines[1:] == ["power: no number of hidden copies would have been a leak of these: gone (0 of 16)"]
+    assert lines[1:] == ["power: no number of hidden copies would have been a leak of these: gone (0 of 4)"]
     assert copy_power(folders, 0, 12, seed=0)[1][0].startswith("power: 13 hidden copies"), "12 are tolerated"
     powered, lines = copy_power(folders, 40, 0, seed=0)
     assert not powered, "the holdout has them as well"

@@ -175,6 +175,7 @@ def run_broken(tmp_path, capfd, ways, *where):
     return {r.cell.defense: r.reason for r in found if r.cell.task == "release"}
 
 
+@pytest.mark.slow
 def test_broken_plugins_cost_their_own_cells(tmp_path, suites, capfd):
     """Whatever they do, also to each other."""
     reasons = run_broken(tmp_path, capfd, WAYS, "--processes", 2, "--plugin-timeout", "5s")
