@@ -12,7 +12,7 @@ import torch
 from rich.console import Console
 
 from leakbench.attacks.attack import Attack, attacks
-from leakbench.benchmarks.audit.files import write
+from leakbench.benchmarks.audit.files import within_sources, write
 from leakbench.benchmarks.audit.folders import open_folders
 from leakbench.benchmarks.audit.kept import FOLDER
 from leakbench.benchmarks.audit.result import Audit
@@ -32,6 +32,7 @@ from leakbench.reports import compare as comparing
 from leakbench.reports.verdicts import Results
 from leakbench.reports.write import load_run
 from leakbench.synth.data.datasets import Pool, folder_pool, open_pool
+from leakbench.synth.data.image_files import DataProblems
 from leakbench.synth.defense import Defense
 from leakbench.synth.images import Images
 from leakbench.synth.registry import Registry, defenses
@@ -165,11 +166,14 @@ def audit(
         The verdict, its reasons, and the private pictures that are given away, the worst first.
 
     Raises:
-        DataProblems: everything that is wrong with the sources.
+        DataProblems: everything that is wrong with the sources, or the folder lies in one of them.
     """
-    keep = None if out is None else Path(out) / FOLDER
+    keep = None
     if out is not None:
+        if problems := within_sources(Path(out), (private, released, holdout)):
+            raise DataProblems(problems)
         Path(out).mkdir(parents=True, exist_ok=True, mode=0o700)
+        keep = Path(out) / FOLDER
     folders = open_folders(private, released, holdout, image_size, details=not quick, keep=keep)
     found = judge(folders, Limits(copies=max_copies, tolerance=tolerance, budget=budget), seed=seed)
     if out is not None:

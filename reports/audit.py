@@ -26,7 +26,9 @@ def write_pdf(shown: dict[str, Any], pairs: list[bytes], file: Path) -> None:
     """The same as PDF, for paper and for signing."""
     with tempfile.TemporaryDirectory() as temporary:
         work = Path(temporary)
-        (work / "content.json").write_text(json.dumps(shown), encoding="utf-8")
+        # Names of files that are no UTF-8 are not JSON's either.
+        text = json.dumps(shown, ensure_ascii=False).encode("utf-8", "replace")
+        (work / "content.json").write_bytes(text)
         for i, pair in enumerate(pairs):
             (work / f"pair-{i}.png").write_bytes(pair)
         _private(file, compiled("audit.typ", work))

@@ -15,7 +15,7 @@ BICUBIC = Image.Resampling.BICUBIC
 def _crop(share: float) -> Change:
     def change(image: Picture, other: Picture) -> Picture:
         width, height = image.size
-        wide, high = round(width * share), round(height * share)
+        wide, high = max(1, round(width * share)), max(1, round(height * share))
         left, top = (width - wide) // 3, (height - high) // 2
         return image.crop((left, top, left + wide, top + high)).resize(image.size, BICUBIC)
 
@@ -51,17 +51,22 @@ def _noise(values: np.ndarray) -> np.ndarray:
     return values + np.random.default_rng(0).normal(0, 20, values.shape)
 
 
+def _half(image: Picture) -> tuple[int, int]:
+    return max(1, image.width // 2), max(1, image.height // 2)
+
+
 def _half_resolution(image: Picture, other: Picture) -> Picture:
-    return image.resize((image.width // 2, image.height // 2), BICUBIC).resize(image.size, BICUBIC)
+    return image.resize(_half(image), BICUBIC).resize(image.size, BICUBIC)
 
 
 def _squeeze(image: Picture, other: Picture) -> Picture:
-    return image.resize((image.width * 3 // 4, image.height), BICUBIC)
+    return image.resize((max(1, image.width * 3 // 4), image.height), BICUBIC)
 
 
 def _stamp(image: Picture, other: Picture) -> Picture:
     stamped = image.copy()
-    box = (1, image.height * 5 // 6, image.width * 2 // 5, image.height - 2)
+    left, top = min(1, image.width - 1), image.height * 5 // 6
+    box = (left, top, max(left, image.width * 2 // 5), max(top, image.height - 2))
     ImageDraw.Draw(stamped).rectangle(box, fill="white")
     return stamped
 
@@ -72,13 +77,14 @@ def _border(image: Picture, other: Picture) -> Picture:
 
 def _paste(image: Picture, other: Picture) -> Picture:
     pasted = other.copy()
-    pasted.paste(image.resize((image.width // 2, image.height // 2), BICUBIC), (image.width // 3, image.height // 4))
+    pasted.paste(image.resize(_half(image), BICUBIC), (image.width // 3, image.height // 4))
     return pasted
 
 
 def _paste_quarter(image: Picture, other: Picture) -> Picture:
     pasted, (width, height) = other.copy(), image.size
-    inner = image.crop((width // 4, height // 4, width // 4 + width // 2, height // 4 + height // 2))
+    wide, high = _half(image)
+    inner = image.crop((width // 4, height // 4, width // 4 + wide, height // 4 + high))
     pasted.paste(inner, (width // 3, height // 4))
     return pasted
 

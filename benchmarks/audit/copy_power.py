@@ -15,6 +15,7 @@ from leakbench.benchmarks.audit.track import Track, unwatched
 from leakbench.metrics.copies import blank, find_copies
 from leakbench.metrics.described import One, collected, describe
 from leakbench.metrics.power import SEEN
+from leakbench.synth.data.image_files import DataProblems
 from leakbench.synth.seeds import seeded_rng
 
 TRIED = 16
@@ -97,5 +98,6 @@ def _changed(folders: Folders, kind: str, private: int, other: int) -> One:
 
 
 def _picture(decoded: np.ndarray | str) -> Image.Image:
-    assert not isinstance(decoded, str), decoded
+    if isinstance(decoded, str):
+        raise DataProblems([f"{decoded}; it was changed during the audit: audit again"])
     return Image.fromarray(decoded)

@@ -11,7 +11,8 @@ from leakbench.metrics.shown import AGREE
 
 MISSED = (
     "copies may be missed that show less than a third of each side (of 32-pixel pictures, less than half), "
-    "that were pasted small into another picture, or blended with as much of one: docs/copies.md says how many are"
+    "that were pasted small into another picture, blended with as much of one, or are negatives of parts: "
+    "docs/copies.md says how many are"
 )
 """What a search for copies does not find; beside every verdict that is not a leak."""
 

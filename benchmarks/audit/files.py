@@ -3,13 +3,13 @@
 import csv
 import io
 import json
-import shutil
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from PIL import Image, ImageDraw
 
-from leakbench.benchmarks.audit.kept import FOLDER
+from leakbench.benchmarks.audit.kept import FOLDER, forget
 from leakbench.benchmarks.audit.report import SHOWN, content
 from leakbench.benchmarks.audit.risky import COLUMNS, PARTS, Row
 from leakbench.benchmarks.storage.store import write_whole
@@ -47,7 +47,7 @@ def write(found: "Audit", out: Path) -> None:
         picture.write_bytes(_png(_tiled([list(row) for row in zip(*shown, strict=True)])))
     for name in ("audit.html", "audit.pdf"):
         save(found, out / name, shown)
-    shutil.rmtree(out / FOLDER, ignore_errors=True)
+    forget(out / FOLDER)
 
 
 def save(found: "Audit", file: Path, shown: list[tuple[Image.Image, Image.Image]] | None = None) -> None:
@@ -59,13 +59,33 @@ def save(found: "Audit", file: Path, shown: list[tuple[Image.Image, Image.Image]
         shown: the riskiest pictures, where they were drawn before.
 
     Raises:
-        ValueError: it ends in neither.
+        ValueError: it ends in neither, is a folder, or lies in none or in one that is audited.
     """
+    folders = found.folders
+    given = (folders.private, folders.released, *filter(None, [folders.holdout]))
+    if problems := within_sources(file, [folder.pictures.where for folder in given]):
+        raise ValueError("; ".join(problems))
+    if file.is_dir():
+        raise ValueError(f"{file}: is a folder; name a file in it")
+    if not file.parent.is_dir():
+        raise ValueError(f"{file}: {file.parent} is no folder; make it first")
     write_as = {".pdf": write_pdf, ".html": write_html}.get(file.suffix.lower())
     if write_as is None:
         raise ValueError(f"{file}: a report is a .pdf or an .html")
     shown = [beside(found, row) for row in found.risky[:SHOWN]] if shown is None else shown
     write_as(content(found), [_png(_tiled([list(pair)])) for pair in shown], file)
+
+
+def within_sources(file: Path, sources: Iterable[Any]) -> list[str]:
+    """Why nothing that shows private pictures may be written to a place: it may be published with what lies there.
+
+    Args:
+        file: or folder, to be written.
+        sources: that are audited; those that are no paths have no place.
+    """
+    paths = [Path(source) for source in sources if isinstance(source, str | Path)]
+    inside = [path for path in paths if path.exists() and file.resolve().is_relative_to(path.resolve())]
+    return [f"--out {file}: lies in {path}; it shows private images, so give another folder" for path in inside]
 
 
 def beside(found: "Audit", row: Row) -> tuple[Image.Image, Image.Image]:

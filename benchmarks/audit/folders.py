@@ -17,7 +17,7 @@ from leakbench.metrics.copies import SSIM_WINDOW
 from leakbench.metrics.described import GEOMETRIES, LARGEST_VIEW, Described, Geometry, One, collected, describe
 from leakbench.metrics.neighbours import nearest
 from leakbench.synth.data.image_files import DataProblems
-from leakbench.synth.data.pictures import Pictures, by_their_depth, class_names, labels
+from leakbench.synth.data.pictures import Header, Pictures, by_their_depth, class_names, labels
 from leakbench.synth.data.sources import open_pictures
 from leakbench.synth.images import Images, Split
 from leakbench.synth.seeds import seeded_rng
@@ -127,9 +127,12 @@ def open_folders(
     problems: list[str] = []
     given = {"--private": private, "--released": released, "--holdout": holdout}
     opened = {option: open_pictures(source, problems, option) for option, source in given.items() if source is not None}
-    sizes = {option: _sizes(pictures, problems) for option, pictures in opened.items()}
+    headers = {option: pictures.headers() for option, pictures in opened.items()}
+    problems += [header for found in headers.values() for header in found if isinstance(header, str)]
+    problems += _unseen(opened["--released"], headers["--released"])
     if problems:
         raise DataProblems(problems)
+    sizes = {option: [h.size for h in found if isinstance(h, Header)] for option, found in headers.items()}
     side, geometries = _views(sizes, image_size)
 
     def look(array: NDArray[np.uint8]) -> One:
@@ -164,11 +167,13 @@ def open_folders(
     )
 
 
-def _sizes(pictures: Pictures, problems: list[str]) -> list[tuple[int, int]]:
-    """Width and height of each picture; those that cannot be read are problems."""
-    headers = pictures.headers()
-    problems += [header for header in headers if isinstance(header, str)]
-    return [header[0] for header in headers if not isinstance(header, str)]
+def _unseen(released: Pictures, headers: list[Header | str]) -> list[str]:
+    """Which files hold pictures that viewers do not show, and that would be published unseen."""
+    return [
+        f"--released {name}: holds {header.frames} pictures, of which viewers show one; save each as a file of its own"
+        for name, header in zip(released.names, headers, strict=True)
+        if isinstance(header, Header) and header.frames > 1
+    ]
 
 
 def _views(sizes: dict[str, list[tuple[int, int]]], image_size: int | None) -> tuple[int, tuple[Geometry, ...]]:

@@ -6,12 +6,14 @@ It shows private pictures, as the audit's folder does, and is removed when the a
 import hashlib
 import inspect
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from leakbench.benchmarks.storage.store import write_whole
@@ -19,7 +21,7 @@ from leakbench.metrics import described, local_features
 from leakbench.metrics.described import One
 from leakbench.metrics.local_features import Features
 
-FOLDER = "described"
+FOLDER = ".leakbench-seen"
 """Within the folder of the audit."""
 
 
@@ -36,11 +38,26 @@ def kept(folder: Path, settings: str, array: NDArray[np.uint8], look: Callable[[
     key = hashlib.sha256(text + hashlib.sha256(array.tobytes()).digest()).hexdigest()
     file = folder / key[:2] / f"{key}.safetensors"
     if file.is_file():
-        return _read(file.read_bytes())
+        with suppress(SafetensorError):  # of a file that is damaged
+            return _read(file.read_bytes())
     seen = look(array)
-    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for made in (folder, file.parent):
+        made.mkdir(parents=True, exist_ok=True, mode=0o700)
     write_whole(file, _written(seen))
     return seen
+
+
+def forget(folder: Path) -> None:
+    """Remove what was kept, and nothing else that may lie there.
+
+    Args:
+        folder: where it was kept.
+    """
+    for file in folder.glob("??/*.safetensors"):
+        file.unlink(missing_ok=True)
+    for empty in (*folder.glob("??"), folder):
+        with suppress(OSError):  # it holds what somebody else put there, or was never made
+            empty.rmdir()
 
 
 @cache

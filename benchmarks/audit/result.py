@@ -81,10 +81,11 @@ class Audit:
         """Write the report, as PDF or HTML by the file's ending, for nobody else to read: it shows private pictures.
 
         Raises:
-            ValueError: it ends in neither.
+            ValueError: it ends in neither, is a folder, or lies in none or in one that is audited.
         """
-        save(self, Path(file))
-        return Path(file)
+        file = Path(file).expanduser()
+        save(self, file)
+        return file
 
     def without_copies(self) -> list[str]:
         """Names of the released pictures that show no private one: the release less what gives somebody away.
@@ -94,7 +95,10 @@ class Audit:
         """
         released = self.folders.released
         kept = torch.arange(len(released))
-        while found := find_copies(self.folders.private.described, released.described.take(kept)):
+        while len(kept):
+            found = find_copies(self.folders.private.described, released.described.take(kept))
+            if not found:
+                break
             shown = torch.tensor([copy.released for copy in found])
             kept = kept[~torch.isin(torch.arange(len(kept)), shown)]
         return [released.pictures.names[i] for i in kept.tolist()]

@@ -1,23 +1,26 @@
 """The command `audit`."""
 
 import json
+import os
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.text import Text
 
-from leakbench.benchmarks.audit.files import write
+from leakbench.benchmarks.audit.files import within_sources, write
 from leakbench.benchmarks.audit.folders import open_folders
 from leakbench.benchmarks.audit.kept import FOLDER
+from leakbench.benchmarks.audit.result import Audit
 from leakbench.benchmarks.audit.verdict import Limits
 from leakbench.benchmarks.audit.verdict import audit as judge
 from leakbench.benchmarks.cli.bars import bars
 from leakbench.benchmarks.cli.durations import seconds
-from leakbench.benchmarks.cli.options import MaxPixels, allow_pixels, error_console, out_console
-from leakbench.benchmarks.suite.problems import RequestProblems
+from leakbench.benchmarks.cli.options import MaxPixels, allow_pixels, error_console
 from leakbench.metrics.decision import LEAKS, UNKNOWN
 from leakbench.metrics.described import LARGEST_VIEW
+from leakbench.synth.data.image_files import DataProblems
 from leakbench.synth.data.sources import KINDS
 
 STATUS = {LEAKS: 3, UNKNOWN: 4}
@@ -53,9 +56,8 @@ def audit(
     """
     allow_pixels(max_pixels)
     limits = Limits(copies=max_copies, tolerance=tolerance, budget=seconds("--budget", budget, none=True))
-    for folder in filter(None, (private, released, holdout)):
-        if out.resolve().is_relative_to(folder.resolve()):
-            raise RequestProblems([f"--out {out}: lies in {folder}; it shows private images, so give another folder"])
+    if problems := within_sources(out, (private, released, holdout)):
+        raise DataProblems(problems)
     out.mkdir(parents=True, exist_ok=True, mode=0o700)  # it shows private images
     keep = out / FOLDER
     try:
@@ -65,13 +67,19 @@ def audit(
     except KeyboardInterrupt:
         error_console.print(Text(f"stopped; the same command goes on with what it has seen, kept in {keep}"))
         raise
-    if as_json:
-        typer.echo(json.dumps(found.as_json(), indent=1))
-    else:
-        answers = "; ".join(f"{part.question}: {part.verdict}" for part in found.parts)
-        named = f"{len(found.risky)} private images in {out}; audit.pdf and audit.html there are the report"
-        for line in (f"verdict: {found.verdict}", answers, *found.reasons, named):
-            out_console.print(Text(line), soft_wrap=True)
     write(found, out)
+    _print(found, out, as_json=as_json)
     if found.verdict in STATUS:
         raise typer.Exit(STATUS[found.verdict])
+
+
+def _print(found: Audit, out: Path, *, as_json: bool) -> None:
+    """Print the verdict; whoever reads may have read enough, which is no other verdict."""
+    answers = "; ".join(f"{part.question}: {part.verdict}" for part in found.parts)
+    named = f"{len(found.risky)} private images in {out}; audit.pdf and audit.html there are the report"
+    lines = [f"verdict: {found.verdict}", answers, *found.reasons, named]
+    try:
+        for line in [json.dumps(found.as_json(), indent=1)] if as_json else lines:
+            typer.echo(line.encode("utf-8", "backslashreplace"))
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -21,6 +21,14 @@ TRAIN, TEST = ("train", "training"), ("test", "testing", "val", "valid", "valida
 T = TypeVar("T")
 AHEAD = 8
 """Pictures for each thread that are decoded before they are asked for."""
+
+
+class Header(NamedTuple):
+    """Of a picture: width and height, Pillow's mode, and how many pictures its file holds."""
+
+    size: tuple[int, int]
+    mode: str
+    frames: int
 
 
 @dataclass(frozen=True)
@@ -67,13 +75,13 @@ class Pictures:
 
         return ahead(seen, len(self))
 
-    def headers(self) -> list[tuple[tuple[int, int], str] | str]:
-        """Width, height and mode of each, or a sentence on why it cannot be read; pixels are not decoded."""
+    def headers(self) -> list[Header | str]:
+        """What can be told of each before its pixels are decoded, or a sentence on why it cannot be read."""
 
-        def header(position: int) -> tuple[tuple[int, int], str] | str:
-            def look() -> tuple[tuple[int, int], str]:
+        def header(position: int) -> Header | str:
+            def look() -> Header:
                 image = self.open(position)
-                return image.size, image.mode
+                return Header(image.size, image.mode, getattr(image, "n_frames", 1))
 
             found = attempt(look)
             return f"{self.names[position]}: {found}" if isinstance(found, str) else found
@@ -94,7 +102,7 @@ def ahead(compute: Callable[[int], T], count: int) -> Iterator[T]:
 
 def by_their_depth(pictures: Pictures) -> Pictures:
     """The same, with 16-bit pictures scaled by the bits that the deepest of them takes."""
-    deep = [i for i, h in enumerate(pictures.headers()) if not isinstance(h, str) and h[1].startswith("I")]
+    deep = [i for i, h in enumerate(pictures.headers()) if not isinstance(h, str) and h.mode.startswith("I")]
     if not deep:
         return pictures
 

@@ -25,11 +25,12 @@ def open_folder(folder: Path, problems: list[str]) -> Pictures:
 
 
 def of_files(folder: Path, names: list[str]) -> Pictures:
-    """Files of a folder by their names."""
+    """Files of a folder by their names, wherever the program goes afterwards."""
+    root = folder.absolute()
 
     def opened(i: int) -> Image.Image:
-        file = folder / names[i]
-        if leaves(file, folder):
+        file = root / names[i]
+        if leaves(file, root):
             raise Unreadable("is a link that leaves the folder, or leads nowhere")
         return encoded(file.read_bytes(), file.name)
 
