@@ -126,6 +126,7 @@ def test_another_source_is_another_run(tmp_path, suites, capsys):
     assert "holds another run" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_nothing_that_a_plugin_changes_reaches_other_cells(tmp_path, suites, capsys):
     """Neither its input in place, nor torch's settings, nor anything by way of the cache."""
     body = "torch.set_grad_enabled(False); members.pixels.zero_(); resources.public.pixels.zero_()"
@@ -213,7 +214,8 @@ def test_what_cannot_be_built_is_said(body, message, tmp_path, suites, capsys):
 
 
 @pytest.mark.parametrize(
-    ("then", "plugin_timeout", "status"), [("while True: pass", "2s", 1), ("return Release(members)", "10m", 0)]
+    ("then", "plugin_timeout", "status"),
+    [("while True: pass", "2s", 1), pytest.param("return Release(members)", "10m", 0, marks=pytest.mark.slow)],
 )
 def test_what_a_plugin_has_started_is_stopped(then, plugin_timeout, status, tmp_path, suites, capsys):
     body = f"import os; os.system('cd {tmp_path}; setsid sleep 1000 & (sleep 1000 &); sleep 1000 & exit'); {then}"

@@ -37,6 +37,7 @@ def hub(tmp_path, monkeypatch):
         torch.save(torchvision.models.resnet18().state_dict(), file)
 
 
+@pytest.mark.slow
 def test_imagenet(suites, folder, hub, tmp_path, capsys):
     text = (suites / "imagenet.toml").read_text()
     (suites / "imagenet.toml").write_text(
