@@ -19,7 +19,8 @@ from leakbench.metrics.local_features import Bytes, Floats, Points
 
 Box = tuple[float, float, float, float]
 AGREE = 9
-"""Matches that must agree, at different places: of 2,500 by 2,500 photographs of CIFAR-10 the most by chance was 8."""
+"""Matches that must agree, at different places. Of 2,500 by 2,500 photographs of CIFAR-10, 17 pairs have 7 or more, and
+all of them show the same things, but one (9) that shares a caption alone."""
 TOLERANCE = 4.0
 """Pixels of the scaled picture by which a match may miss."""
 TURNED, SCALED = 25.0, 1.6

@@ -14,6 +14,7 @@ from leakbench.benchmarks.audit.track import Track
 from leakbench.metrics.blind import blind_control
 from leakbench.metrics.decision import BLIND_CONTROL, above_zero
 from leakbench.metrics.described import Geometry
+from leakbench.metrics.power import power
 
 FEWEST_OF_CLASS = 20
 """Private candidates, and others, of a class that is looked at by itself: of fewer no leak could be told."""
@@ -85,10 +86,17 @@ def attack_all(
     if of_classes:
         reasons.append(
             f"by class: attacks tell somebody in {len(told)} of {len(of_classes)} trials, each on the pictures of one "
-            f"class that has {FEWEST_OF_CLASS} private ones and as many of the holdout"
+            f"class that has {FEWEST_OF_CLASS} private ones and as many of the holdout{_weakest(of_classes)}"
         )
     reasons += [f"{one.label}: {words(one.measured, tolerance)}" for one in told]
     return [*runs, *told], reasons
+
+
+def _weakest(runs: list[Attacked]) -> str:
+    """How small a leak the one of them that sees least would have seen, in words."""
+    seen = [worth for run in runs if (worth := power([run.measured], "members"))]
+    least = max(seen, key=lambda worth: worth.smallest).least if seen else ""
+    return f"; a leak would have been seen {least} in any of them" * bool(seen)
 
 
 def by_class(run: Attacked) -> Iterator[Attacked]:
@@ -98,12 +106,12 @@ def by_class(run: Attacked) -> Iterator[Attacked]:
         run: among all of them.
     """
     trial, parts = run.trial, run.trial.parts
+    if len(parts.members.classes) == 1:
+        return
     labels = torch.cat([parts.members.labels, parts.holdout.labels])[trial.order]
     of_class = [(name, labels == label) for label, name in enumerate(parts.members.classes)]
     private = trial.order < len(parts.members)
     wide = [(n, k) for n, k in of_class if min(int((k & private).sum()), int((k & ~private).sum())) >= FEWEST_OF_CLASS]
-    if len(parts.members.classes) == 1:
-        return
     for name, kept in wide:
         chosen = trial.order[kept].sort().values
         who = chosen[chosen < len(parts.members)]

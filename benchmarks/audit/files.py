@@ -13,7 +13,7 @@ from leakbench.benchmarks.audit.kept import FOLDER, forget
 from leakbench.benchmarks.audit.report import SHOWN, content
 from leakbench.benchmarks.audit.risky import COLUMNS, PARTS, Row
 from leakbench.benchmarks.storage.store import write_whole
-from leakbench.reports.audit import write_html, write_pdf
+from leakbench.reports.audit import as_html, as_pdf
 from leakbench.synth.data.pictures import Pictures
 
 if TYPE_CHECKING:  # whose `save` this is
@@ -41,10 +41,10 @@ def write(found: "Audit", out: Path) -> None:
     write_whole(out / "riskiest.csv", table.getvalue().encode("utf-8", "backslashreplace"))
     shown = [beside(found, row) for row in found.risky[:SHOWN]]
     picture = out / "riskiest.png"
-    picture.unlink(missing_ok=True)
     if shown:
-        picture.touch(mode=0o600)  # it shows private images
-        picture.write_bytes(_png(_tiled([list(row) for row in zip(*shown, strict=True)])))
+        write_whole(picture, _png(_tiled([list(row) for row in zip(*shown, strict=True)])))
+    else:
+        picture.unlink(missing_ok=True)
     for name in ("audit.html", "audit.pdf"):
         save(found, out / name, shown)
     forget(out / FOLDER)
@@ -69,11 +69,11 @@ def save(found: "Audit", file: Path, shown: list[tuple[Image.Image, Image.Image]
         raise ValueError(f"{file}: is a folder; name a file in it")
     if not file.parent.is_dir():
         raise ValueError(f"{file}: {file.parent} is no folder; make it first")
-    write_as = {".pdf": write_pdf, ".html": write_html}.get(file.suffix.lower())
-    if write_as is None:
+    drawn = {".pdf": as_pdf, ".html": as_html}.get(file.suffix.lower())
+    if drawn is None:
         raise ValueError(f"{file}: a report is a .pdf or an .html")
     shown = [beside(found, row) for row in found.risky[:SHOWN]] if shown is None else shown
-    write_as(content(found), [_png(_tiled([list(pair)])) for pair in shown], file)
+    write_whole(file, drawn(content(found), [_png(_tiled([list(pair)])) for pair in shown]))
 
 
 def within_sources(file: Path, sources: Iterable[Any]) -> list[str]:
@@ -85,7 +85,7 @@ def within_sources(file: Path, sources: Iterable[Any]) -> list[str]:
     """
     paths = [Path(source) for source in sources if isinstance(source, str | Path)]
     inside = [path for path in paths if path.exists() and file.resolve().is_relative_to(path.resolve())]
-    return [f"--out {file}: lies in {path}; it shows private images, so give another folder" for path in inside]
+    return [f"{file}: lies in {path}; it shows private images, so give another folder" for path in inside]
 
 
 def beside(found: "Audit", row: Row) -> tuple[Image.Image, Image.Image]:

@@ -4,7 +4,7 @@ import datetime
 import hashlib
 from typing import TYPE_CHECKING, Any
 
-from leakbench.benchmarks.audit.copy_verdict import MISSED
+from leakbench.benchmarks.audit.copy_verdict import MISSED, featureless
 from leakbench.benchmarks.audit.folders import Folder
 from leakbench.benchmarks.audit.risky import COPY
 from leakbench.benchmarks.storage.environment import environment
@@ -27,10 +27,10 @@ SILENCE = (
 )
 METHOD = (
     "Copies are looked for by hashes, by pixels at every shift, and by local features that agree on a map between both "
-    "pictures. Attacks rank private pictures and half of the holdout by the release; what counts as a leak was fixed "
-    "before, so that all attacks together raise a false alarm in at most 5 % of audits of releases that owe nothing to "
-    "their private pictures. The blind control says whether private pictures and holdout differ without the release, "
-    "in which case what attacks find counts for nothing."
+    "pictures. Attacks rank private pictures and half of the holdout by the release, all together and each class by "
+    "itself; what counts as a leak was fixed before, so that all attacks together raise a false alarm in at most 5 % "
+    "of audits of releases that owe nothing to their private pictures. The blind control says whether private pictures "
+    "and holdout differ without the release, in which case what attacks find counts for nothing."
 )
 
 
@@ -49,7 +49,7 @@ def content(found: "Audit") -> dict[str, Any]:
         "verdict": found.verdict,
         "meaning": MEANINGS.get(found.verdict, SILENCE),
         "parts": [_first(part) for part in found.parts],
-        "looked": [*power, f"Not found: {MISSED}"],
+        "looked": [*power, *featureless(folders), f"Not found: {MISSED}"],
         "take_out": _take_out(found),
         "sources": [_source(what, folder) for what, folder in given.items() if folder is not None],
         "pairs": [{key: row[key] for key in ("private", "released", "why")} for row in found.risky[:SHOWN]],

@@ -52,12 +52,12 @@ def audit(
     """Judge released pictures against the private ones; status 3 when they leak, 4 when it cannot tell.
 
     Not found: small parts of private pictures (less than a third of each side; of 32-pixel pictures, less than half),
-    ones pasted small into other pictures, and blends of which half is another picture.
+    ones pasted small into other pictures, blends of which half is another picture, and negatives of parts.
     """
     allow_pixels(max_pixels)
     limits = Limits(copies=max_copies, tolerance=tolerance, budget=seconds("--budget", budget, none=True))
     if problems := within_sources(out, (private, released, holdout)):
-        raise DataProblems(problems)
+        raise DataProblems([f"--out {problem}" for problem in problems])
     out.mkdir(parents=True, exist_ok=True, mode=0o700)  # it shows private images
     keep = out / FOLDER
     try:

@@ -1,5 +1,7 @@
 """Leaks that are confined to one class, and differences that are no leak."""
 
+import re
+
 import pytest
 import torch
 
@@ -66,6 +68,17 @@ def test_candidates_of_a_class_are_its_own():
         assert torch.equal(one.trial.order < len(one.members), private)
 
 
+@pytest.mark.parametrize("games", [200, pytest.param(2000, marks=pytest.mark.slow)])
+def test_scores_that_know_nothing_keep_the_rate_with_classes(games):
+    """Of one attack: half for all candidates, half for its classes; and three standard deviations."""
+    trial, told = Trial.of(split(), 0, 1), 0
+    for game in range(games):
+        run = run_of(trial, torch.randn(len(trial.order), generator=seeded_rng("null", game), dtype=torch.float64))
+        told += leaks(run.measured) or any(leaks(one.measured) for one in by_class(run))
+    rate = 2 * trial.alarms
+    assert told <= games * rate + 3 * (games * rate * (1 - rate)) ** 0.5
+
+
 def test_without_classes_there_is_nothing_to_look_at():
     trial = Trial.of(split(("image",)), 0, 1)
     assert trial.alarms == pytest.approx(ALARMS / (len(ATTACKS) + 1))
@@ -88,7 +101,10 @@ def test_the_audit_names_the_class(tmp_path):
     for name in ("private", "released", "holdout"):
         saved(tmp_path / name, pictures(name, 240))
     clean = audit(open_folders(*(tmp_path / name for name in ("private", "released", "holdout"))))
-    assert "by class: attacks tell somebody in 0 of 8 trials" in "\n".join(clean.reasons)
+    (said,) = (
+        reason for reason in clean.reasons if reason.startswith("by class: attacks tell somebody in 0 of 8 trials")
+    )
+    assert float(re.search(r"would have been seen from AUC (0\.\d+)", said)[1]) > 0.6, "of so few, only a large one"
     noisy = pictures("private", 240)[1::2].int()
     noisy += torch.randint(-40, 41, noisy.shape, generator=seeded_rng("noise"))
     saved(

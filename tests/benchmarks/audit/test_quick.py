@@ -7,7 +7,9 @@ import torch
 from rich.console import Console
 from torchvision.transforms.v2.functional import center_crop, resize
 
+from leakbench.benchmarks.audit.copy_verdict import MISSED
 from leakbench.benchmarks.audit.folders import open_folders
+from leakbench.benchmarks.audit.report import content
 from leakbench.benchmarks.audit.verdict import audit
 from leakbench.benchmarks.cli.bars import bars
 from leakbench.metrics.decision import LEAKS, NOTHING, UNKNOWN
@@ -37,7 +39,8 @@ def test_parts_are_not_looked_for_and_that_is_said(pictures):
     (missed,) = (reason for reason in found.reasons if "no number of hidden copies" in reason)
     assert "crop to 50 % (0 of 4)" in missed
     assert "flip" not in missed
-    assert any(reason.startswith("quick: no local features were looked at") for reason in found.reasons)
+    assert any(reason.startswith("quick: no local features were looked at") for reason in content(found)["looked"])
+    assert set(content(found)["looked"]) - {f"Not found: {MISSED}"} <= set(found.reasons)
 
 
 def test_whole_pictures_are_found(pictures):
