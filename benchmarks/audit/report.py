@@ -63,7 +63,7 @@ def content(found: "Audit") -> dict[str, Any]:
 def _first(part: "Part") -> dict[str, str]:
     """A question, its answer, and the reason that comes first; where attacks tell, theirs."""
     telling = [reason for reason in part.reasons if ": tells " in reason]
-    reason = next(iter(telling or part.reasons), "")
+    reason = next(iter(telling or part.reasons), "").removeprefix(f"{part.question}: ")
     return {"question": part.question, "verdict": part.verdict, "reason": reason}
 
 

@@ -32,7 +32,7 @@ def found():
     parts = (
         Part("copies", LEAKS, ["one", *EVIL]),
         Part("membership", UNKNOWN, ["nearest: does not tell", "gan-leaks: tells private images", power]),
-        Part("students", NOT_ASKED, []),
+        Part("students", NOT_ASKED, ["students: not trained"]),
     )
     return Audit(LEAKS, parts, ["a note"], rows, {}, folders)
 
@@ -43,7 +43,7 @@ def test_what_the_report_says(found):
     assert [(part["question"], part["verdict"], part["reason"]) for part in said["parts"]] == [
         ("copies", LEAKS, "one"),
         ("membership", UNKNOWN, "gan-leaks: tells private images"),
-        ("students", NOT_ASKED, ""),
+        ("students", NOT_ASKED, "not trained"),
     ]
     assert said["reasons"][len(EVIL) + 1] == "a note"
     assert said["reasons"] == found.reasons
