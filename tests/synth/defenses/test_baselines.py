@@ -10,6 +10,7 @@ from torch import nn
 
 from leakbench.synth.defense import Resources
 from leakbench.synth.defenses.deepinversion import jensen_shannon
+from leakbench.synth.defenses.diffusion import mixture
 from leakbench.synth.images import Images, round_robin_by_class
 from leakbench.synth.networks.statistics import image_moments, means_and_variances
 from leakbench.synth.randomness import SeededRandomness
@@ -183,3 +184,27 @@ def test_the_adversary_asks_for_disagreement(digits, cpu):
     seen = torch.zeros(4, 3, 32, 32)
     far = torch.full((4, 10), -300.0).index_fill_(1, torch.tensor([3]), 300.0)
     assert 0 <= term(seen, far).item() < term(seen, torch.zeros(4, 10)).item() <= 2.0
+
+
+@given(st.floats(0, 1))
+@settings(max_examples=30, deadline=None)
+def test_what_diffusion_mixes_can_be_told_apart(time):
+    """From the mixture x_t and v follow image and noise: the rotation by pi t / 2 is undone."""
+    kept, added = mixture(torch.tensor(time, dtype=torch.float64))
+    image, noise = 0.3, -1.2
+    mixed, told = kept * image + added * noise, kept * noise - added * image
+    assert (kept * mixed - added * told).item() == pytest.approx(image, abs=1e-6)
+    assert (added * mixed + kept * told).item() == pytest.approx(noise, abs=1e-6)
+
+
+def test_diffusion_learns_what_it_is_shown(digits, cpu):
+    """One image over and over, half a minute of training: it is given back, by class, and nothing else is."""
+    zero, one = ((digits.members.labels == k).nonzero()[0] for k in (0, 1))
+    shown = digits.members.take(torch.cat([zero, one]))
+    learned = {"steps": 300, "batch_size": 2, "width": 16, "num_images": 4, "draws": 10}
+    made = released("diffusion", shown, digits.public, cpu, **learned).images
+    assert made.labels.tolist() == [0, 1, 0, 1]
+    own, other = ((made.float() - shown.float()[k]).square().mean((1, 2, 3)) for k in ([0, 1, 0, 1], [1, 0, 1, 0]))
+    assert (own < 0.5 * other).all()
+    untrained = released("diffusion", shown, digits.public, cpu, **learned | {"steps": 1}).images
+    assert ((untrained.float() - shown.float()[[0, 1, 0, 1]]).square().mean((1, 2, 3)) > own).all()

@@ -21,6 +21,7 @@ SMALL = {
     "dp-bn-matching": {"num_images": 20, "steps": 2, "batch_size": 10, "teacher_steps": 2, "teacher_batch": 20},
     "dp-statistic-sampling": {"num_images": 20, "steps": 2, "teacher_steps": 2, "teacher_batch": 20, "components": 4},
     "dp-merf": {"num_images": 20, "steps": 2, "features": 20},
+    "diffusion": {"num_images": 20, "steps": 2, "batch_size": 10, "width": 8, "draws": 2},
 }
 NAMES = sorted(name for name in defenses if issubclass(defenses[name], Synthesizer))
 
@@ -62,7 +63,18 @@ def test_sources_are_of_the_released_class(name, digits, teacher, cpu):
 
 
 @pytest.mark.parametrize(
-    "name", ["noise", "bn-matching", "subset", "mixup", "instahide", "noise-images", "statistic-sampling", "dp-merf"]
+    "name",
+    [
+        "noise",
+        "bn-matching",
+        "subset",
+        "mixup",
+        "instahide",
+        "noise-images",
+        "statistic-sampling",
+        "dp-merf",
+        "diffusion",
+    ],
 )
 def test_another_seed_gives_another_release(name, digits, teacher, cpu):
     releases = [
@@ -95,6 +107,8 @@ def test_another_seed_gives_another_release(name, digits, teacher, cpu):
         ("statistic-sampling", {"steps": 0}),
         ("deepinversion", {"adversarial_weight": -1.0}),
         ("dp-merf", {"epsilon": 0.0}),
+        ("diffusion", {"width": 12}),
+        ("diffusion", {"draws": 0}),
     ],
 )
 def test_bad_parameters_are_named(name, bad):
