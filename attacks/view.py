@@ -22,12 +22,17 @@ class Access(StrEnum):
     AUXILIARY = "images of other people, of the same distribution"
     CANDIDATES = "members and holdout images, shuffled and unmarked"
     MODEL = "the weights of a student trained on the release"
+    SOFT_MODEL = "the weights of a student trained on the release and its soft labels"
     GRADIENTS = "the gradients of client steps on the release"
     TRAINER = "the training code that runs on the release, and the weights of the model that it makes"
     BLACK_BOX_TRAINER = "the training code that runs on the release, and the answers of the model that it makes"
     FEDERATION = "a seat among the clients that train on the release"
     TEACHER = "the network that the defense read, published beside the release"
     RERUN = "calls of the defense on data of the attacker's choice"
+
+
+STUDENTS = frozenset({Access.MODEL, Access.SOFT_MODEL})
+"""The accesses to students of a release."""
 
 
 class AccessDenied(PermissionError):
@@ -151,8 +156,8 @@ class AnsweringModel:
 
 
 @dataclass(frozen=True)
-class StudentModel:
-    """A student of the release, and what its publisher tells of it.
+class PublishedModel:
+    """A network that was published, a student or a teacher, and what its publisher tells of it.
 
     Args:
         network: the trained network.
@@ -240,11 +245,15 @@ class View:
         """CANDIDATES: what the learner makes of all of them, in their order; equal learners are run once a seed."""
         return copy.deepcopy(self._get(Access.CANDIDATES, learner))
 
-    def model(self) -> StudentModel:
+    def model(self) -> PublishedModel:
         """MODEL: a student trained on the release."""
         return copy.deepcopy(self._get(Access.MODEL))  # type: ignore[no-any-return]
 
-    def teacher(self) -> nn.Module:
+    def soft_model(self) -> PublishedModel:
+        """SOFT_MODEL: a student of the release's soft labels; of a release without any, of its hard ones."""
+        return copy.deepcopy(self._get(Access.SOFT_MODEL))  # type: ignore[no-any-return]
+
+    def teacher(self) -> PublishedModel:
         """TEACHER: the network that the defense read; of a defense without one, a network trained on the release."""
         return copy.deepcopy(self._get(Access.TEACHER))  # type: ignore[no-any-return]
 

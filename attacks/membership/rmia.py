@@ -7,8 +7,9 @@ import torch
 from annotated_types import Ge
 from torch import Tensor
 
-from leakbench.attacks.attack import Attack, attacks
+from leakbench.attacks.attack import attacks
 from leakbench.attacks.guess import Scores
+from leakbench.attacks.membership.model_attack import ModelAttack, OfSoftLabels, OfTheTeacher, instead_of_model
 from leakbench.attacks.membership.shadows import ShadowTraining, answers, check_count
 from leakbench.attacks.view import Access, View
 from leakbench.synth.images import Images
@@ -18,7 +19,7 @@ from leakbench.synth.seeds import seeded_rng
 
 @attacks.register("rmia")
 @dataclass(frozen=True, kw_only=True)
-class Rmia(Attack):
+class Rmia(ModelAttack):
     """Did the student gain on a candidate what it did not gain on other people's images?
 
     The attacker holds a student of the release, knows how it was trained, and holds candidates and images of other
@@ -44,9 +45,7 @@ class Rmia(Attack):
     gamma: Annotated[float, Ge(1)] = 2.0
     a: Share = 0.3
 
-    family = "membership"
     needs = frozenset({Access.MODEL, Access.CANDIDATES, Access.AUXILIARY})
-    goal = "members"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -54,7 +53,7 @@ class Rmia(Attack):
 
     def run(self, view: View, *, seed: int, device: torch.device) -> Scores:
         """Score every candidate."""
-        student, candidates, own = view.model(), view.candidates(), view.auxiliary()
+        student, candidates, own = self.attacked(view), view.candidates(), view.auxiliary()
         others = own.take(torch.randperm(len(own), generator=seeded_rng("rmia", seed))[: self.others])
         shadows = view.train_on_candidates(
             ShadowTraining(network=student.name, recipe=student.recipe, count=self.shadows)
@@ -91,3 +90,19 @@ def probability(logits: Tensor, images: Images) -> Tensor:
 
 def _mean(values: Tensor, who: Tensor) -> Tensor:
     return torch.where(who, values, torch.nan).nanmean(0)
+
+
+@attacks.register("rmia-soft")
+@dataclass(frozen=True, kw_only=True)
+class RmiaSoft(OfSoftLabels, Rmia):
+    """The same where the student learned the release's soft labels; shadows learn candidates' hard ones."""
+
+    needs = instead_of_model(Rmia.needs, Access.SOFT_MODEL)
+
+
+@attacks.register("rmia-teacher")
+@dataclass(frozen=True, kw_only=True)
+class RmiaTeacher(OfTheTeacher, Rmia):
+    """The same of the teacher that was published beside the release; shadows are trained as it was."""
+
+    needs = instead_of_model(Rmia.needs, Access.TEACHER)

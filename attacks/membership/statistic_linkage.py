@@ -151,7 +151,7 @@ class StatisticLinkageTeacher(StatisticLinkage):
 
     def teacher(self, view: View, number: int = 0) -> nn.Module:
         """The published one, for both."""
-        return view.teacher()
+        return view.teacher().network
 
 
 def _as_published(made: Release, about: dict[str, Any]) -> Release:

@@ -21,9 +21,9 @@ from leakbench.attacks.view import (
     Encoder,
     HonestEncoder,
     Participant,
+    PublishedModel,
     Seat,
     SharedGradients,
-    StudentModel,
     TrainedModel,
     View,
 )
@@ -61,6 +61,7 @@ class Scenario:
         rerun: runs the defense on other images; where it reads a teacher and is given none, one is trained as the data
             owner's was.
         student: the student whose weights are seen.
+        soft_student: the one of soft labels, where those are attacked.
         teacher: the network that the defense read.
         watch: shown a federation's model after every round, unless it is the control's.
         seed: of the victims.
@@ -81,8 +82,9 @@ class Scenario:
     device: torch.device
     rerun: Rerun
     offered: frozenset[Access] = frozenset(Access)
-    student: StudentModel | None = None
-    teacher: nn.Module | None = None
+    student: PublishedModel | None = None
+    soft_student: PublishedModel | None = None
+    teacher: PublishedModel | None = None
     handed_out: Callable[[nn.Module], None] = idle
     watch: Callable[[nn.Module], None] = idle
 
@@ -103,12 +105,13 @@ class Scenario:
             raise ValueError(f"{name} needs {', '.join(sorted(beyond))}, which there is not behind this defense")
         release = self.release
         published = replace(release, sources=None)
-        teacher, rerun = self.teacher, self.rerun
+        teacher, rerun, soft = self.teacher, self.rerun, self.soft_student
         providers: dict[Access, Callable[[], Callable[..., object]]] = {
             Access.RELEASE: lambda: lambda: published,
             Access.AUXILIARY: self._auxiliary,
             Access.CANDIDATES: self._candidates,
             Access.MODEL: lambda: self._model(null),
+            Access.SOFT_MODEL: lambda: lambda: soft,
             Access.TEACHER: lambda: lambda: teacher,
             Access.RERUN: lambda: rerun,
             Access.GRADIENTS: self._gradients,
@@ -130,11 +133,13 @@ class Scenario:
             return self._show_classes(attack)
         if Access.CANDIDATES not in attack.needs:
             return "the defense, on canaries", {}
-        looked_at = (
-            f", by a student of the release ({self.student.name})"
-            if Access.MODEL in attack.needs and self.student
-            else ""
-        )
+        shown = {
+            Access.MODEL: ("a student of the release", self.student),
+            Access.SOFT_MODEL: ("a student of the release and its soft labels", self.soft_student),
+            Access.TEACHER: ("the published teacher", self.teacher),
+        }
+        by = [f"{what} ({model.name})" for access, (what, model) in shown.items() if access in attack.needs and model]
+        looked_at = f", by {' and '.join(by)}" if by else ""
         return f"{len(self.split.members)} members among {len(self.split.holdout)} others{looked_at}", {}
 
     def _show_classes(self, attack: Attack) -> tuple[str, dict[str, str]]:
@@ -206,7 +211,7 @@ class Scenario:
         auxiliary, learned = self.split.auxiliary, self.train_on_auxiliary
         return lambda learner=None: auxiliary if learner is None else learned(learner)
 
-    def _model(self, null: bool) -> Callable[[], StudentModel]:
+    def _model(self, null: bool) -> Callable[[], PublishedModel]:
         student = self.student
         if student is None:
             raise ValueError("an attack needs the weights of a student, but none was trained")

@@ -7,7 +7,7 @@ from functools import cache
 from leakbench.attacks.learner import Learner
 from leakbench.attacks.membership.lira import Lira
 from leakbench.attacks.membership.teacher import TeacherTraining
-from leakbench.attacks.view import StudentModel
+from leakbench.attacks.view import PublishedModel
 from leakbench.benchmarks.audit.folders import Folders
 from leakbench.benchmarks.audit.members import CPU, Measured, Trial, attacked
 from leakbench.metrics.utility import accuracy
@@ -73,7 +73,7 @@ def taught(folders: Folders, trial: Trial, budget: float) -> Taught:
 
     measured = []
     for network in networks:
-        student = StudentModel(network, NETWORK, training.recipe)
+        student = PublishedModel(network, NETWORK, training.recipe)
         attack = Lira(shadows=SHADOWS)
         given = {"CANDIDATES": shadowed, "MODEL": lambda student=student: student}
         measured.append(attacked(attack, trial, **given)[1])

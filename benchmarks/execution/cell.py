@@ -13,6 +13,7 @@ from typing import cast
 import torch
 from safetensors import SafetensorError
 
+from leakbench.attacks.view import Access
 from leakbench.benchmarks.stages.context import RunContext
 from leakbench.benchmarks.stages.publish import (
     SIMULATED,
@@ -117,7 +118,7 @@ def run_cell(context: RunContext, cell: Cell) -> Record:
     Raises:
         OSError: the disk is full.
     """
-    if reason := _beside_the_point(cell):
+    if reason := _beside_the_point(cell) or _withheld(context, cell):
         return replace(failed(cell, reason), status="not_applicable")
     try:
         key = cell_key(context, cell)
@@ -161,6 +162,19 @@ def _beside_the_point(cell: Cell) -> str:
     missing = attack_of(cell.method).needs - offered(defense)
     named = ", ".join(sorted(access.name for access in missing))
     return f"{why}; the attack needs {named}" if missing else ""
+
+
+def _withheld(context: RunContext, cell: Cell) -> str:
+    """Why an attack on the teacher has none to attack; empty where it has."""
+    needs = attack_of(cell.method).needs if cell.task == "attack" else frozenset()
+    if Access.TEACHER not in needs:
+        return ""
+    if not context.suite.teacher.published:
+        return "the teacher does not count as published here (published = false), and no attack gets it"
+    # Who looks through the teacher at a release learns from any network; whose one is of the teacher alone, does not.
+    if context.weights is not None and Access.RELEASE not in needs and defense_of(cell.defense).teacher_based:
+        return "the teacher is somebody else's network (teacher weights), and has seen none of the members"
+    return ""
 
 
 def cell_key(context: RunContext, cell: Cell) -> str | None:

@@ -13,7 +13,7 @@ from leakbench.attacks.judging.truth import Truth
 from leakbench.attacks.learner import Learner, Tensors
 from leakbench.attacks.victims.scenario import Scenario, attacked_order
 from leakbench.attacks.victims.training import Victims
-from leakbench.attacks.view import StudentModel
+from leakbench.attacks.view import PublishedModel
 from leakbench.benchmarks.stages.publish import claim_of
 from leakbench.benchmarks.storage.environment import is_plugin, result_key
 from leakbench.benchmarks.storage.run_folder import RunFolder
@@ -136,15 +136,15 @@ class RunContext:
             progress=self.progress,
         )
 
-    def _student(self, spec: str, seed: int, name: str, labels: str) -> StudentModel:
+    def _student(self, spec: str, seed: int, name: str, labels: str) -> PublishedModel:
         """A student of a release, from scratch."""
         defense = defense_of(spec)
         if isinstance(defense, PrivateTrainer):
-            return StudentModel(self._protected(defense, spec, seed, name), name, self.suite.student.recipe)
+            return PublishedModel(self._protected(defense, spec, seed, name), name, self.suite.student.recipe)
         release, _ = self.attacked(spec, seed)
         recipe, soft = self.suite.student.recipe, release.soft_labels if labels == "soft" else None
         network = self._network(f"student {name}", name, recipe, release.images, soft, seed)
-        return StudentModel(network, name, recipe)
+        return PublishedModel(network, name, recipe)
 
     def _protected(self, defense: PrivateTrainer, spec: str, seed: int, name: str) -> nn.Module:
         """A student that the defense itself trains on the members, from the store where it is there."""

@@ -15,7 +15,7 @@ from leakbench.attacks.judging.truth import Truth
 from leakbench.attacks.victims.clients import GradientClients, shared_whole
 from leakbench.attacks.victims.owner import DataOwner
 from leakbench.attacks.victims.scenario import Scenario, idle
-from leakbench.attacks.view import Access, HonestEncoder, View
+from leakbench.attacks.view import Access, HonestEncoder, PublishedModel, View
 from leakbench.benchmarks.stages.context import RunContext
 from leakbench.benchmarks.stages.outcome import Outcome
 from leakbench.benchmarks.stages.publish import equipped, offered
@@ -124,6 +124,10 @@ def scenario_for(
     release, _ = context.attacked(cell.defense, cell.seed)
     suite, name, family = context.suite, scenario_of(cell.method), attack.family
     defense = defense_of(cell.defense)
+
+    def student(labels: str) -> PublishedModel:
+        return context.student(cell.defense, cell.seed, suite.student.networks[0], labels)
+
     return Scenario(
         release=release,
         split=context.parts(cell.seed),
@@ -134,9 +138,8 @@ def scenario_for(
         rerun=partial(_rerun, suite.teacher, context.weights, defense, context.device),
         offered=offered(defense),
         teacher=_published_teacher(context, cell, defense, release.images) if Access.TEACHER in attack.needs else None,
-        student=context.student(cell.defense, cell.seed, suite.student.networks[0], "hard")
-        if Access.MODEL in attack.needs
-        else None,
+        student=student("hard") if Access.MODEL in attack.needs else None,
+        soft_student=student("soft") if Access.SOFT_MODEL in attack.needs else None,
         trained=context.victims(cell.defense, cell.seed).trained,
         train_on_auxiliary=context.train_on_auxiliary(cell.seed),
         train_on_candidates=context.train_on_candidates(cell.seed),
@@ -168,8 +171,11 @@ def _rerun(
     return defense.release(members, given)
 
 
-def _published_teacher(context: RunContext, cell: Cell, defense: Defense, released: Images) -> nn.Module:
+def _published_teacher(context: RunContext, cell: Cell, defense: Defense, released: Images) -> PublishedModel:
     """The teacher where the defense read one; else a network trained alike on the release, as anybody could."""
+    training = context.suite.teacher
     if defense.teacher_based:
-        return context.teacher(cell.seed)
-    return context.trained("network of the release", context.suite.teacher, released, cell.seed)
+        network = context.teacher(cell.seed)
+    else:
+        network = context.trained("network of the release", training, released, cell.seed)
+    return PublishedModel(network, training.network, training.recipe)

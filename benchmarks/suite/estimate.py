@@ -8,7 +8,7 @@ import torch
 
 from leakbench.attacks.attack import Attack
 from leakbench.attacks.victims.owner import DataOwner
-from leakbench.attacks.view import Access
+from leakbench.attacks.view import STUDENTS, Access
 from leakbench.benchmarks.suite.graph import Plan
 from leakbench.benchmarks.suite.model import Suite
 from leakbench.benchmarks.suite.spec import attack_of, defense_of, scenario_of
@@ -111,7 +111,7 @@ def _attack_seconds(suite: Suite, cell: Cell, seconds, cost, trained) -> float: 
         steps = getattr(attack, "iterations", 1) * getattr(attack, "restarts", 1) * clients.local_steps
         trained = 0.0 if clients.state == "untrained" else cost(clients.network, clients.recipe)
         return float(4 * steps * clients.victims * seconds(clients.network) + trained)
-    if Access.MODEL in attack.needs:
+    if attack.needs & STUDENTS:
         return float(_inversion_passes(attack, trained) * seconds(suite.student.networks[0]))
     rules = suite.federation
     steps = rules.rounds * (rules.clients * rules.local_steps + getattr(attack, "generator_steps", 0))
@@ -134,7 +134,7 @@ def _membership_seconds(suite: Suite, cell: Cell, attack: Attack, seconds, train
     published = Access.TEACHER in attack.needs
     network = suite.teacher.network if published else getattr(attack, "network", suite.teacher.network)
     recipe = suite.teacher.recipe
-    if Access.MODEL in attack.needs:
+    if attack.needs & STUDENTS:
         runs = getattr(attack, "shadows", getattr(attack, "reruns", 1))
         return float(compared + runs * _release_passes(suite, cell) * seconds(suite.teacher.network))
     steps = recipe.steps if published else getattr(attack, "teacher_steps", recipe.steps)
@@ -157,7 +157,7 @@ def _release_passes(suite: Suite, cell: Cell) -> float:
 
 def _shadow_seconds(suite: Suite, cell: Cell, attack: Attack, cost, trained) -> float:  # type: ignore[no-untyped-def]
     """Students of the attacker's: once a seed, or of every release where the defense is run again."""
-    if Access.MODEL not in attack.needs:
+    if not attack.needs & STUDENTS:
         return 0.0
     runs = getattr(attack, "shadows", getattr(attack, "reruns", 0))
     rerun = Access.RERUN in attack.needs

@@ -81,7 +81,8 @@ def plan(suite: Suite) -> Plan:
                 yield from ((student, (release,)) for student in students)
                 for attack in suite.attacks:
                     needs = attack_of(attack).needs
-                    victim = students[:1] if Access.MODEL in needs else []
+                    hard, soft = students[:1], students[: len(labels)][-1:]
+                    victim = hard * (Access.MODEL in needs) + soft * (Access.SOFT_MODEL in needs)
                     published = [teacher] if Access.TEACHER in needs and defense.teacher_based else []
                     grader = [oracle] if attack in graded else []
                     yield cell(spec, "attack", attack, seed), (release, *grader, *victim, *published)

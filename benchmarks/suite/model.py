@@ -16,7 +16,7 @@ from leakbench.attacks.attack import attacks as attack_registry
 from leakbench.attacks.victims.clients import GradientClients
 from leakbench.attacks.victims.federation import Federation
 from leakbench.attacks.victims.owner import DataOwner
-from leakbench.attacks.view import Access
+from leakbench.attacks.view import STUDENTS
 from leakbench.benchmarks.suite.problems import RequestProblems
 from leakbench.benchmarks.suite.spec import attack_class, build_method, family_of, scenario_of, sentence
 from leakbench.synth.data.datasets import DATASETS
@@ -56,9 +56,11 @@ class Teacher(Training):
         network: name of the architecture.
         recipe: of its training, and of the oracle's.
         weights: ``torchvision``, or a .safetensors file; none by default.
+        published: whether attackers that ask for it get it, beside the release.
     """
 
     weights: str | None = None
+    published: bool = True
 
 
 class Students(_Strict):
@@ -122,6 +124,8 @@ class Suite(_Strict):
         """Hash of everything that bears on a cell's result; adding a defense, an attack or a seed keeps it."""
         bearing = self.model_dump(mode="json", exclude={"name", "defenses", "attacks", "seeds"})
         bearing["teacher"]["weights"] = self.teacher.weights is not None  # the content counts, not where it lies
+        if self.teacher.published:  # as it was before anybody could say otherwise: seeds follow from this
+            del bearing["teacher"]["published"]
         return hashlib.sha256(json.dumps(bearing, sort_keys=True).encode()).hexdigest()[:12]
 
 
@@ -175,7 +179,7 @@ def _unknown_scenarios(suite: Suite) -> list[str]:
 def _without_student(suite: Suite) -> list[str]:
     if suite.student.networks:
         return []
-    needy = [spec for spec in suite.attacks if Access.MODEL in getattr(attack_class(spec), "needs", ())]
+    needy = [spec for spec in suite.attacks if STUDENTS & getattr(attack_class(spec), "needs", frozenset())]
     return [f"{spec!r} attacks a student, but suite {suite.name} trains none; take another suite" for spec in needy]
 
 

@@ -9,7 +9,7 @@ from leakbench.attacks.victims.clients import GradientClients, shared_whole
 from leakbench.attacks.victims.federation import Federation
 from leakbench.attacks.victims.owner import DataOwner, train_with
 from leakbench.attacks.victims.scenario import Scenario, attacked_order
-from leakbench.attacks.view import StudentModel
+from leakbench.attacks.view import PublishedModel
 from leakbench.synth.defense import Release, Resources
 from leakbench.synth.networks.architectures import build
 from leakbench.synth.networks.training import Recipe, train
@@ -57,7 +57,7 @@ def make(name, **parameters):
 def student(images, name="resnet20", recipe=RECIPE):
     """A student of these images, as it is published."""
     network = train(build(name, classes=10, side=32, seed=6), images, recipe, seed=6, device=torch.device("cpu"))
-    return StudentModel(network, name, recipe)
+    return PublishedModel(network, name, recipe)
 
 
 @pytest.fixture(scope="session")

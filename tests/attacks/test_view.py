@@ -123,7 +123,7 @@ def test_what_attackers_are_handed_is_frozen():
     """Nobody changes what another attack is handed, or mistakes one number for another."""
     handed = [cls for cls in vars(views).values() if dataclasses.is_dataclass(cls) and cls.__module__ == views.__name__]
     assert {cls.__name__ for cls in handed} == {
-        *("SharedGradients", "Encoding", "HonestEncoder", "TrainedModel", "AnsweringModel", "StudentModel", "Seat"),
+        *("SharedGradients", "Encoding", "HonestEncoder", "TrainedModel", "AnsweringModel", "PublishedModel", "Seat"),
         "View",
     }
     assert all(cls.__dataclass_params__.frozen for cls in handed)

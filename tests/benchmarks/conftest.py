@@ -24,7 +24,8 @@ attacks = [
     "inverting-gradients:iterations=3", "gradinversion:iterations=2,restarts=2@sent", "sign:num_images=2",
     "gan-leaks", "lsb:num_images=2@bf16", "correlated-value:num_images=2,gray=true",
     "capacity-abuse:num_images=1,per_step=8",
-    "lira:shadows=2", "lira-pipeline:shadows=2", "rmia:shadows=2", "loss-threshold", "canaries:canaries=4",
+    "lira:shadows=2,variance=fixed", "lira-pipeline:shadows=2,variance=fixed", "rmia:shadows=2", "loss-threshold",
+    "canaries:canaries=4",
     "hitaj:start_round=1,generator_steps=1,local_steps=1,samples=2",
 ]
 [sizes]

@@ -7,7 +7,7 @@ from leakbench.attacks.gan.augmentation import augment, cutout, recolour, transl
 from leakbench.attacks.gan.gan_inversion import GanInversion
 from leakbench.attacks.gan.prior import Discriminator, PriorTraining
 from leakbench.attacks.judging.judge import judge_class
-from leakbench.attacks.view import StudentModel
+from leakbench.attacks.view import PublishedModel
 from leakbench.metrics.features import precision_recall
 from leakbench.synth.networks.architectures import build
 from leakbench.synth.networks.training import Recipe, penultimate, train
@@ -112,7 +112,7 @@ def trained(digits, cpu):
         recipe = Recipe(steps=100, batch_size=64, flip=False, crop_padding=2)
         return train(build("resnet20", classes=10, side=32, seed=seed), images, recipe, seed=seed, device=cpu)
 
-    return StudentModel(network(digits.members, 6), "resnet20", Recipe()), network(digits.holdout, 9)
+    return PublishedModel(network(digits.members, 6), "resnet20", Recipe()), network(digits.holdout, 9)
 
 
 @pytest.mark.slow

@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from leakbench.attacks.judging.judge import judge_members
-from leakbench.attacks.membership.lira import Lira, LiraPipeline, confidence
-from leakbench.attacks.membership.loss_threshold import LossThreshold
-from leakbench.attacks.membership.rmia import Rmia
+from leakbench.attacks.membership.lira import Lira, LiraPipeline, LiraSoft, LiraTeacher, confidence
+from leakbench.attacks.membership.loss_threshold import LossThreshold, LossThresholdSoft, LossThresholdTeacher
+from leakbench.attacks.membership.qmia import Qmia, QmiaTeacher, foreseen
+from leakbench.attacks.membership.rmia import Rmia, RmiaSoft, RmiaTeacher
 from leakbench.attacks.membership.shadows import halves
 from leakbench.synth.defense import Release
 from leakbench.synth.images import Images
@@ -19,14 +20,24 @@ from tests.attacks.conftest import learner, make, rerun, student
 
 ATTACKS = {
     "loss-threshold": LossThreshold(),
-    "online, fixed": Lira(shadows=4),
+    "online, fixed": Lira(shadows=4, variance="fixed"),
     "online, per example": Lira(shadows=4, variance="per-example"),
-    "offline, fixed": Lira(shadows=4, mode="offline"),
+    "offline, fixed": Lira(shadows=4, mode="offline", variance="fixed"),
     "offline, per example": Lira(shadows=4, mode="offline", variance="per-example"),
     "rmia": Rmia(shadows=4),
     "rmia, offline": Rmia(shadows=4, mode="offline"),
-    "pipeline": LiraPipeline(shadows=2),
+    "pipeline": LiraPipeline(shadows=2, variance="fixed"),
+    "online, shrunken": Lira(shadows=4),
+    "offline, shrunken": Lira(shadows=4, mode="offline"),
+    "qmia": Qmia(network="dcgan", steps=100, batch_size=50),
 }
+ELSEWHERE = {
+    "loss-threshold": (LossThreshold, {"soft": LossThresholdSoft, "teacher": LossThresholdTeacher}),
+    "lira": (Lira, {"soft": LiraSoft, "teacher": LiraTeacher}),
+    "rmia": (Rmia, {"soft": RmiaSoft, "teacher": RmiaTeacher}),
+    "qmia": (Qmia, {"teacher": QmiaTeacher}),
+}
+"""Attacks on a student, and the same on another network that was published."""
 
 
 LONG = Recipe(steps=100, batch_size=50, learning_rate=0.03, crop_padding=0, flip=False)
@@ -130,6 +141,41 @@ def test_rmia_by_hand():
     assert share.tolist() == [0, 0.5, 0.75, 1]
 
 
+def test_shrunken_ratios_by_hand():
+    """Every sample variance is 2, about means 5 and 1: they are all alike, and so are Gaussians of 2 (1 + 1 / 2)."""
+    ratio = Lira(variance="shrunken", shadows=4).ratio(SEEN.double(), KNOWN[:, None].double(), INSIDE)
+    # One degree of freedom: the mean of log chi-squared is -1.27, and what is usual is larger by that.
+    usual = 2 * math.exp(1.2703628454614782)
+    expected = [((x - 1) ** 2 - (x - 5) ** 2) / (2 * usual * 1.5) for x in SEEN[0].tolist()]
+    assert ratio.tolist() == pytest.approx(expected)
+
+
+def test_what_a_regression_says_is_read_by_class():
+    said = torch.tensor([[1.0, 2, 0, 5], [3, 4, -1, 0]])
+    mean, spread = foreseen(said, torch.tensor([1, 0]))
+    assert mean.tolist() == [2, 3]
+    assert spread.tolist() == pytest.approx([math.log1p(math.exp(5)) + 0.05, math.log1p(math.exp(-1)) + 0.05])
+
+
+@pytest.mark.parametrize(("name", "other"), [(n, other) for n, (_, others) in ELSEWHERE.items() for other in others])
+def test_the_same_attack_on_another_network(name, other, overfitted, mislabelled, cpu):
+    """What it says of the teacher, or of a student of soft labels, is what it says of such a student."""
+    fast = {
+        "lira": {"shadows": 2, "variance": "fixed"},
+        "rmia": {"shadows": 2},
+        "qmia": {"network": "dcgan", "steps": 5},
+    }.get(name, {})
+    of_students, others = ELSEWHERE[name]
+    there = student(mislabelled.holdout, "dcgan", replace(LONG, steps=20))
+    attack, plain = others[other](**fast), of_students(**fast)
+    shown = {"soft": {"soft_student": there}, "teacher": {"teacher": there}}[other]
+    elsewhere = replace(overfitted, **shown)
+    found = attack.run(elsewhere.view(attack, "elsewhere"), seed=0, device=cpu).values
+    beside = replace(overfitted, student=there)
+    assert torch.equal(found, plain.run(beside.view(plain, "plain"), seed=0, device=cpu).values)
+    assert not torch.equal(found, plain.run(overfitted.view(plain, "plain"), seed=0, device=cpu).values)
+
+
 def test_shadows_are_trained_once_for_all_attacks(overfitted, cpu):
     seen = []
     watched = replace(
@@ -148,7 +194,7 @@ def test_the_pipeline_runs_the_defense_as_often_as_it_says(overfitted, cpu):
         calls.append(len(members))
         return identity(members, teacher, public, seed)
 
-    attack = LiraPipeline(shadows=2)
+    attack = LiraPipeline(shadows=2, variance="fixed")
     guess = attack.run(replace(overfitted, rerun=counted).view(attack, "pipeline"), seed=0, device=cpu)
     assert len(calls) == guess.notes["shadow models"] == 2
     assert sum(calls) == len(guess.values)
@@ -157,7 +203,8 @@ def test_the_pipeline_runs_the_defense_as_often_as_it_says(overfitted, cpu):
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda: Lira(shadows=3), "shadows must be even and >= 2, got 3"),
+        (lambda: Lira(shadows=3), "shadows must be even and >= 4, got 3"),
+        (lambda: Lira(shadows=1, variance="fixed"), "shadows must be even and >= 2, got 1"),
         (lambda: Lira(shadows=2, variance="per-example"), "shadows must be even and >= 4, got 2"),
         (lambda: Rmia(shadows=0), "shadows must be even"),
         (lambda: Rmia(others=0), "rmia.others must be >= 1"),

@@ -68,7 +68,7 @@ def test_the_stage_graph(suites):
     assert needs("identity", "attack", "sign:num_images=2") == {("identity", "release")}
     hitaj = "hitaj:start_round=1,generator_steps=1,local_steps=1,samples=2"
     assert needs("identity", "attack", hitaj) == {("identity", "release"), ("", "oracle")}
-    assert ("identity", "utility") in needs("identity", "attack", "lira:shadows=2")
+    assert ("identity", "utility") in needs("identity", "attack", "lira:shadows=2,variance=fixed")
     assert grid.depth == 4  # teacher, release, student, attack on the student
     ready = grid.order(list(grid.cells)).get_ready()
     assert {c.task for c in ready} == {"blind", "oracle", "teacher", "release"}

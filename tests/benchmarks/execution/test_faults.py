@@ -24,7 +24,13 @@ if __name__ == "__main__":
     cli.main()
 """
 DEFENSES = ("identity", "disjoint", "bn-matching:images_per_statistic=1,num_images=20,steps=3,batch_size=20")
-ATTACKS = ("inverting-gradients:iterations=3", "sign:num_images=2", "gan-leaks", "lira:shadows=2", "loss-threshold")
+ATTACKS = (
+    "inverting-gradients:iterations=3",
+    "sign:num_images=2",
+    "gan-leaks",
+    "lira:shadows=2,variance=fixed",
+    "loss-threshold",
+)
 
 
 def begin(root, *more, run="run", cache="cache"):
