@@ -23,6 +23,8 @@ RIDGE = 0.02
 3; with absolute values instead of squares 74, and without whitening 44."""
 NEVER = -1e3
 """Link with a candidate of a class that is not in the mixture: in standard deviations, lower than any."""
+KNOWN = 10_000
+"""Other people's images, at most, that the whitening is measured on."""
 CHUNK = 500
 """Released images that are compared with all candidates at once."""
 
@@ -56,8 +58,9 @@ class MixtureLinkage(Attack):
     def run(self, view: View, *, seed: int, device: torch.device) -> Scores:
         """Compare every released image with every candidate."""
         release, candidates, own = view.release(), view.candidates(), view.auxiliary()
-        whitening = Whitening.of(squares(own.pixels), ridge=RIDGE)
-        people = normalize(whitening(squares(candidates.pixels))).float()
+        known = torch.randperm(len(own), generator=seeded_rng("mixtures", seed))[:KNOWN]
+        whitening = Whitening.of(squares(own.pixels[known]), ridge=RIDGE)
+        people = directions(candidates.pixels, whitening)
         best = torch.full((len(candidates),), NEVER)
         chosen = torch.randperm(len(release.images), generator=seeded_rng("links", seed))[: self.links].sort().values
         links = torch.zeros(len(chosen), len(candidates))
@@ -75,9 +78,14 @@ class MixtureLinkage(Attack):
         shares = class_shares(release)
         for start in range(0, len(release.images), CHUNK):
             part = slice(start, min(start + CHUNK, len(release.images)))
-            links = normalize(whitening(squares(release.images.pixels[part]))).float() @ people.T
+            links = directions(release.images.pixels[part], whitening) @ people.T
             links = (links - links.mean(1, keepdim=True)) / links.std(1, keepdim=True).clamp_min(1e-9)
             yield part, links.masked_fill(shares[part][:, candidates.labels] <= 0, NEVER)
+
+
+def directions(pixels: Tensor, whitening: Whitening) -> Tensor:
+    """(N, D) whitened squares, each of length 1."""
+    return torch.cat([normalize(whitening(squares(part))).float() for part in pixels.split(CHUNK)])
 
 
 def squares(pixels: Tensor) -> Tensor:

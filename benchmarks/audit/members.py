@@ -13,8 +13,9 @@ from leakbench.attacks.attack import Attack
 from leakbench.attacks.guess import Scores
 from leakbench.attacks.judging.judge import judge_members
 from leakbench.attacks.judging.truth import Truth
-from leakbench.attacks.membership.density_ratio import DensityRatio
+from leakbench.attacks.membership.density_ratio import DensityRatio, NoDensity
 from leakbench.attacks.membership.gan_leaks import GanLeaks
+from leakbench.attacks.membership.mixture_linkage import MixtureLinkage
 from leakbench.attacks.membership.nearest import Nearest
 from leakbench.attacks.view import Access, View
 from leakbench.benchmarks.audit.folders import unlabelled, without_twins
@@ -34,6 +35,7 @@ ATTACKS: dict[str, Attack] = {
     "nearest:space=ssim": Nearest(space="ssim"),
     "gan-leaks": GanLeaks(),
     "density-ratio": DensityRatio(),
+    "mixture-linkage": MixtureLinkage(links=1),
 }
 HIDDEN = ("noise", "flip", "jpeg")
 """Copies that a release is spiked with: see `leaky.Leaky`."""
@@ -101,10 +103,10 @@ def judged(values: Tensor, trial: Trial) -> Measured:
 
 
 def from_release(name: str, released: Images, trial: Trial) -> tuple[Tensor, Measured]:
-    """The same by one of the attacks that hold nothing but the release and images of other people."""
-    own = unlabelled(trial.parts.auxiliary.pixels)
+    """The same by one of the attacks that hold nothing but the release and images of other people, without labels."""
+    own, candidates = (unlabelled(p.pixels) for p in (trial.parts.auxiliary, trial.parts.candidates(trial.order)))
     given = {"RELEASE": lambda: Release(unlabelled(released.pixels)), "AUXILIARY": lambda: own}
-    return attacked(ATTACKS[name], trial, **given)
+    return attacked(ATTACKS[name], trial, CANDIDATES=lambda: candidates, **given)
 
 
 def stand_in(name: str, trial: Trial, measured: Measured) -> bool:
@@ -126,7 +128,10 @@ def stand_in(name: str, trial: Trial, measured: Measured) -> bool:
         return False
     parts = replace(trial.parts, members=others)
     order = torch.randperm(len(others) + len(parts.holdout), generator=seeded_rng("stand-in order", trial.seed))
-    _, found = from_release(name, shown, replace(trial, parts=parts, order=order))
+    try:
+        _, found = from_release(name, shown, replace(trial, parts=parts, order=order))
+    except NoDensity:  # half of a class may be too few: then nothing excuses what was found
+        return False
     area, there = (next(m for m in part if m.name == decision.DECIDES["members"]) for part in (measured, found))
     assert area.low is not None
     assert there.high is not None

@@ -5,13 +5,16 @@ import re
 import pytest
 import torch
 
-from leakbench.benchmarks.audit import attacked
+from leakbench.attacks.membership.density_ratio import NoDensity
+from leakbench.benchmarks.audit import attacked, members
 from leakbench.benchmarks.audit.attacked import FEWEST_OF_CLASS, Attacked, by_class
 from leakbench.benchmarks.audit.folders import open_folders
 from leakbench.benchmarks.audit.members import ATTACKS, Trial, judged, leaks
 from leakbench.benchmarks.audit.verdict import audit
 from leakbench.metrics.decision import ALARMS, LEAKS
+from leakbench.synth.defense import Resources
 from leakbench.synth.images import Images, Split
+from leakbench.synth.registry import defenses
 from leakbench.synth.seeds import seeded_rng
 from tests.benchmarks.audit.test_audit import saved
 from tests.pictures import pictures
@@ -102,7 +105,7 @@ def test_the_audit_names_the_class(tmp_path):
         saved(tmp_path / name, pictures(name, 240))
     clean = audit(open_folders(*(tmp_path / name for name in ("private", "released", "holdout"))))
     (said,) = (
-        reason for reason in clean.reasons if reason.startswith("by class: attacks tell somebody in 0 of 8 trials")
+        reason for reason in clean.reasons if reason.startswith("by class: attacks tell somebody in 0 of 10 trials")
     )
     assert float(re.search(r"would have been seen from AUC (0\.\d+)", said)[1]) > 0.6, "of so few, only a large one"
     noisy = pictures("private", 240)[1::2].int()
@@ -115,3 +118,28 @@ def test_the_audit_names_the_class(tmp_path):
     assert {part.question: part.verdict for part in found.parts}["membership"] == LEAKS
     assert any(reason.startswith("nearest, class '1': tells private images") for reason in found.reasons)
     assert not any("class '0': tells" in reason for reason in found.reasons)
+
+
+def test_mixtures_are_a_leak(tmp_path):
+    """Private pictures are published two by two, with public ones, the sign of every pixel at random: InstaHide."""
+    private, holdout, public = (pictures(name, 160) for name in ("private", "holdout", "public"))
+    own, others = (Images(part, torch.zeros(160, dtype=torch.long), ("image",)) for part in (private, public))
+    given = Resources(public=others, seed=0, device=torch.device("cpu"))
+    mixed = defenses["instahide"]().release(own, given).images.pixels
+    found = audit(open_folders(private, mixed, holdout))
+    assert found.verdict == LEAKS
+    assert any(reason.startswith("mixture-linkage: tells private images") for reason in found.reasons)
+    assert not len(found.copies)
+
+
+def test_where_nothing_can_be_estimated_nothing_is_excused(monkeypatch):
+    """Half of a small class may be too few for a density: what was found stands."""
+    trial = Trial.of(split(), 0, 1)
+    run = run_of(trial, (trial.order < len(trial.parts.members)).double())
+    assert members.leaks(run.measured)
+
+    def too_few(*given):
+        raise NoDensity("13 images are too few")
+
+    monkeypatch.setattr(members, "from_release", too_few)
+    assert not members.stand_in("density-ratio", trial, run.measured)

@@ -178,7 +178,7 @@ def test_a_tolerance_moves_the_limit_and_not_the_rule(folders, tmp_path, capsys)
 def test_students_have_a_budget(digits_folders, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(students, "FEWEST_STEPS", 4)
     monkeypatch.setattr(students, "MOST_STEPS", 8)
-    monkeypatch.setattr(students, "SHADOWS", 2)
+    monkeypatch.setattr(students, "SHADOWS", 4)
     root, _ = digits_folders
     base = ("audit", "--private", root / "private", "--holdout", root / "holdout", "--out", tmp_path / "out")
     assert call(*base, "--released", root / "private", "--budget", "1h") == 3
