@@ -136,7 +136,7 @@ class Scenario:
         shown = {
             Access.MODEL: ("a student of the release", self.student),
             Access.SOFT_MODEL: ("a student of the release and its soft labels", self.soft_student),
-            Access.TEACHER: ("the published teacher", self.teacher),
+            Access.TEACHER: ("the published teacher, or a network of the release where there is none", self.teacher),
         }
         by = [f"{what} ({model.name})" for access, (what, model) in shown.items() if access in attack.needs and model]
         looked_at = f", by {' and '.join(by)}" if by else ""

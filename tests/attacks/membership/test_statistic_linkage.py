@@ -52,7 +52,7 @@ def test_everybody_is_found_behind_identity(kind, scenario, make_truth, teacher,
     assert found["members.epsilon"].value > 2
 
 
-@pytest.mark.parametrize("kind", ATTACKS)
+@pytest.mark.parametrize("kind", [pytest.param(StatisticLinkage, marks=pytest.mark.slow), StatisticLinkageTeacher])
 def test_nobody_is_found_behind_disjoint(kind, disjoint, digits, make_truth, cpu):
     recipe = Recipe(steps=80, batch_size=50, flip=False, crop_padding=2)
     theirs = train(build("resnet20", classes=10, side=32, seed=3), digits.public, recipe, seed=3, device=cpu)

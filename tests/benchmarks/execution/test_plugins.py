@@ -106,6 +106,7 @@ def test_check_stops_what_does_not_end(body, tmp_path, monkeypatch):
     assert begun.exists(), "it was stopped within release, not before"
 
 
+@pytest.mark.slow
 def test_a_defense_in_one_file_is_checked_and_run(tmp_path, suites, capsys):
     assert call("check", EXAMPLE) == 0
     assert "posterize: pass" in capsys.readouterr().out
