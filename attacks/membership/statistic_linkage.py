@@ -1,6 +1,5 @@
 """Linkage by what batch-norm layers see: who stands behind a released image that was made from network statistics."""
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,50 +7,17 @@ import torch
 from torch import Tensor, nn
 
 from leakbench.attacks.attack import Attack, attacks
-from leakbench.attacks.guess import Links, Scores
+from leakbench.attacks.guess import Scores
 from leakbench.attacks.membership.channel import Channel, class_means
+from leakbench.attacks.membership.groups import Group, groups_of, images_behind, ranked, whole_groups
 from leakbench.attacks.membership.teacher import TeacherTraining
 from leakbench.attacks.view import Access, View
 from leakbench.synth.defense import Release
-from leakbench.synth.images import Images, round_robin_by_class
+from leakbench.synth.images import Images
 from leakbench.synth.networks.statistics import image_moments, means_and_variances
 from leakbench.synth.networks.training import Recipe
 from leakbench.synth.ranges import Count
 from leakbench.synth.seeds import derive_seed, seeded_rng
-
-Group = tuple[Tensor, int]
-"""Positions of released images that share their private images, and their class."""
-
-
-def images_behind(release: Release) -> int | None:
-    """How many private images stand behind one statistic, as release.json says; None for a whole class."""
-    told = release.about.get("parameters", {}).get("images_per_statistic", 1)
-    return None if told == "class" else int(told)
-
-
-def groups_of(release: Release) -> list[Group]:
-    """The released images that share their private images: those of a class in the order in which they were published.
-
-    A release made from groups of k is published k images to a group, one group after the other; one made from whole
-    classes is one group a class.
-    """
-    size = images_behind(release)
-    found = []
-    for label in release.images.labels.unique().tolist():
-        positions = (release.images.labels == label).nonzero().squeeze(1)
-        parts = [positions] if size is None else [p for p in positions.split(size) if len(p) == size]
-        found += [(part, label) for part in parts]
-    return found
-
-
-def whole_groups(labels: Tensor, count: int, size: int | None, rng: torch.Generator) -> Tensor:
-    """About `count` positions, of every class as many whole groups of `size` (None: the class is one) as that makes.
-
-    An incomplete group would say less of its images than the others do. At least one group a class, if it has as many.
-    """
-    order = round_robin_by_class(labels, rng)
-    per_class = max(size or 1, count // len(labels.unique()) // (size or 1) * (size or 1))
-    return torch.cat([order[labels[order] == label][:per_class] for label in labels.unique()])
 
 
 @attacks.register("statistic-linkage")
@@ -95,25 +61,17 @@ class StatisticLinkage(Attack):
         people = people - means[candidates.labels]
         sent, received = self._shadow(view, teacher, seed=seed, device=device)
         channel = Channel.measured(people, sent, received)
-        groups = groups_of(release)
-        labels = torch.tensor([label for _, label in groups])
+        size = images_behind(release)
+        groups = groups_of(release, size)
         seen = _group_features(release.images, groups, teacher, device)
-        chosen = torch.randperm(len(groups), generator=seeded_rng("links", seed))[: self.links]
-        values = torch.zeros(len(candidates), dtype=torch.float64)
-        links = torch.zeros(len(chosen), len(candidates))
-        for label in labels.unique().tolist():
-            these, who = (labels == label).nonzero().squeeze(1), (candidates.labels == label).nonzero().squeeze(1)
-            # Of a whole class the attacker knows no number; half of its candidates are members.
-            size = images_behind(release) or max(1, len(who) // 2)
-            ratios = channel.evidence(seen[these], means[label], people[who], size)
-            values[who] = ratios.logsumexp(0) - math.log(len(these))
-            linked = (labels[chosen] == label).nonzero().squeeze(1)
-            links[linked] = float(ratios.min()) - 1
-            links[linked[:, None], who] = ratios[torch.searchsorted(these, chosen[linked])].float()
-        first = torch.stack([positions[0] for positions, _ in groups])
+
+        def evidence(these: Tensor, who: Tensor, label: int, size: int) -> Tensor:
+            return channel.evidence(seen[these], means[label], people[who], size)
+
+        values, links = ranked(groups, candidates.labels, size, evidence, count=self.links, seed=seed)
         shadows = 0.0 if sent is None else float(len(sent))
         notes = {"reruns": 1.0, "shadow groups": shadows, "components that come through": channel.through}
-        return Scores(values, Links(first[chosen], links), notes)
+        return Scores(values, links, notes)
 
     def teacher(self, view: View, number: int = 0) -> nn.Module:
         """A network of the attacker's: the first looks at images, the next the defense reads."""
@@ -130,7 +88,7 @@ class StatisticLinkage(Attack):
         public = own.take(others.nonzero().squeeze(1)) if others.any() else own
         made = view.rerun(members, teacher=self.teacher(view, 1), public=public, seed=derive_seed("shadow", seed))
         shadow = _as_published(made, published.about)
-        groups = groups_of(shadow)
+        groups = groups_of(shadow, images_behind(shadow))
         behind = _behind(shadow, groups, members)
         if not behind:
             return None, None

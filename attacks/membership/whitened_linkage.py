@@ -1,6 +1,5 @@
 """Linkage to the model of a class that stands behind released images, in whitened statistics."""
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -8,18 +7,15 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool1d
 
 from leakbench.attacks.attack import Attack, attacks
-from leakbench.attacks.guess import Links, Scores
+from leakbench.attacks.guess import Scores
 from leakbench.attacks.membership.channel import class_means
-from leakbench.attacks.membership.statistic_linkage import Group, groups_of
+from leakbench.attacks.membership.groups import groups_of, images_behind, ranked
 from leakbench.attacks.membership.teacher import TeacherTraining
 from leakbench.attacks.membership.whitening import Whitening
 from leakbench.attacks.view import Access, View
-from leakbench.synth.defense import Release
-from leakbench.synth.images import Images
 from leakbench.synth.networks.statistics import image_moments, to_vectors
 from leakbench.synth.networks.training import Recipe
 from leakbench.synth.ranges import Count
-from leakbench.synth.seeds import seeded_rng
 
 NEIGHBOURS = 51
 """Components, in the order of how much people differ in them, that tell what to expect of the one in their middle."""
@@ -72,16 +68,18 @@ class WhitenedLinkage(Attack):
         people = whitening(
             to_vectors(image_moments(network, candidates.pixels, device=device)) - usual[candidates.labels]
         )
-        groups = pooled(release)
-        labels = torch.tensor([label for _, label in groups])
+        size = images_behind(release, unsaid=None)
+        groups = groups_of(release, size)
         pictures = image_moments(network, release.images.pixels, device=device)
         seen = to_vectors(torch.stack([pictures[positions].mean(0) for positions, _ in groups]))
-        expected = to_vectors(_means(theirs, own))[labels]
-        moved = Moved(labels, *apart((seen - expected) @ whitening.axes), told(release))
-        chosen = torch.randperm(len(groups), generator=seeded_rng("links", seed))[: self.links]
-        first = torch.stack([positions[0] for positions, _ in groups])
-        values, links = scored(people, candidates.labels, moved, chosen)
-        return Scores(values, Links(first[chosen], links), notes={"groups": float(len(groups))})
+        expected = to_vectors(class_means(theirs.flatten(1), own.labels, classes).view(-1, *theirs.shape[1:]))
+        moved, spread = apart((seen - expected[[label for _, label in groups]]) @ whitening.axes)
+
+        def evidence(these: Tensor, who: Tensor, label: int, size: int) -> Tensor:
+            return log_ratios(moved[these], spread, people[who], size)
+
+        values, links = ranked(groups, candidates.labels, size, evidence, count=self.links, seed=seed)
+        return Scores(values, links, notes={"groups": float(len(groups))})
 
     def observer(self, view: View) -> nn.Module:
         """The network whose statistics are looked at: one of the attacker's own."""
@@ -104,63 +102,26 @@ class WhitenedLinkageTeacher(WhitenedLinkage):
         return view.teacher().network
 
 
-@dataclass(frozen=True)
-class Moved:
-    """How groups of released images lie off other people's.
+def log_ratios(moved: Tensor, spread: Tensor, people: Tensor, size: int) -> Tensor:
+    """(G, N) log-likelihood ratios: has a candidate moved the group, as one of the `size` images behind it?
+
+    With it, a component of what the group lies off is N(x / size, spread), else N(0, spread).
 
     Args:
-        labels: (G,) the class of each group.
-        moved: (G, J) in whitened components.
-        spread: (J,) variance from group to group.
-        size: private images behind a group; None for as many as a class has.
+        moved: (G, J) how groups of a class lie off, in whitened components.
+        spread: (J,) variances from group to group.
+        people: (N, J) candidates of the class.
+        size: private images behind a group.
     """
-
-    labels: Tensor
-    moved: Tensor
-    spread: Tensor
-    size: int | None
-
-    def ratios(self, people: Tensor, label: int) -> Tensor:
-        """(g, n) log-likelihood ratios of candidates (n, J) of a class, for each of its groups."""
-        # Of a whole class the attacker knows no number; half of its candidates are members.
-        share = people / (self.size or max(1, len(people) // 2))
-        weighted = self.moved[self.labels == label] / self.spread
-        return weighted @ share.T - (share.square() / self.spread).sum(1) / 2
-
-
-def scored(people: Tensor, labels: Tensor, moved: Moved, chosen: Tensor) -> tuple[Tensor, Tensor]:
-    """Scores (N,) of candidates (N, J), and links (R, N) of the chosen groups, the least for those of other classes."""
-    values = torch.zeros(len(people), dtype=torch.float64)
-    links = torch.zeros(len(chosen), len(people), dtype=torch.float64)
-    for label in moved.labels.unique().tolist():
-        these, who = (moved.labels == label).nonzero().squeeze(1), (labels == label).nonzero().squeeze(1)
-        ratios = moved.ratios(people[who], label)
-        values[who] = ratios.logsumexp(0) - math.log(len(these))
-        linked = (moved.labels[chosen] == label).nonzero().squeeze(1)
-        links[linked] = float(ratios.min()) - 1
-        links[linked[:, None], who] = ratios[torch.searchsorted(these, chosen[linked])]
-    return values, links.float()
-
-
-def told(release: Release) -> int | None:
-    """How many private images stand behind one statistic, as release.json says; None for a whole class, or no word."""
-    said = release.about.get("parameters", {}).get("images_per_statistic", "class")
-    return None if said == "class" else int(said)
-
-
-def pooled(release: Release) -> list[Group]:
-    """The released images that are looked at together, and their class."""
-    if told(release) is not None:
-        return groups_of(release)
-    labels = release.images.labels
-    return [((labels == label).nonzero().squeeze(1), label) for label in labels.unique().tolist()]
+    share = people / size
+    return (moved / spread) @ share.T - (share.square() / spread).sum(1) / 2
 
 
 def apart(moved: Tensor) -> tuple[Tensor, Tensor]:
     """How each group differs from the others, and how much groups do, by component.
 
     Args:
-        moved: (G, J) whitened differences from other people, the component in which people differ most last.
+        moved: (G, J) whitened differences from other people, in the order of how much people differ.
 
     Returns:
         (G, J) without what all groups share, and (J,) variances, each shrunk to those of its neighbours. Of a single
@@ -172,9 +133,3 @@ def apart(moved: Tensor) -> tuple[Tensor, Tensor]:
     variance, free = own.square().sum(0) / (len(own) - 1), len(own) - 1
     around = avg_pool1d(variance[None], NEIGHBOURS, 1, NEIGHBOURS // 2, count_include_pad=False)[0]
     return own, ((free * variance + WEIGHT * around) / (free + WEIGHT)).clamp_min(1e-12)
-
-
-def _means(moments: Tensor, images: Images) -> Tensor:
-    """(K, 2, channels) moments of each class together."""
-    flat = class_means(moments.flatten(1), images.labels, len(images.classes))
-    return flat.view(-1, *moments.shape[1:])

@@ -3,7 +3,11 @@
 from dataclasses import dataclass
 
 import torch
+from sklearn.decomposition import PCA
 from torch import Tensor
+
+NOTHING = 1e-9
+"""Variance, as a share of the largest, that is rounding alone."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +30,7 @@ class Whitening:
             vectors: (N, D) of other people.
             ridge: > 0, share of the mean variance that is added to every direction's, so that none is blown up.
         """
-        centre, covariance = _moments(vectors)
+        centre, covariance = vectors.double().mean(0), torch.cov(vectors.double().T)
         variance = covariance.diagonal().mean().clamp_min(1e-12)
         held = covariance + ridge * variance * torch.eye(len(centre), dtype=torch.float64)
         return cls(centre, torch.linalg.inv(torch.linalg.cholesky(held)).T)
@@ -37,20 +41,13 @@ class Whitening:
 
         Args:
             vectors: (N, D) of other people.
-            components: J; fewer where people, or directions, are fewer.
+            components: J, in the order of how much people differ in them; fewer where they differ in fewer.
         """
-        centre, covariance = _moments(vectors)
-        spread, axes = torch.linalg.eigh(covariance)
-        kept = slice(-min(components, len(vectors) - 1, len(spread)), None)
-        scale = spread[kept].clamp_min(1e-9 * float(spread[-1])).sqrt().clamp_min(1e-12)
-        return cls(centre, axes[:, kept] / scale)
+        fitted = PCA(min(components, *vectors.shape), svd_solver="covariance_eigh").fit(vectors.double().numpy())
+        variance, axes = (torch.from_numpy(found) for found in (fitted.explained_variance_, fitted.components_))
+        kept = variance > NOTHING * variance[0]
+        return cls(torch.from_numpy(fitted.mean_), axes[kept].T / variance[kept].sqrt())
 
     def __call__(self, vectors: Tensor) -> Tensor:
         """(N, J) float64 components of vectors (N, D)."""
         return (vectors.double() - self.centre) @ self.axes
-
-
-def _moments(vectors: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and covariance, float64."""
-    centred = vectors.double() - vectors.double().mean(0)
-    return vectors.double().mean(0), centred.T @ centred / max(1, len(vectors) - 1)

@@ -35,7 +35,7 @@ ATTACKS: dict[str, Attack] = {
     "nearest:space=ssim": Nearest(space="ssim"),
     "gan-leaks": GanLeaks(),
     "density-ratio": DensityRatio(),
-    "mixture-linkage": MixtureLinkage(links=1),
+    "mixture-linkage": MixtureLinkage(links=1),  # nobody asks an audit for links, and all of them fill memory
 }
 HIDDEN = ("noise", "flip", "jpeg")
 """Copies that a release is spiked with: see `leaky.Leaky`."""

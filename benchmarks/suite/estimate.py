@@ -111,7 +111,7 @@ def _attack_seconds(suite: Suite, cell: Cell, seconds, cost, trained) -> float: 
         steps = getattr(attack, "iterations", 1) * getattr(attack, "restarts", 1) * clients.local_steps
         trained = 0.0 if clients.state == "untrained" else cost(clients.network, clients.recipe)
         return float(4 * steps * clients.victims * seconds(clients.network) + trained)
-    if attack.needs & STUDENTS:
+    if Access.MODEL in attack.needs:
         return float(_inversion_passes(attack, trained) * seconds(suite.student.networks[0]))
     rules = suite.federation
     steps = rules.rounds * (rules.clients * rules.local_steps + getattr(attack, "generator_steps", 0))
@@ -156,16 +156,19 @@ def _release_passes(suite: Suite, cell: Cell) -> float:
 
 
 def _shadow_seconds(suite: Suite, cell: Cell, attack: Attack, cost, trained) -> float:  # type: ignore[no-untyped-def]
-    """Students of the attacker's: once a seed, or of every release where the defense is run again."""
-    if not attack.needs & STUDENTS:
+    """Students or teachers of the attacker's: once a seed, or of every release where the defense is run again."""
+    of_students = bool(attack.needs & STUDENTS)
+    if not of_students and Access.RELEASE in attack.needs:  # it looks at a release, through the teacher or not
         return 0.0
     runs = getattr(attack, "shadows", getattr(attack, "reruns", 0))
     rerun = Access.RERUN in attack.needs
-    key = ("shadows", cell.seed, runs, (cell.defense, cell.method) if rerun else "")
+    key = ("shadows", of_students, cell.seed, runs, (cell.defense, cell.method) if rerun else "")
     if key in trained:
         return 0.0
     trained.add(key)
-    return float((runs or rerun) * cost(suite.student.networks[0], suite.student.recipe))
+    if of_students:
+        return float((runs or rerun) * cost(suite.student.networks[0], suite.student.recipe))
+    return float(runs * cost(suite.teacher.network, suite.teacher.recipe))
 
 
 def _memorization_seconds(owner: DataOwner, attack: Attack, cost, trained, where) -> float:  # type: ignore[no-untyped-def]

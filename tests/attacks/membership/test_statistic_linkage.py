@@ -3,22 +3,16 @@
 from dataclasses import replace
 
 import pytest
-import torch
 
 from leakbench.attacks.judging.judge import judge_members
 from leakbench.attacks.membership.statistic_linkage import (
     StatisticLinkage,
     StatisticLinkageTeacher,
-    groups_of,
-    images_behind,
-    whole_groups,
 )
 from leakbench.attacks.view import PublishedModel
 from leakbench.synth.defense import Release, Resources
-from leakbench.synth.images import Images
 from leakbench.synth.networks.architectures import build
 from leakbench.synth.networks.training import Recipe, train
-from leakbench.synth.seeds import seeded_rng
 from tests.attacks.conftest import make, rerun
 
 ATTACKS = {StatisticLinkage: {"teacher_steps": 60}, StatisticLinkageTeacher: {}}
@@ -73,40 +67,9 @@ def test_sources_of_matched_statistics_are_found_where_pixels_find_nothing(scena
     assert found["linkage.top-1.baseline"].value < 0.2
 
 
-def released(labels, about):
-    count = len(labels)
-    return Release(
-        Images(torch.zeros(count, 3, 16, 16, dtype=torch.uint8), torch.tensor(labels), ("a", "b")), about=about
-    )
-
-
-@pytest.mark.parametrize(
-    ("told", "size", "groups"),
-    [
-        ({}, 1, [[0], [1], [2], [3], [4]]),
-        ({"parameters": {"images_per_statistic": 2}}, 2, [[0, 1], [3, 4]]),
-        ({"parameters": {"images_per_statistic": "class"}}, None, [[0, 1, 2], [3, 4]]),
-        ({"parameters": {"sigma": 0.2}}, 1, [[0], [1], [2], [3], [4]]),
-    ],
-)
-def test_groups_are_read_from_what_is_published(told, size, groups):
-    release = released([0, 0, 0, 1, 1], told)
-    assert images_behind(release) == size
-    assert [positions.tolist() for positions, _ in groups_of(release)] == groups
-
-
 def test_parameters_out_of_range():
     with pytest.raises(ValueError, match=r"statistic-linkage\.shadows must be >= 1, got 0"):
         StatisticLinkage(shadows=0)
-
-
-@pytest.mark.parametrize(("size", "each"), [(1, 10), (4, 8), (10, 10), (25, 25), (None, 10)])
-def test_shadows_are_whole_groups(size, each):
-    """Of 100 shadows of ten classes of 40 images, every class gives whole groups, one at least."""
-    labels = torch.arange(10).repeat(40)
-    chosen = whole_groups(labels, 100, size, seeded_rng("groups"))
-    assert torch.bincount(labels[chosen]).tolist() == [each] * 10
-    assert len(chosen.unique()) == len(chosen)
 
 
 def test_sources_of_some_are_judged_and_others_are_left_out(scenario, digits, make_truth, teacher, cpu):

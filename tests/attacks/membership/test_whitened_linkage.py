@@ -7,19 +7,15 @@ import torch
 
 from leakbench.attacks.judging.judge import judge_members
 from leakbench.attacks.membership.whitened_linkage import (
-    Moved,
     WhitenedLinkage,
     WhitenedLinkageTeacher,
     apart,
-    pooled,
-    scored,
-    told,
+    log_ratios,
 )
 from leakbench.attacks.view import PublishedModel
 from leakbench.synth.data.datasets import open_pool
 from leakbench.synth.data.split import Sizes, split
 from leakbench.synth.defense import Release
-from leakbench.synth.images import Images
 from leakbench.synth.networks.architectures import build
 from leakbench.synth.networks.training import Recipe, train
 from leakbench.synth.seeds import seeded_rng
@@ -74,28 +70,6 @@ def test_nobody_is_found_behind_disjoint(name, published, crowd, make_truth, cpu
         assert found[f"{figure}.excess"].low <= 0
 
 
-def released(labels, **parameters):
-    pixels = torch.zeros(len(labels), 3, 16, 16, dtype=torch.uint8)
-    about = {"parameters": parameters} if parameters else {}
-    return Release(Images(pixels, torch.tensor(labels), ("a", "b")), about=about)
-
-
-@pytest.mark.parametrize(
-    ("parameters", "size", "groups"),
-    [
-        ({}, None, [[0, 1, 2], [3, 4]]),
-        ({"components": 64}, None, [[0, 1, 2], [3, 4]]),
-        ({"images_per_statistic": "class"}, None, [[0, 1, 2], [3, 4]]),
-        ({"images_per_statistic": 2}, 2, [[0, 1], [3, 4]]),
-        ({"images_per_statistic": 1}, 1, [[0], [1], [2], [3], [4]]),
-    ],
-)
-def test_what_is_pooled_is_read_from_what_is_published(parameters, size, groups):
-    release = released([0, 0, 0, 1, 1], **parameters)
-    assert told(release) == size
-    assert [positions.tolist() for positions, _ in pooled(release)] == groups
-
-
 def test_what_all_groups_share_is_taken_off():
     """Of 0, 2 and 7, 3 is shared; variances are of two degrees of freedom, 13, and their own neighbours."""
     moved, spread = apart(torch.tensor([[0.0], [2.0], [7.0]], dtype=torch.float64))
@@ -120,16 +94,10 @@ def test_a_single_group_is_taken_as_it_is():
 
 
 def test_ratios_by_hand():
-    """One component, variance 2, groups of two: x / 2 * moved / 2 less (x / 2)^2 / 4, over both groups of a class."""
-    people = torch.tensor([[2.0], [-4.0], [6.0]], dtype=torch.float64)
-    off = torch.tensor([[1.0], [3.0], [-2.0]], dtype=torch.float64)
-    moved = Moved(torch.tensor([0, 0, 1]), off, torch.tensor([2.0]).double(), 2)
-    values, links = scored(people, torch.tensor([0, 0, 1]), moved, torch.tensor([2, 0]))
-    first = torch.tensor([[0.5 * 1 * 1 - 0.25, 0.5 * 3 * 1 - 0.25], [0.5 * -2 * 1 - 1, 0.5 * -2 * 3 - 1]])
-    assert values[:2].tolist() == pytest.approx((first.exp().mean(1)).log().tolist())
-    assert links[1, :2].tolist() == pytest.approx(first[:, 0].tolist())
-    assert links[0, 2].item() == pytest.approx(0.5 * -2 * 3 - 9 / 4)
-    assert (links[0, :2] < links[0, 2]).all()
+    """One component, variance 2, groups of two: x / 2 * moved / 2 less (x / 2)^2 / 4."""
+    moved, people = torch.tensor([[1.0], [3.0]]), torch.tensor([[2.0], [-4.0]])
+    expected = [[0.5 - 0.25, -1 - 1], [1.5 - 0.25, -3 - 1]]
+    assert log_ratios(moved, torch.tensor([2.0]), people, 2).tolist() == expected
 
 
 def test_groups_are_ranked_at_random_and_named_by_their_first_image(published, crowd, cpu):
