@@ -141,7 +141,7 @@ class Defense:
     reads_public_labels = False
     """Whether it reads their labels too, which then must be of the members' classes."""
     shows_members = False
-    """Whether released images show members on purpose: then they are never put where publishable ones lie."""
+    """Whether released images show members, or may, as of what remembers them: they lie apart, not for publication."""
     relies_on_randomness = False
     """Whether what protects is random: who can draw it again can take it off."""
     publishes_soft_labels = False

@@ -75,7 +75,7 @@ def unpublishable(defense: Synthesizer, *, public_given: bool, known_seed: bool)
         public_given: whether public images are other people's, not a part of the dataset.
         known_seed: whether everything random follows from a seed that others can know.
     """
-    why = ["it shows private images on purpose"] * defense.shows_members
+    why = ["it shows private images, or may"] * defense.shows_members
     why += ["what it read as public is a part of the dataset"] * (defense.reads_public and not public_given)
     why += ["what protects is random, and follows from a known seed"] * (defense.relies_on_randomness and known_seed)
     return why

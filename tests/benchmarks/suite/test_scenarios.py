@@ -3,6 +3,7 @@
 import pytest
 
 from leakbench.benchmarks.suite import model as suite
+from leakbench.benchmarks.suite.estimate import estimate
 from leakbench.benchmarks.suite.graph import plan
 from leakbench.reports.records import read_records
 from leakbench.reports.verdicts import Results
@@ -85,3 +86,14 @@ def test_a_washed_model_has_its_power_shown_unwashed(suites, tmp_path, capsys):
     assert results.attack_verdict("identity", "lsb:num_images=4@bf16") == "no", (
         "rounding works, and is not called a broken attack"
     )
+
+
+def test_a_dry_run_counts_shadows_of_the_teacher_once(suites, monkeypatch):
+    """Two shadows of four steps of twenty images, a millisecond each; whatever looks through it trains none."""
+    monkeypatch.setattr("leakbench.benchmarks.suite.estimate._seconds_per_image", lambda suite, network, device: 1e-3)
+    attacks = ("loss-threshold-teacher", "rmia-teacher:shadows=2", "lira-teacher:shadows=2,variance=fixed")
+    tiny = suite.load_suite("tiny", defenses=("identity",), attacks=(*attacks, "whitened-linkage-teacher"))
+    costs = {cell.method: cost for cell, cost in estimate(tiny, plan(tiny), "cpu") if cell.task == "attack"}
+    beyond = {name: cost - costs["loss-threshold-teacher"] for name, cost in costs.items()}
+    assert beyond["rmia-teacher:shadows=2"] == pytest.approx(2 * 4 * 20 * 1e-3)
+    assert beyond["lira-teacher:shadows=2,variance=fixed"] == beyond["whitened-linkage-teacher"] == 0
