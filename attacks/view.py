@@ -35,6 +35,11 @@ STUDENTS = frozenset({Access.MODEL, Access.SOFT_MODEL})
 """The accesses to students of a release."""
 
 
+def of_the_teacher(needs: frozenset[Access]) -> bool:
+    """Whether an attack is on the teacher itself; others look through one at a release, as they could through any."""
+    return Access.TEACHER in needs and Access.RELEASE not in needs
+
+
 class AccessDenied(PermissionError):
     """An attack touched what its threat model does not grant."""
 

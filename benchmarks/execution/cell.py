@@ -13,7 +13,7 @@ from typing import cast
 import torch
 from safetensors import SafetensorError
 
-from leakbench.attacks.view import Access
+from leakbench.attacks.view import Access, of_the_teacher
 from leakbench.benchmarks.stages.context import RunContext
 from leakbench.benchmarks.stages.publish import (
     SIMULATED,
@@ -171,8 +171,7 @@ def _withheld(context: RunContext, cell: Cell) -> str:
         return ""
     if not context.suite.teacher.published:
         return "the teacher does not count as published here (published = false), and no attack gets it"
-    # Who looks through the teacher at a release learns from any network; whose one is of the teacher alone, does not.
-    if context.weights is not None and Access.RELEASE not in needs and defense_of(cell.defense).teacher_based:
+    if context.weights is not None and of_the_teacher(needs) and defense_of(cell.defense).teacher_based:
         return "the teacher is somebody else's network (teacher weights), and has seen none of the members"
     return ""
 

@@ -8,7 +8,7 @@ import torch
 
 from leakbench.attacks.attack import Attack
 from leakbench.attacks.victims.owner import DataOwner
-from leakbench.attacks.view import STUDENTS, Access
+from leakbench.attacks.view import STUDENTS, Access, of_the_teacher
 from leakbench.benchmarks.suite.graph import Plan
 from leakbench.benchmarks.suite.model import Suite
 from leakbench.benchmarks.suite.spec import attack_of, defense_of, scenario_of
@@ -158,7 +158,7 @@ def _release_passes(suite: Suite, cell: Cell) -> float:
 def _shadow_seconds(suite: Suite, cell: Cell, attack: Attack, cost, trained) -> float:  # type: ignore[no-untyped-def]
     """Students or teachers of the attacker's: once a seed, or of every release where the defense is run again."""
     of_students = bool(attack.needs & STUDENTS)
-    if not of_students and Access.RELEASE in attack.needs:  # it looks at a release, through the teacher or not
+    if not of_students and not of_the_teacher(attack.needs):
         return 0.0
     runs = getattr(attack, "shadows", getattr(attack, "reruns", 0))
     rerun = Access.RERUN in attack.needs
