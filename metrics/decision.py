@@ -30,7 +30,7 @@ DECIDES: dict[Question, str] = {
 """What answers each question, fixed beforehand; ``members`` is ``private`` asked of scores instead of images."""
 
 ALSO_DECIDES: dict[Question, tuple[str, ...]] = {
-    "private": ("source.identification.excess",),
+    "private": ("source.identification.excess", "linked.statistics.excess"),
     "members": (
         "members.tpr-at-1.excess",
         "members.tpr-at-0.1.excess",
@@ -40,8 +40,8 @@ ALSO_DECIDES: dict[Question, tuple[str, ...]] = {
     ),
 }
 """Any of them alone makes members leak too: the first sees resemblance to members at large, or how well members
-are told apart on average; these the pairing, or the few members that are given away for sure. The six on members
-share their false alarms: see `level`."""
+are told apart on average; these the pairing, what a network sees and no eye does, or the few members that are given
+away for sure. Those of a question share their false alarms: see `level`."""
 
 FIRST = "members.tp-at-0-fpr.excess"
 """Members that come before every other: a count among all candidates."""

@@ -5,115 +5,13 @@ import json
 from scipy.stats import false_discovery_control
 
 from leakbench.metrics import decision
-from leakbench.metrics.decision import ALARMS, deciding
+from leakbench.metrics.decision import ALARMS
 from leakbench.metrics.measurement import Measurement
 from leakbench.reports.epsilon import epsilon
+from leakbench.reports.leakage_columns import LEAKAGE, LEAKAGE_NOTES, LINKED_NOTE, MORE_NOTES, VOID
 from leakbench.reports.records import Attacked
 from leakbench.reports.table import Table, digits, ranked, short, show
 from leakbench.reports.verdicts import Results, is_control
-
-LEAKAGE = {
-    "gradient": (
-        "T3",
-        "Gradient matching",
-        (
-            ("trained.ssim", "SSIM to the victim's image"),
-            ("trained.ssim.best", "best image's SSIM"),
-            ("trained.psnr", "PSNR (dB)"),
-            ("trained.identification", "identified"),
-            ("labels.accuracy", "labels found"),
-            ("private.ssim", "SSIM to private"),
-            ("source.identification", "source identified"),
-        ),
-    ),
-    "memorization": (
-        "T4",
-        "Model memorization",
-        (
-            ("trained.ssim", "SSIM to the training image"),
-            ("trained.mae", "pixel error (of 255)"),
-            ("trained.lpips", "LPIPS"),
-            ("trained.bit-errors", "bits wrong"),
-            ("trained.identification", "identified"),
-            ("private.ssim", "SSIM to private"),
-            ("source.mae", "pixel error to source"),
-            ("source.identification", "source identified"),
-            ("model.accuracy", "accuracy, %"),
-            ("honest.accuracy", "accuracy without attacker, %"),
-            ("model.cost", "accuracy cost, points"),
-        ),
-    ),
-    "gan": (
-        "T5",
-        "GAN-based",
-        (
-            ("class.oracle", "oracle accuracy"),
-            ("trained.class", "nearest released of the class"),
-            ("class.precision", "precision"),
-            ("class.recall", "recall"),
-            ("class.frechet", "Fréchet distance to members / holdout / another class"),
-            ("class.kernel", "kernel distance, likewise"),
-            ("private.ssim", "SSIM to private"),
-        ),
-    ),
-    "membership": (
-        "T6",
-        "Membership and linkage",
-        (
-            ("members.auc", "AUC"),
-            ("members.tpr-at-1", "TPR at 1 % FPR"),
-            ("members.tpr-at-0.1", "TPR at 0.1 % FPR"),
-            ("members.tp-at-0-fpr", "members before every other"),
-            ("members.balanced-accuracy", "balanced accuracy"),
-            ("members.epsilon", "epsilon is at least"),
-            ("linkage.top-1", "source ranked first"),
-            ("linkage.top-10", "source among the first 10"),
-            ("linkage.top-1-of-100", "first of 100"),
-        ),
-    ),
-}
-LEAKAGE_NOTES = (
-    "What has three parts reads: attack / control / baseline, then the excess of attack over control with its "
-    "interval, at 95 % or, of what decides whether members leak, as the records say. Control: another released image "
-    "of the class (trained), as many holdout images (private), a federation whose other clients never train or an "
-    "untrained student (class), chance (AUC, identification). Baseline: the class's mean auxiliary image, one over the "
-    "number of classes, or a score that knows nothing of the release. Members leak where the excess of a measurement "
-    "on members that decides is above 0.",
-    "'Worked' asks whether the attack got what its victim trained on; 'members leak' whether that gives away the "
-    "private images. 'Not validated': the attack did not succeed on identity, or raised an alarm on disjoint, so its "
-    "measurement proves nothing.",
-)
-
-
-DECIDING = len(deciding("members"))
-MEMBERSHIP_NOTES = (
-    "The excesses of AUC, true positive rates, members before every other, epsilon and source ranked first are at "
-    f"a level of 1 - {ALARMS:g}/{DECIDING}, because any of these {DECIDING} may say that members leak; an AUC below "
-    "chance says so as well as one above. "
-    "Baseline: the distance to the nearest auxiliary image, or the candidates nearest in pixels.",
-    "Epsilon: what these scores rule out, at 95 % confidence, for replacing one image by another or, where it says so, "
-    "for adding or removing one; 'if Gaussian': of a mechanism whose trade-off curve is that of one Gaussian "
-    "mechanism, as the claim says (arXiv 2410.22235); 'contradicted' where it is above what the defense claims. A "
-    "bound of 0 rules out nothing, and is no promise; a claim is not comparable if it is for other neighbours, or the "
-    "attack is not validated. Of canaries the attack tosses the coins: their rows tell of the defense, not of these "
-    "members.",
-    "Adjusted p: the chance of as loud a row where nothing leaks, of all that decide together (Bonferroni), adjusted "
-    "for all rows of defenses under test (Benjamini and Hochberg); n/a in records that have no p-values.",
-)
-MEMORIZATION_NOTES = (
-    "Accuracy is that of the model as handed out, after whatever was done to it; without attacker: the same training "
-    "and sanitizing by the same seeds and honest code; the cost is their difference. Two trainings differ by chance as "
-    "well, which the interval, paired over test images, does not see; with several seeds it is over them.",
-    "Attackers do not adapt to a sanitizing unless their parameters say so. An attack's power is shown where nobody "
-    "sanitizes the model. Errors of gray images are those of their luma. 'Bits wrong' is given where bits are stored.",
-)
-
-
-VOID = (
-    "Claims are those of the mechanisms. What a run makes follows from known seeds, so that it can be repeated, and "
-    "its own claims are void: what is to be published is made by `leakbench synthesize`."
-)
-MORE_NOTES = {"memorization": MEMORIZATION_NOTES, "membership": MEMBERSHIP_NOTES}
 
 
 def _three_parts(results: Results, defense: str, attack: str, name: str) -> str:
@@ -166,7 +64,7 @@ def _cell(results: Results, defense: str, attack: str, measurement: str) -> str:
     return _three_parts(results, defense, attack, measurement)
 
 
-ABOUT_MEMBERS = ("private.", "source.", "members.", "linkage.")
+ABOUT_MEMBERS = ("private.", "source.", "linked.", "members.", "linkage.")
 """Figures by which defenses are ranked: the less an attack that is validated gains, the better."""
 MARKED = (
     "Of each attack that is validated, the defense against which it gains least is bold, the second in italics or "
@@ -215,6 +113,13 @@ def blind_words(results: Results) -> str:
     )
 
 
+def _known(results: Results, kind: str, name: str) -> bool:
+    """Whether any record of a family has a figure, or says why not; older ones know nothing of newer figures."""
+    ours = [r for r in results.records if r.attacked and r.attacked.family == kind]
+    said = {m.name for r in ours for m in r.measurements} | {reason for r in ours for reason in r.absent}
+    return not said or any(what == name or what.startswith(f"{name}.") for what in said)
+
+
 def _adjusted(results: Results) -> dict[tuple[str, str], str]:
     """Each row's p-value, adjusted for all rows on membership (Benjamini and Hochberg, by scipy)."""
     asked = [cell for cell in results.verdicts_on_members() if results.family(cell[1]) == "membership"]
@@ -226,11 +131,13 @@ def _adjusted(results: Results) -> dict[tuple[str, str], str]:
 
 def leakage(results: Results, kind: str) -> Table:
     """The table of a family of attacks: a row for each attack and defense."""
-    name, title, measurements = LEAKAGE[kind]
+    name, title, everything = LEAKAGE[kind]
+    measurements = [(measured, head) for measured, head in everything if _known(results, kind, measured)]
     adjusted = _adjusted(results) if kind == "membership" else {}
+    linked = any(measured.startswith("linked.") for measured, _ in measurements)
     reasons: dict[str, None] = {}
     rows: list[tuple[str, ...]] = []
-    notes = [*LEAKAGE_NOTES, MARKED, *MORE_NOTES.get(kind, ())]
+    notes = [*LEAKAGE_NOTES, *[LINKED_NOTE] * linked, MARKED, *MORE_NOTES.get(kind, ())]
     ranks: dict[tuple[int, int], int] = {}
     for attack in (a for a in results.attacks if results.family(a) == kind):
         asked = [defense for defense in results.defenses if results.asked_for(defense, "attack", attack)]

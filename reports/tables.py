@@ -2,7 +2,8 @@
 
 from dataclasses import replace
 
-from leakbench.reports.leakage import LEAKAGE, leakage
+from leakbench.reports.leakage import leakage
+from leakbench.reports.leakage_columns import LEAKAGE
 from leakbench.reports.paper_claims import claims
 from leakbench.reports.practice import practice
 from leakbench.reports.spec import parse_student

@@ -7,6 +7,11 @@ from torch import Tensor
 from torchvision.transforms.v2.functional import rgb_to_grayscale
 
 
+def to_bytes(pixels: Tensor) -> Tensor:
+    """Pixels in [0, 1] as uint8, rounded."""
+    return (pixels * 255).round().to(torch.uint8)
+
+
 @dataclass(frozen=True)
 class Images:
     """Labelled images at rest.

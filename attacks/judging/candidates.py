@@ -8,7 +8,7 @@ from torch import Tensor
 
 from leakbench.metrics.metric import Metric
 from leakbench.metrics.neighbours import nearest
-from leakbench.synth.images import Images
+from leakbench.synth.images import Images, to_bytes
 from leakbench.synth.seeds import seeded_rng
 
 Floats = NDArray[np.float64]
@@ -116,7 +116,7 @@ def identification_hits(
     """
     rng = seeded_rng("identification", seed)
     hits = []
-    rounded = (pixels * 255).round().to(torch.uint8)
+    rounded = to_bytes(pixels)
     for row, (guess, image, label) in enumerate(zip(rounded, right.pixels, right.labels, strict=True)):
         among = others.labels == label
         if own is not None:

@@ -12,6 +12,7 @@ from leakbench.attacks.judging.likeness import DISTANCE, RATE, means
 from leakbench.attacks.judging.truth import Truth
 from leakbench.metrics.features import Features, frechet_distance, kernel_distance, precision_recall
 from leakbench.metrics.measurement import Measurement
+from leakbench.synth.images import to_bytes
 from leakbench.synth.networks.training import penultimate
 
 DISTANCES = {"frechet": frechet_distance, "kernel": kernel_distance}
@@ -43,7 +44,7 @@ def class_likeness(
     if fewest <= NEIGHBOURS:
         reason = f"{fewest} generated images of a class are too few; it takes {NEIGHBOURS + 1}"
         return [], {f"class.{name}": reason for name in (*DISTANCES, "precision", "recall")}
-    made, empty = (_features(truth, (g.pixels * 255).round().to(torch.uint8), g.labels) for g in (guess, control))
+    made, empty = (_features(truth, to_bytes(g.pixels), g.labels) for g in (guess, control))
     members, strangers = (_features(truth, i.pixels, i.labels) for i in (truth.split.members, truth.split.holdout))
     others = {label: members[_other(label, members)] for label in labels}
     measurements: list[Measurement] = []

@@ -9,7 +9,7 @@ from torchvision.utils import save_image
 from leakbench.attacks.guess import Reconstructions
 from leakbench.attacks.judging.truth import Truth, comparable, paired
 from leakbench.metrics.neighbours import nearest
-from leakbench.synth.images import Images
+from leakbench.synth.images import Images, to_bytes
 
 COLUMNS = 10
 
@@ -37,7 +37,7 @@ def save_gallery(file: Path, guess: Reconstructions, truth: Truth) -> None:
     position = None
     if guess.clients is not None:
         guess, position = paired(guess, truth)
-    pixels = (guess.pixels * 255).round().to(torch.uint8)
+    pixels = to_bytes(guess.pixels)
     members, holdout = truth.split.members, truth.split.holdout
     private, distance = _nearest_of_class(pixels, guess.labels, members)
     if position is not None:

@@ -4,7 +4,9 @@ Every measurement comes as attack, control, baseline and the excess of the first
 apart: did the attack work (against what the victims trained on), and did privacy leak (against the private images).
 """
 
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -22,19 +24,22 @@ from leakbench.attacks.judging.candidates import (
 from leakbench.attacks.judging.class_likeness import class_likeness
 from leakbench.attacks.judging.likeness import RATE, bit_errors, label_accuracy, likeness, means, measurement
 from leakbench.attacks.judging.linkage import linkage
+from leakbench.attacks.judging.relinked import relinked
 from leakbench.attacks.judging.scores import canaries, scores
 from leakbench.attacks.judging.truth import Truth, comparable, in_order, one_source, paired
 from leakbench.metrics.decision import level
 from leakbench.metrics.measurement import Better, Judgement, Measurement
-from leakbench.metrics.metric import image_metrics
+from leakbench.metrics.metric import Metric, image_metrics
 from leakbench.metrics.neighbours import nearest
 from leakbench.metrics.rates import Interval, exchange, mean_over_images
 from leakbench.metrics.utility import accuracy, accuracy_cost
-from leakbench.synth.images import concatenate
+from leakbench.synth.images import Images, concatenate, to_bytes
 from leakbench.synth.networks.training import predict
 
 NEAREST = ("ssim", "psnr")
 """Metrics by which guesses are compared with everybody of their class; higher is more alike in both."""
+STATISTICS = Metric(name="statistics", function=lambda x, y: x, variant=lambda: "cosine of a network's statistics")
+"""Likeness in a network."""
 
 
 def judge_images(guess: Reconstructions, truth: Truth) -> Judgement:
@@ -47,7 +52,8 @@ def judge_images(guess: Reconstructions, truth: Truth) -> Judgement:
     Returns:
         ``trained.*``: against the image the victim trained on, with other released images of its class as control;
         ``source.*``: against its private source, with holdout images of its class as control (see :func:`sources`);
-        the baseline of both is the class's mean auxiliary image; see :func:`likeness`. ``private.*``: see
+        the baseline of both is the class's mean auxiliary image; see :func:`likeness`. ``linked.*``: whom they lead
+        to, see `relinked.relinked`. ``private.*``: see
         :func:`private_leak`. ``labels.accuracy``: share of a client's labels found, whatever their order.
 
     Raises:
@@ -63,13 +69,9 @@ def judge_images(guess: Reconstructions, truth: Truth) -> Judgement:
     right, deciding = members.take(one_source(position, truth)), level("private")
     source, missing = likeness("source", guess, right, strangers, holdout, truth, level=deciding)
     labelled, _ = paired(guess, truth)
-    measurements = [
-        *trained,
-        label_accuracy(guess, victims),
-        *source,
-        *private_leak(labelled, truth),
-    ]
-    return Judgement(tuple(measurements), absent | missing)
+    led, unseen = relinked(guess, truth)
+    measurements = [*trained, label_accuracy(guess, victims), *source, *led, *private_leak(labelled, truth)]
+    return Judgement(tuple(measurements), absent | missing | unseen)
 
 
 def judge_memorization(
@@ -172,19 +174,19 @@ def private_leak(guess: Reconstructions, truth: Truth) -> list[Measurement]:
     Returns:
         ``private.<metric>.attack``: mean similarity to the most similar member; ``.control``: to the most similar
         holdout image; ``.baseline``: of the class's mean auxiliary image to its most similar member; ``.excess``:
-        attack - control, with an interval by exchanging who is called a member (`rates.exchange`).
+        attack - control, with an interval by exchanging who is called a member (`rates.exchange`). For SSIM, PSNR and,
+        where the judge has an observer, the cosine of statistics in a network that has seen neither.
     """
     members, holdout = truth.split.members, truth.split.holdout
     pool = concatenate(members, holdout)
     is_member = (torch.arange(len(pool)) < len(members)).numpy()
     trivial = class_means(truth.split.auxiliary)[guess.labels]
     measurements: list[Measurement] = []
-    deciding = level("private")
-    for metric in (image_metrics()[name] for name in NEAREST):
-        scores, allowed = similarities(guess.pixels, guess.labels, pool, metric)
+    deciding, allowed = level("private"), (guess.labels[:, None] == pool.labels).numpy()
+    for metric, alike in _resemblances(guess.labels, pool, truth):
+        scores, plain = alike(guess.pixels), alike(trivial)
         best = np.where(allowed & is_member, scores, -np.inf).max(1)
         other = np.where(allowed & ~is_member, scores, -np.inf).max(1)
-        plain, _ = similarities(trivial, guess.labels, pool, metric)
         base = np.where(allowed & is_member, plain, -np.inf).max(1)
         name = f"private.{metric.name}"
         measurements += means(name, best, other, base, truth.seed, metric)[:3]
@@ -196,15 +198,26 @@ def private_leak(guess: Reconstructions, truth: Truth) -> list[Measurement]:
     return measurements
 
 
+def _resemblances(labels: Tensor, pool: Images, truth: Truth) -> Iterator[tuple[Metric, Callable[[Tensor], Floats]]]:
+    """Each metric, with what compares guesses in [0, 1] of these classes with everybody."""
+    for metric in (image_metrics()[name] for name in NEAREST):
+        yield metric, partial(_by_metric, metric, labels, pool)
+    observer = truth.observer
+    if observer is not None and observer.has_statistics:
+        yield STATISTICS, lambda pixels: observer.similarities(to_bytes(pixels), "statistics").numpy()
+
+
+def _by_metric(metric: Metric, labels: Tensor, pool: Images, pixels: Tensor) -> Floats:
+    return similarities(pixels, labels, pool, metric)[0]
+
+
 def _oracle_rate(guess: Reconstructions, truth: Truth) -> Tensor:
-    pixels = (guess.pixels * 255).round().to(torch.uint8)
     assert truth.oracle is not None
-    return predict(truth.oracle, pixels, device=truth.device).argmax(1) == guess.labels
+    return predict(truth.oracle, to_bytes(guess.pixels), device=truth.device).argmax(1) == guess.labels
 
 
 def _released_rate(guess: Reconstructions, truth: Truth) -> Tensor:
-    pixels = (guess.pixels * 255).round().to(torch.uint8)
-    return truth.released.labels[nearest(pixels, truth.released.pixels).position] == guess.labels
+    return truth.released.labels[nearest(to_bytes(guess.pixels), truth.released.pixels).position] == guess.labels
 
 
 def _per_class(guess: Reconstructions, hit: Tensor) -> Floats:

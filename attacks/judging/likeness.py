@@ -13,7 +13,7 @@ from leakbench.metrics.measurement import Better, Measurement
 from leakbench.metrics.membership import Excess
 from leakbench.metrics.metric import Metric, image_metrics
 from leakbench.metrics.rates import Interval, clopper_pearson, mean_over_images, wilson
-from leakbench.synth.images import Images
+from leakbench.synth.images import Images, to_bytes
 
 
 def measurement(
@@ -181,7 +181,7 @@ def label_accuracy(guess: Reconstructions, victims: Images) -> Measurement:
 
 def bit_errors(guess: Reconstructions, victims: Images) -> Measurement:
     """Share of the bits of the victims' pixels, eight each, that paired guesses have wrong; 0.5 is a coin's."""
-    read = (guess.pixels * 255).round().to(torch.uint8)
+    read = to_bytes(guess.pixels)
     wrong = torch.bitwise_xor(read, victims.pixels).flatten(1).numpy()
     rates = np.unpackbits(wrong, axis=1).mean(1)
     interval = mean_over_images(rates)

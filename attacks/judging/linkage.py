@@ -44,7 +44,7 @@ def linkage(links: Links, truth: Truth) -> tuple[list[Measurement], dict[str, st
     behind = _is_source(links.released, truth)
     given = links.scores.double().numpy()
     ranked = _ranks(given, behind, allowed)
-    plain = _ranks(_pixel_links(links.released, truth, pool.pixels), behind, allowed)
+    plain = _ranks(pixel_links(truth.released.pixels[links.released], pool.pixels), behind, allowed)
     sizes = list(zip(behind.sum(1).tolist(), allowed.sum(1).tolist(), strict=True))
     measurements: list[Measurement] = []
     for top in TOP:
@@ -60,14 +60,14 @@ def linkage(links: Links, truth: Truth) -> tuple[list[Measurement], dict[str, st
         beyond = Interval(*(end - chance for end in found))  # type: ignore[operator]
         excess = measurement(f"linkage.top-{top}.excess", beyond, len(ranked), variant=note)
         if top == 1:
-            exchanged = _first(given, allowed), behind, pool.labels.numpy()
+            exchanged = first_of_class(given, allowed), behind, pool.labels.numpy()
             excess = _deciding(excess, *exchange_firsts(*exchanged, seed=truth.seed, level=truth.deciding), truth)
         measurements.append(excess)
     curve, absent = _curve(ranked, behind, allowed)
     return measurements + curve, absent
 
 
-def _first(links: NDArray[np.float64], allowed: NDArray[np.bool_]) -> NDArray[np.intp]:
+def first_of_class(links: NDArray[np.float64], allowed: NDArray[np.bool_]) -> NDArray[np.intp]:
     """(R,) the candidate of its class that each image ranks first; -1 where several are equal."""
     masked = np.where(allowed, links, -np.inf)
     best = masked.max(1, keepdims=True)
@@ -99,10 +99,9 @@ def _ranks(links: NDArray[np.float64], behind: NDArray[np.bool_], allowed: NDArr
     return np.asarray(((links >= best[:, None]) & allowed & ~behind).sum(1))
 
 
-def _pixel_links(linked: Tensor, truth: Truth, pixels: Tensor) -> NDArray[np.float64]:
-    """Negative squared distances, up to a constant of each released image that no rank depends on."""
-    crowd = pixels.flatten(1).float()
-    seen = truth.released.pixels[linked].flatten(1).float()
+def pixel_links(pixels: Tensor, people: Tensor) -> NDArray[np.float64]:
+    """(R, N) negative squared distances of bytes, up to a constant of each image that no rank depends on."""
+    crowd, seen = people.flatten(1).float(), pixels.flatten(1).float()
     return (2 * seen @ crowd.T - crowd.square().sum(1)).double().numpy()
 
 

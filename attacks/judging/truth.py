@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from leakbench.attacks.guess import Reconstructions
 from leakbench.attacks.judging.candidates import assign, of_class
+from leakbench.attacks.judging.observer import Observer
 from leakbench.metrics.decision import ALARMS, level
 from leakbench.synth.images import Images, Split
 
@@ -29,6 +30,9 @@ class Truth:
         gaussian: whether the defense says that what covers what is attacked is one Gaussian mechanism.
         alarms: probability of a false alarm that all measurements that decide share.
         oracle: a classifier trained on holdout images, which no attack sees; for attacks on a class alone.
+        linker: among members, the network by which reconstructions are linked: the defense's teacher where it counts as
+            published, else one of an attacker's own.
+        observer: among members and holdout behind them, a network that has seen neither.
     """
 
     released: Images
@@ -43,6 +47,8 @@ class Truth:
     gaussian: bool = False
     alarms: float = ALARMS
     oracle: nn.Module | None = None
+    linker: Observer | None = None
+    observer: Observer | None = None
 
     @property
     def single_source(self) -> Tensor | None:
@@ -68,7 +74,13 @@ def comparable(guess: Reconstructions, truth: Truth) -> tuple[Reconstructions, T
     if guess.pixels.shape[1] == channels:
         return guess, truth
     parts = {name: _in_gray(getattr(truth.split, name), channels) for name in ("members", "holdout", "auxiliary")}
-    gray = replace(truth, released=_in_gray(truth.released, channels), split=replace(truth.split, **parts))
+    gray = replace(
+        truth,
+        released=_in_gray(truth.released, channels),
+        split=replace(truth.split, **parts),
+        linker=truth.linker and truth.linker.among(_in_gray(truth.linker.people, channels)),
+        observer=truth.observer and truth.observer.among(_in_gray(truth.observer.people, channels)),
+    )
     return replace(guess, pixels=guess.pixels.expand(-1, channels, -1, -1)), gray
 
 

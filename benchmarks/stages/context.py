@@ -9,8 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from leakbench.attacks.judging.observer import Observer
 from leakbench.attacks.judging.truth import Truth
 from leakbench.attacks.learner import Learner, Tensors
+from leakbench.attacks.membership.teacher import TeacherTraining
 from leakbench.attacks.victims.scenario import Scenario, attacked_order
 from leakbench.attacks.victims.training import Victims
 from leakbench.attacks.view import PublishedModel
@@ -22,7 +24,7 @@ from leakbench.benchmarks.suite.model import Suite, Training
 from leakbench.benchmarks.suite.spec import attack_of, defense_of
 from leakbench.reports.records import Cell
 from leakbench.synth.defense import PrivateTrainer, Release, Resources, Synthesizer
-from leakbench.synth.images import Images, Split
+from leakbench.synth.images import Images, Split, concatenate
 from leakbench.synth.networks.architectures import build
 from leakbench.synth.networks.pretrained import PretrainedWeights
 from leakbench.synth.networks.training import Recipe, train
@@ -70,6 +72,8 @@ class RunContext:
         self.student = lru_cache(maxsize=2)(self._student)
         self.train_on_auxiliary = cache(self._auxiliary)
         self.train_on_candidates = cache(self._candidates)
+        self.observer = cache(self._observer)
+        self.linker = cache(self._linker)
 
     def apart(self) -> "RunContext":
         """The same over copies of the images: who changes those changes nobody else's."""
@@ -196,10 +200,23 @@ class RunContext:
         soft = None if release.soft_labels is None else release.soft_labels.tolist()
         return digest(release.images, soft, None if source is None else source.tolist(), release.about)
 
+    def _observer(self, seed: int) -> Observer:
+        """A network of an attacker's own, that has seen neither members nor holdout."""
+        training, parts = self.suite.teacher, self.parts(seed)
+        network = self.train_on_auxiliary(seed)(TeacherTraining(network=training.network, recipe=training.recipe))
+        return Observer(network, concatenate(parts.members, parts.holdout), self.device)
+
+    def _linker(self, seed: int, of_teacher: bool) -> Observer:
+        """Among members alone, since a teacher knows all of them."""
+        network = self.teacher(seed) if of_teacher else self.observer(seed).network
+        return Observer(network, self.parts(seed).members, self.device)
+
     def truth(self, cell: Cell, scenario: Scenario, batch: int) -> Truth:
         """What the judge of a cell knows."""
         release, source = self.attacked(cell.defense, cell.seed)
-        claim = claim_of(cell)
+        claim, attack, parts = claim_of(cell), attack_of(cell.method), self.parts(cell.seed)
+        observer = None if attack.family == "membership" else self.observer(cell.seed)
+        of_teacher = self.suite.teacher.published and defense_of(cell.defense).teacher_based
         return Truth(
             released=release.images,
             victims=scenario.order,
@@ -208,8 +225,10 @@ class RunContext:
             gaussian=claim.gaussian,
             batch=batch,
             sources=source,
-            split=self.parts(cell.seed),
+            split=parts,
             seed=self.seed("judge", cell.id),
             device=self.device,
-            oracle=self.oracle(cell.seed) if attack_of(cell.method).goal == "class" else None,
+            oracle=self.oracle(cell.seed) if attack.goal == "class" else None,
+            linker=observer and self.linker(cell.seed, of_teacher),
+            observer=observer,
         )

@@ -10,7 +10,8 @@ from rich.console import Console
 
 from leakbench.benchmarks.cli.console import show_summary
 from leakbench.reports.content import content
-from leakbench.reports.leakage import LEAKAGE, leakage
+from leakbench.reports.leakage import leakage
+from leakbench.reports.leakage_columns import LEAKAGE
 from leakbench.reports.table import short
 from leakbench.reports.verdicts import Results
 from leakbench.reports.write import load_run, write_reports

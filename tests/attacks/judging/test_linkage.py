@@ -6,7 +6,7 @@ import torch
 
 from leakbench.attacks.guess import Links, Scores
 from leakbench.attacks.judging.judge import judge_members
-from leakbench.attacks.judging.linkage import _first, _missed, _pixel_links, linkage
+from leakbench.attacks.judging.linkage import _missed, first_of_class, linkage, pixel_links
 from leakbench.attacks.judging.truth import Truth
 from leakbench.synth.images import Images, Split
 
@@ -154,12 +154,12 @@ def test_nobody_is_first_among_equals():
     """Of the class alone: the third row's best is not of it, and the last has nobody of the class ahead of others."""
     links = np.array([[1.0, 5, 2], [5.0, 5, 2], [9.0, 1, 2], [0.0, 0, 0]])
     allowed = np.array([[True] * 3, [True] * 3, [False, True, True], [True] * 3])
-    assert _first(links, allowed).tolist() == [1, -1, 2, -1]
+    assert first_of_class(links, allowed).tolist() == [1, -1, 2, -1]
 
 
 def test_pixels_come_in_the_order_of_their_distance(truth):
     pixels = truth.split.candidates(truth.candidates).pixels
-    found = _pixel_links(torch.tensor([0, 1]), truth, pixels)
+    found = pixel_links(truth.released.pixels[:2], pixels)
     apart = (truth.released.pixels.double()[:, None] - pixels.double()).square().flatten(2).sum(2).numpy()
     assert (np.argsort(-found, 1) == np.argsort(apart, 1)).all()
     assert np.ptp(found + apart, axis=1) == pytest.approx(np.zeros(2), abs=1e-2 * apart.max())

@@ -12,6 +12,7 @@ from leakbench.attacks.memorization.payload import carrier, overwrite, to_signs
 from leakbench.attacks.memorization.sign import Sign
 from leakbench.attacks.victims.owner import DataOwner, round_to_bf16
 from leakbench.attacks.view import Access, AccessDenied, AnsweringModel, View
+from leakbench.metrics.decision import detected
 from leakbench.synth.defense import Release
 from leakbench.synth.networks.architectures import build
 from leakbench.synth.networks.training import Recipe
@@ -208,9 +209,9 @@ def test_both_controls(attack, error, scenario, disjoint, make_truth, pairing):
         found[name] = {m.name: m for m in judge_images(guess, make_truth(victims, source)).measurements}
     assert found["identity"]["trained.mae.attack"].value <= error
     assert found["identity"]["trained.ssim.excess"].low > 0
-    assert found["identity"]["private.ssim.excess"].low > 0
+    assert detected([list(found["identity"].values())], "private") is True
     assert found["disjoint"]["trained.ssim.excess"].low > 0, "the attack works on any release"
-    assert found["disjoint"]["private.ssim.excess"].low <= 0, "and yet says nothing about members"
+    assert detected([list(found["disjoint"].values())], "private") is False, "and yet says nothing about members"
 
 
 @pytest.mark.slow

@@ -1,5 +1,6 @@
 """What was computed once is asked for by everything that it depends on: a key that lacks something serves another's."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -8,13 +9,13 @@ import torch
 from leakbench.attacks.membership.teacher import TeacherTraining
 from leakbench.benchmarks.execution.cell import cell_key
 from leakbench.benchmarks.stages.context import RunContext
-from leakbench.benchmarks.suite.model import Training
+from leakbench.benchmarks.suite.model import Teacher, Training
 from leakbench.reports.records import Cell
 from leakbench.synth.defense import Release
 from leakbench.synth.images import Split
 from leakbench.synth.networks.training import Recipe
 
-TRAINING = Training(network="dcgan", recipe=Recipe(steps=3, batch_size=20))
+TRAINING = Teacher(network="dcgan", recipe=Recipe(steps=3, batch_size=20))
 
 
 class Asked(Exception):
@@ -144,6 +145,7 @@ def test_the_judge_knows_the_claim(context, digits, defense, delta, gaussian):
     assert torch.equal(truth.victims, scenario.order)
     assert torch.equal(truth.candidates, scenario.candidate_order)
     assert truth.released is context.attacked("", 0)[0].images
+    assert truth.linker is truth.observer is None
     assert torch.equal(truth.split.members.pixels, context.parts(0).members.pixels)
 
 
@@ -193,9 +195,37 @@ def test_a_published_teacher_is_read_where_there_is_one(context, digits):
 def test_an_oracle_grades_classes_and_nothing_else(context, digits, method, judged):
     context.attacked = lambda spec, seed: (Release(digits.members), None)
     context.oracle = lambda seed: "oracle"
+    context.observer = lambda seed: None
     scenario = SimpleNamespace(order=torch.arange(3), candidate_order=torch.arange(7))
     cell = Cell(suite="s", dataset="d", defense="noise", task="attack", method=method)
     assert context.truth(cell, scenario, 4).oracle == ("oracle" if judged else None)
+
+
+@pytest.mark.parametrize(
+    ("defense", "published", "seen_through"),
+    [("bn-matching", True, "teacher"), ("bn-matching", False, "own"), ("noise", True, "own")],
+)
+def test_reconstructions_are_linked_by_the_teacher_where_it_counts_as_published(
+    context, digits, defense, published, seen_through
+):
+    """Else by a network of an attacker's own, that has seen neither members nor holdout; the teacher among members."""
+    context.attacked = lambda spec, seed: (Release(digits.members), None)
+    context.suite = SimpleNamespace(teacher=TRAINING.model_copy(update={"published": published}), hash="hash")
+    context.teacher = lambda seed: "teacher"
+    learners = []
+    context.train_on_auxiliary = lambda seed: lambda learner: learners.append(learner) or "own"
+    scenario = SimpleNamespace(order=torch.arange(3), candidate_order=torch.arange(7))
+    cell = Cell(suite="s", dataset="d", defense=defense, task="attack", method="dlg")
+    truth = context.truth(cell, scenario, 4)
+    assert truth.linker.network == seen_through
+    assert len(truth.linker.people) == len(digits.members)
+    assert truth.observer.network == "own"
+    assert len(truth.observer.people) == len(digits.members) + len(digits.holdout)
+    assert set(learners) == {TeacherTraining(network="dcgan", recipe=TRAINING.recipe)}
+    again = context.truth(cell, scenario, 4)
+    assert again.linker is truth.linker, "what it sees of people is kept"
+    membership = replace(cell, method="nearest")
+    assert context.truth(membership, scenario, 4).linker is None
 
 
 def test_victims_hold_what_a_defense_releases_and_members_where_it_releases_nothing(context, digits, monkeypatch):
