@@ -56,7 +56,12 @@ VISUAL = (
     ("stranger.ssim", "control: SSIM to nearest stranger"),
     ("stranger.psnr", "control: PSNR to nearest stranger (dB)"),
 )
-COPIES = (("private.copied", "copied private images (%)"), ("stranger.copied", "control: copied strangers (%)"))
+COPIES = (
+    ("private.copied", "copied private images (%)"),
+    ("stranger.copied", "control: copied strangers (%)"),
+    ("private.extracted", "extracted private images (%), arXiv 2301.13188"),
+    ("stranger.extracted", "control: extracted strangers (%)"),
+)
 
 
 def _visual(results: Results) -> Table:
@@ -85,7 +90,7 @@ def _visual(results: Results) -> Table:
 def _copies(results: Results) -> tuple[tuple[str, str], ...]:
     """What older records lack: how many of the private images, and of strangers, have a copy in the release."""
     found = {m.name for r in results.records if r.cell.task == "visual" for m in r.measurements}
-    return COPIES if COPIES[0][0] in found else ()
+    return tuple(column for column in COPIES if column[0] in found)
 
 
 def _unlisted(results: Results) -> list[tuple[str, str]]:

@@ -5,6 +5,7 @@ from leakbench.benchmarks.stages.context import RunContext
 from leakbench.benchmarks.stages.outcome import Outcome
 from leakbench.metrics.copies import find_copies
 from leakbench.metrics.described import Described, described
+from leakbench.metrics.extraction import extracted
 from leakbench.metrics.measurement import Judgement, Measurement
 from leakbench.metrics.neighbours import nearest
 from leakbench.metrics.rates import clopper_pearson
@@ -34,7 +35,8 @@ def visual_stage(context: RunContext, cell: Cell) -> Outcome:
         found.append(compare(name, images.pixels, candidates.pixels[index], seed=seed))
     seen = described(images.pixels)
     copied = [_copied(name, who, seen) for name, who in (("private", members), ("stranger", parts.holdout))]
-    measured = (*(m for judgement in found for m in judgement.measurements), *copied)
+    given_back = [_given_back(name, who, images) for name, who in (("private", members), ("stranger", parts.holdout))]
+    measured = (*(m for judgement in found for m in judgement.measurements), *copied, *given_back)
     absent = {name: why for judgement in found for name, why in judgement.absent.items()}
     return Outcome(Judgement(measured, absent), paired_with=pairing)
 
@@ -43,15 +45,25 @@ def _copied(name: str, images: Images, released: Described) -> Measurement:
     """How many of the first of these images the release shows, whole or in part; their order is random."""
     count = min(SEARCHED, len(images))
     found = find_copies(described(images.pixels[:count]), released)
-    rate = clopper_pearson(len(found), count)
+    return _share(f"{name}.copied", len(found), count, "hashes, pixels, frequencies and local features")
+
+
+def _given_back(name: str, images: Images, released: Images) -> Measurement:
+    """How many of these images the release gives back by the rule of `metrics.extraction`."""
+    found = int(extracted(released.pixels, images.pixels).sum())
+    return _share(f"{name}.extracted", found, len(images), "arXiv 2301.13188: n = 50, alpha = 0.5")
+
+
+def _share(name: str, found: int, count: int, variant: str) -> Measurement:
+    rate = clopper_pearson(found, count)
     low, high = (None if end is None else 100 * end for end in (rate.low, rate.high))
     return Measurement(
-        name=f"{name}.copied",
+        name=name,
         value=100 * rate.value,
         low=low,
         high=high,
         n=count,
         unit="%",
         better="lower",
-        variant="hashes, pixels, frequencies and local features; Clopper-Pearson",
+        variant=f"{variant}; Clopper-Pearson",
     )

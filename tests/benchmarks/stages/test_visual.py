@@ -26,13 +26,17 @@ def parts(request):
     return Split(**{name: pictures(name) for name in ("members", "holdout", "auxiliary", "public", "test")})
 
 
-def copied(release, parts):
-    """In % of the private images, and of strangers."""
+def looked_at(release, parts):
     context = SimpleNamespace(
         attacked=lambda defense, seed: (Release(release), None), parts=lambda seed: parts, seed=lambda *names: 7
     )
     cell = Cell(suite="s", dataset="d", defense="x", task="visual")
-    found = {m.name: m for m in visual_stage(context, cell).judgement.measurements}
+    return {m.name: m for m in visual_stage(context, cell).judgement.measurements}
+
+
+def copied(release, parts):
+    """In % of the private images, and of strangers."""
+    found = looked_at(release, parts)
     assert found["private.copied"].low <= found["private.copied"].value <= found["private.copied"].high
     return found["private.copied"].value, found["stranger.copied"].value
 
@@ -52,3 +56,11 @@ def test_crops_are_copies(parts):
     found, strangers = copied(Images(scaled, parts.members.labels, parts.members.classes), parts)
     assert found >= 90
     assert strangers == 0
+
+
+def test_extracted_private_images_are_counted(parts):
+    """By the rule of arXiv 2301.13188, of all of them."""
+    found = looked_at(parts.members.take(torch.arange(10)), parts)
+    assert (found["private.extracted"].value, found["stranger.extracted"].value) == (25, 0)
+    assert found["private.extracted"].n == len(parts.members)
+    assert found["private.extracted"].low < 25 < found["private.extracted"].high
