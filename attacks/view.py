@@ -44,6 +44,10 @@ class AccessDenied(PermissionError):
     """An attack touched what its threat model does not grant."""
 
 
+LayerStatistics = tuple[tuple[Tensor, Tensor], ...]
+"""Per batch-norm layer the means (V, C) and the variances (V, C) of its inputs, of V clients."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class SharedGradients:
     """What V clients shared of one round, each with B images of its own, all starting from the same network.
@@ -59,6 +63,8 @@ class SharedGradients:
         learning_rate: of those steps.
         statistics: per batch-norm layer the mean (V, C) and the variance (V, C) of its inputs over a client's images,
             where clients send them.
+        running: the same of the running ones after the round, where clients return their whole state; those before it
+            are the network's.
         labels: (V, B), where the attacker knows them.
     """
 
@@ -69,19 +75,22 @@ class SharedGradients:
     batch: int = 1
     local_steps: int = 1
     learning_rate: float = 1.0
-    statistics: tuple[tuple[Tensor, Tensor], ...] | None = None
+    statistics: LayerStatistics | None = None
+    running: LayerStatistics | None = None
     labels: Tensor | None = None
 
     def to(self, device: torch.device) -> "SharedGradients":
         """The same on another device."""
-        statistics = self.statistics
-        if statistics is not None:
-            statistics = tuple((mean.to(device), variance.to(device)) for mean, variance in statistics)
+
+        def moved(statistics: LayerStatistics | None) -> LayerStatistics | None:
+            return statistics and tuple((mean.to(device), variance.to(device)) for mean, variance in statistics)
+
         return replace(
             self,
             network=self.network.to(device),
             gradients=tuple(g.to(device) for g in self.gradients),
-            statistics=statistics,
+            statistics=moved(self.statistics),
+            running=moved(self.running),
             labels=None if self.labels is None else self.labels.to(device),
         )
 

@@ -26,6 +26,7 @@ class DLG(GradientMatching):
     by side; one iteration here is one evaluation of the gradient (the authors' code: 300 calls of up to 20).
     """
 
+    restarts: int = 4  # from one, 6 of 16 images of `identity` were not identified (docs/results/gradients-jpeg-cpu)
     give_up: float = 0.5
     history: Count = 100
 

@@ -18,7 +18,8 @@ class GradInversion(GradientMatching):
     """Match gradients and batch-norm statistics of a batch at once, with several searches held together.
 
     The attacker is an honest but curious server that holds the model with its running statistics (or the clients'
-    own, where they send them) and what each client shared. Success: it sees a client's images.
+    own, where they send them, or return their running ones: `inferred_statistics`) and what each client shared.
+    Success: it sees a client's images.
 
     Squared distance of the gradients, batch-norm prior with the first layer weighted tenfold, total variation, L2
     norm, and the distance of each restart to the mean of all; Adam with warm-up and cosine decay, noise on the
@@ -27,7 +28,7 @@ class GradInversion(GradientMatching):
     Args:
         learning_rate: Adam's, in normalised units.
         gradient_weight: of the squared distance, relative to the shared gradient's squared length.
-        bn_weight: of the batch-norm prior where clients send their statistics; a hundredth of it for the network's
+        bn_weight: of the batch-norm prior where clients' statistics are known; a hundredth of it for the network's
             running statistics, which describe the training set and not these images.
         tv_weight: of the total variation.
         l2_weight: of the L2 norm.

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn.functional import one_hot, softmax
 
 from leakbench.attacks.attack import Attack
+from leakbench.attacks.gradient.inferred_statistics import with_inferred_statistics
 from leakbench.attacks.gradient.labels import infer_labels
 from leakbench.attacks.gradient.objectives import Objective
 from leakbench.attacks.gradient.optimizers import Optimizer
@@ -90,7 +91,7 @@ class GradientMatching(Attack):
 
     def run(self, view: View, *, seed: int, device: torch.device) -> Reconstructions:
         """Reconstruct every client's images."""
-        shared = view.gradients().to(device)
+        shared = with_inferred_statistics(view.gradients().to(device))
         if not all(torch.isfinite(g).all() for g in shared.gradients):
             raise FloatingPointError("what the clients shared is not finite")
         clients = len(shared.gradients[0])

@@ -16,7 +16,13 @@ from leakbench.synth.images import Images
 from leakbench.synth.networks.training import Recipe
 from leakbench.synth.seeds import derive_seed
 
+TOLD = {"kept": "not sent", "running": "in the running ones that come back", "sent": "sent"}
+"""What a row says of batch-norm statistics."""
 Share = Callable[[tuple[Tensor, ...], Resources], tuple[Tensor, ...]]
+
+
+Statistics = list[tuple[Tensor, Tensor]]
+"""Mean and variance of every batch-norm layer's inputs, of one client."""
 
 
 def shared_whole(gradients: tuple[Tensor, ...], resources: Resources) -> tuple[Tensor, ...]:
@@ -38,7 +44,8 @@ class GradientClients:
             its batch and shares what its parameters lost (FedAvg).
         learning_rate: of the local steps.
         mode: of batch norm at the client: ``eval`` uses the network's running statistics, ``train`` the batch's own.
-        statistics_sent: clients also send their batch-norm statistics (in ``train`` mode only: there are none else).
+        statistics: of batch norm, in ``train`` mode (there are none else): ``kept`` by clients; ``running``: what moved
+            the running ones of the state that comes back, as federations return it; ``sent``, those of the first step.
         labels_known: the attacker knows the clients' labels.
 
     Raises:
@@ -53,7 +60,7 @@ class GradientClients:
     local_steps: int = 1
     learning_rate: float = 0.01
     mode: Literal["eval", "train"] = "eval"
-    statistics_sent: bool = False
+    statistics: Literal["kept", "running", "sent"] = "kept"
     labels_known: bool = False
 
     def __post_init__(self) -> None:
@@ -64,8 +71,10 @@ class GradientClients:
             )
         if not 0 < self.learning_rate < math.inf:
             raise ValueError(f"learning_rate must be > 0 and finite, got {self.learning_rate}")
-        if self.statistics_sent and self.mode == "eval":
-            raise ValueError('statistics_sent needs mode = "train": in evaluation mode a client computes none')
+        if self.statistics != "kept" and self.mode == "eval":
+            raise ValueError(
+                f'statistics = "{self.statistics}" needs mode = "train": clients compute none in evaluation'
+            )
 
     def describe(self, fresh: Callable[[str, str, int], nn.Module]) -> str:
         """What a reconstruction depends on most, as it stands on the row.
@@ -75,7 +84,6 @@ class GradientClients:
         """
         layers = fresh(self.network, "gradient clients", 2).modules()
         norms = any(isinstance(layer, nn.BatchNorm2d) for layer in layers)
-        sent = "sent" if self.statistics_sent else "not sent"
         state = f"trained for {self.recipe.steps} steps" if self.state == "trained" else self.state.replace("-", " ")
         update = f"FedAvg update of {self.local_steps} local steps at rate {self.learning_rate:g}"
         return ", ".join(
@@ -84,7 +92,7 @@ class GradientClients:
                 state,
                 f"batch {self.batch}",
                 update if self.local_steps > 1 else "FedSGD gradient",
-                f"batch norm in {self.mode} mode, its statistics {sent}" if norms else "no batch norm",
+                f"batch norm in {self.mode} mode, its statistics {TOLD[self.statistics]}" if norms else "no batch norm",
                 f"labels {'known' if self.labels_known else 'inferred'}",
             ]
         )
@@ -130,15 +138,12 @@ def share_gradients(
     device = next(network.parameters()).device
     pixels = images.float().to(device).unflatten(0, (-1, clients.batch))
     labels = images.labels.to(device).unflatten(0, (-1, clients.batch))
-    shared, statistics = [], []
+    shared, statistics, running = [], [], []
     for client, (x, y) in enumerate(zip(pixels, labels, strict=True)):
-        gradients, observed = local_update(network, x, y, steps=clients.local_steps, rate=clients.learning_rate)
+        gradients, observed, moved = local_update(network, x, y, steps=clients.local_steps, rate=clients.learning_rate)
         shared.append(share(gradients, Resources(seed=derive_seed("share", seed, client), device=device)))
         statistics.append(observed)
-    known = None
-    if clients.statistics_sent:
-        layers = zip(*statistics, strict=True)
-        known = tuple((torch.stack([m for m, _ in c]), torch.stack([v for _, v in c])) for c in layers)
+        running.append(moved)
     return SharedGradients(
         network=copy.deepcopy(network),
         gradients=tuple(torch.stack(column) for column in zip(*shared, strict=True)),
@@ -147,14 +152,21 @@ def share_gradients(
         batch=clients.batch,
         local_steps=clients.local_steps,
         learning_rate=clients.learning_rate,
-        statistics=known,
+        statistics=_by_layer(statistics) if clients.statistics == "sent" else None,
+        running=_by_layer(running) if clients.statistics == "running" else None,
         labels=labels if clients.labels_known else None,
     )
 
 
+def _by_layer(clients: list[Statistics]) -> tuple[tuple[Tensor, Tensor], ...]:
+    """Per layer the means (V, C) and the variances (V, C) of all clients."""
+    layers = zip(*clients, strict=True)
+    return tuple((torch.stack([m for m, _ in c]), torch.stack([v for _, v in c])) for c in layers)
+
+
 def local_update(
     network: nn.Module, images: Tensor, labels: Tensor, *, steps: int, rate: float
-) -> tuple[tuple[Tensor, ...], list[tuple[Tensor, Tensor]]]:
+) -> tuple[tuple[Tensor, ...], Statistics, Statistics]:
     """What a client's parameters lose in a few steps of gradient descent on its batch, divided by the learning rate.
 
     Args:
@@ -165,11 +177,11 @@ def local_update(
         rate: their learning rate.
 
     Returns:
-        The loss of every parameter over the rate, and of every batch-norm layer the mean and variance of its inputs
-        in the first step.
+        The loss of every parameter over the rate; of every batch-norm layer the mean and variance of its inputs in the
+        first step; and its running ones after the last.
     """
     model = copy.deepcopy(network)
-    observed: list[tuple[Tensor, Tensor]] = []
+    observed: Statistics = []
 
     def observe(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         variance, mean = torch.var_mean(inputs[0].detach(), dim=(0, 2, 3), correction=0)
@@ -187,4 +199,10 @@ def local_update(
             assert parameter.grad is not None
             sum_ += parameter.grad  # equals (start - end) / rate, without its cancellation
         optimizer.step()
-    return tuple(total), observed[: len(norms)]
+    running = [(_buffer(layer.running_mean), _buffer(layer.running_var)) for layer in norms]
+    return tuple(total), observed[: len(norms)], running
+
+
+def _buffer(running: Tensor | None) -> Tensor:
+    assert running is not None
+    return running.detach().clone()

@@ -51,7 +51,7 @@ network = "resnet20"
 victims = 2
 batch = 2
 mode = "train"
-statistics_sent = true
+statistics = "sent"
 [federation]
 rounds = 2
 local_steps = 1

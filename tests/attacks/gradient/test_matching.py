@@ -85,7 +85,7 @@ def test_every_variant_and_scenario_has_power(attack, clients, scenario, make_tr
 
 def test_sent_statistics_are_met_by_the_truth_alone(scenario):
     clients = replace(
-        scenario.clients, network="resnet20", victims=4, batch=2, mode="train", statistics_sent=True, labels_known=True
+        scenario.clients, network="resnet20", victims=4, batch=2, mode="train", statistics="sent", labels_known=True
     )
     victims = replace(scenario, clients=clients)
     shared = victims.view(GradInversion(), "gradinversion").gradients()

@@ -57,7 +57,7 @@ def test_stacked_and_vmapped_updates_are_the_clients_own(name, mode, batch):
     stacked = Stacked(network, batch, bf16=False)(images, targets)
     unrolled = Unrolled(shared_from(network, batch), bf16=False)(images, targets)
     for client in range(2):
-        own, _ = local_update(network, images[client], labels[client], steps=1, rate=0.1)
+        own, *_ = local_update(network, images[client], labels[client], steps=1, rate=0.1)
         close([g[client] for g in stacked], own)
         close([g[client] for g in unrolled], own)
 
@@ -68,7 +68,7 @@ def test_unrolled_local_steps_are_the_clients_own():
     update = client_updates(shared_from(network, 2, steps=3))
     assert isinstance(update, Unrolled)
     found = update(images, one_hot(labels, 10).double())
-    own, _ = local_update(network, images[1], labels[1], steps=3, rate=0.1)
+    own, *_ = local_update(network, images[1], labels[1], steps=3, rate=0.1)
     close([g[1] for g in found], own)
 
 
@@ -81,7 +81,7 @@ def test_a_local_update_is_what_the_parameters_lose():
         optimizer.zero_grad()
         cross_entropy(network(images[0]), labels[0]).backward()
         optimizer.step()
-    found, _ = local_update(start, images[0], labels[0], steps=2, rate=0.5)
+    found, *_ = local_update(start, images[0], labels[0], steps=2, rate=0.5)
     close(found, [(a - b).detach() / 0.5 for a, b in zip(start.parameters(), network.parameters(), strict=True)])
 
 
@@ -114,9 +114,10 @@ def test_statistics_are_those_of_a_layers_inputs():
     with torch.random.fork_rng(devices=[]):
         network = nn.Sequential(nn.BatchNorm2d(3), nn.Flatten(), nn.Linear(3 * 16 * 16, 10)).train()
         images, labels = torch.rand(4, 3, 16, 16), torch.arange(4)
-    _, ((mean, variance),) = local_update(network, images, labels, steps=2, rate=0.1)
+    _, ((mean, variance),), ((moved, _),) = local_update(network, images, labels, steps=2, rate=0.1)
     torch.testing.assert_close(mean, images.mean((0, 2, 3)))
     torch.testing.assert_close(variance, images.var((0, 2, 3), correction=0))
+    torch.testing.assert_close(moved, 0.19 * mean)  # two steps at a momentum of 0.1, from 0
 
 
 @pytest.mark.parametrize(
@@ -124,7 +125,7 @@ def test_statistics_are_those_of_a_layers_inputs():
     [
         ({"victims": 6, "batch": 4}, "victims a multiple of batch"),
         ({"batch": 0}, ">= 1"),
-        ({"statistics_sent": True}, 'needs mode = "train"'),
+        ({"statistics": "sent"}, 'needs mode = "train"'),
     ],
 )
 def test_bad_clients(bad, why):

@@ -33,7 +33,7 @@ def test_defaults_are_those_of_the_docstring():
     clients = GradientClients()
     assert (clients.network, clients.state, clients.victims, clients.batch) == ("dcgan", "untrained", 16, 1)
     assert (clients.local_steps, clients.learning_rate, clients.mode) == (1, 0.01, "eval")
-    assert (clients.statistics_sent, clients.labels_known) == (False, False)
+    assert (clients.statistics, clients.labels_known) == ("kept", False)
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,8 @@ def test_defaults_are_those_of_the_docstring():
         {"learning_rate": 0.0},
         {"learning_rate": float("inf")},
         {"learning_rate": float("nan")},
-        {"statistics_sent": True},
+        {"statistics": "sent"},
+        {"statistics": "running"},
     ],
 )
 def test_scenarios_that_nobody_can_play(wrong):
@@ -57,7 +58,7 @@ def test_scenarios_that_nobody_can_play(wrong):
 def test_scenarios_that_can_be_played():
     assert GradientClients(victims=6, batch=3).batch == 3
     assert GradientClients(victims=1, learning_rate=0.5).learning_rate == 0.5
-    assert GradientClients(statistics_sent=True, mode="train").statistics_sent
+    assert GradientClients(statistics="sent", mode="train").statistics == "sent"
 
 
 def fresh(name, purpose, classes):
@@ -80,7 +81,7 @@ def fresh(name, purpose, classes):
                 recipe=Recipe(steps=7),
                 local_steps=3,
                 mode="train",
-                statistics_sent=True,
+                statistics="sent",
             ),
             "resnet20, trained for 7 steps, batch 1, FedAvg update of 3 local steps at rate 0.01, "
             "batch norm in train mode, its statistics sent, labels inferred",
@@ -137,7 +138,7 @@ def test_what_is_shared_with_the_gradients(known, digits):
         local_steps=3,
         learning_rate=0.125,
         mode="train",
-        statistics_sent=known,
+        statistics="sent" if known else "running",
         labels_known=known,
     )
     images = digits.members.take(torch.arange(4))
@@ -145,7 +146,7 @@ def test_what_is_shared_with_the_gradients(known, digits):
     shared = share_gradients(clients, network, images, shared_whole, seed=0)
     assert (shared.batch, shared.local_steps, shared.learning_rate, shared.classes) == (2, 3, 0.125, 10)
     assert shared.image_shape == (3, 32, 32)
-    assert (shared.labels is not None) is (shared.statistics is not None) is known
+    assert (shared.labels is not None) is (shared.statistics is not None) is (shared.running is None) is known
     assert len(shared.gradients[0]) == 2, "clients"
     if known:
         assert shared.labels.tolist() == images.labels.view(2, 2).tolist()
@@ -164,7 +165,7 @@ def test_an_update_is_what_the_parameters_lost(digits):
     images = digits.members.take(torch.arange(2))
     network = fresh("dcgan", "", 10).eval()
     before = [p.detach().clone() for p in network.parameters()]
-    total, observed = local_update(network, images.float(), images.labels, steps=3, rate=0.05)
+    total, observed, _ = local_update(network, images.float(), images.labels, steps=3, rate=0.05)
     assert observed == []
     assert all(torch.equal(a, b) for a, b in zip(before, network.parameters(), strict=True))
     model = copy.deepcopy(network)
