@@ -34,6 +34,10 @@ class Attack(ABC):
         """Check that every parameter is in the range that its annotation states."""
         check_ranges(self)
 
+    def missing(self) -> str:
+        """What this machine lacks that the attack needs, and how to get it; empty where nothing is missing."""
+        return ""
+
     @abstractmethod
     def run(self, view: View, *, seed: int, device: torch.device) -> Guess:
         """Attack.

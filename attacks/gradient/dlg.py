@@ -6,7 +6,7 @@ from leakbench.attacks.attack import attacks
 from leakbench.attacks.gradient.matching import GradientMatching, Parts
 from leakbench.attacks.gradient.objectives import euclidean
 from leakbench.attacks.gradient.optimizers import LBFGS
-from leakbench.attacks.view import SharedGradients
+from leakbench.attacks.shared_gradients import SharedGradients
 from leakbench.synth.ranges import Count
 
 

@@ -9,7 +9,7 @@ from leakbench.attacks.gradient.matching import GradientMatching, Parts
 from leakbench.attacks.gradient.objectives import relative
 from leakbench.attacks.gradient.optimizers import Adam, warm_cosine
 from leakbench.attacks.gradient.priors import BatchNormPrior, Prior, group_consistency, magnitude, total_variation
-from leakbench.attacks.view import SharedGradients
+from leakbench.attacks.shared_gradients import SharedGradients
 
 
 @attacks.register("gradinversion")

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from leakbench.attacks.attack import attacks
 from leakbench.attacks.gradient.dlg import DLG
 from leakbench.attacks.gradient.matching import Parts
-from leakbench.attacks.view import SharedGradients
+from leakbench.attacks.shared_gradients import SharedGradients
 
 
 @attacks.register("idlg")

@@ -7,7 +7,7 @@ from leakbench.attacks.gradient.matching import GradientMatching, Parts
 from leakbench.attacks.gradient.objectives import cosine
 from leakbench.attacks.gradient.optimizers import Adam, step_decay
 from leakbench.attacks.gradient.priors import total_variation
-from leakbench.attacks.view import SharedGradients
+from leakbench.attacks.shared_gradients import SharedGradients
 
 
 @attacks.register("inverting-gradients")

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from leakbench.attacks.view import SharedGradients
+from leakbench.attacks.shared_gradients import SharedGradients
 
 
 def infer_labels(shared: SharedGradients) -> Tensor:

@@ -18,7 +18,8 @@ from leakbench.attacks.gradient.optimizers import Optimizer
 from leakbench.attacks.gradient.priors import Prior
 from leakbench.attacks.gradient.updates import client_updates
 from leakbench.attacks.guess import Reconstructions
-from leakbench.attacks.view import Access, SharedGradients, View
+from leakbench.attacks.shared_gradients import SharedGradients
+from leakbench.attacks.view import Access, View
 from leakbench.metrics.chunks import in_chunks
 from leakbench.synth.networks.architectures import MEAN, STD
 from leakbench.synth.networks.training import has_bf16

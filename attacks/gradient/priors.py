@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from leakbench.attacks.gradient.layers import Affine, split_norms
-from leakbench.attacks.view import SharedGradients
+from leakbench.attacks.shared_gradients import SharedGradients
 from leakbench.synth.networks.architectures import MEAN, STD
 
 Prior = Callable[[Tensor], Tensor]

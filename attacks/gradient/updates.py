@@ -9,7 +9,7 @@ from torch.func import functional_call, grad, vmap
 from torch.nn.functional import cross_entropy
 
 from leakbench.attacks.gradient.layers import LAYERS, split_norms, stackable
-from leakbench.attacks.view import SharedGradients
+from leakbench.attacks.shared_gradients import SharedGradients
 
 Update = Callable[[Tensor, Tensor], list[Tensor]]
 """Function from images (J, B, C, H, W) in [0, 1] and label probabilities (J, B, K) to (J, *shape) a parameter."""

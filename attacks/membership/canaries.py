@@ -9,8 +9,8 @@ from torch import Tensor
 
 from leakbench.attacks.attack import Attack, attacks
 from leakbench.attacks.guess import Canaries
-from leakbench.attacks.membership.lira import confidence
-from leakbench.attacks.membership.shadows import answers
+from leakbench.attacks.membership.lira import Lira, confidence
+from leakbench.attacks.membership.shadows import answers, check_count, halves
 from leakbench.attacks.membership.teacher import TeacherTraining
 from leakbench.attacks.view import Access, View
 from leakbench.metrics.neighbours import nearest
@@ -76,6 +76,9 @@ class CanariesOnce(_Audit):
     in; a lower bound on the epsilon of replacing an image follows (arXiv 2305.08846). It says nothing of the members of
     a given release, but of what its defense would do to such images.
 
+    With shadows it is the worst case that Aerni et al. ask for (arXiv 2404.17399): a mislabelled image is what a
+    student has to remember, and the likelihood ratio of LiRA says whether it does. Of average members it says nothing.
+
     Args:
         kind: ``natural``: the attacker's images as they are. ``mislabelled``: with a wrong label. ``crafted``: every
             channel of every pixel at random black or white, with a random label: unlike anything else.
@@ -84,9 +87,19 @@ class CanariesOnce(_Audit):
         num_images: of the attacker's own that go in beside them; half of what there is, if that is less: the other half
             stands for public images.
         canaries: pairs; half of them choose how many are guessed, the other half is reported.
+        shadows: more runs of the defense, each on a random half of all canaries, against which confidences are held as
+            in ``lira``; even, 4 or more, or none. For students alone.
     """
 
     canaries: Annotated[int, Ge(4)] = 100
+    shadows: Annotated[int, Ge(0)] = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.shadows:
+            check_count("shadows", self.shadows, least=4)
+        if self.shadows and self.look == "release":
+            raise ValueError('shadows are of students; with look = "release" ask for none')
 
     def run(self, view: View, *, seed: int, device: torch.device) -> Canaries:
         """Put one of each pair in, run the defense once, and score all."""
@@ -95,7 +108,26 @@ class CanariesOnce(_Audit):
         coin = torch.rand(self.canaries, generator=seeded_rng("coin", seed)) < 0.5
         inside, outside = torch.where(coin, pairs, pairs.flip(0))
         scores = self.scores(view, concatenate(others, canaries.take(inside)), public, canaries, seed, device)
-        return Canaries(scores[inside], scores[outside], reruns=1, notes={"reruns": 1.0})
+        if self.shadows:
+            scores = self._ratios(scores, view, others, public, canaries, seed, device)
+        return Canaries(scores[inside], scores[outside], reruns=1, notes={"reruns": 1.0 + self.shadows})
+
+    def _ratios(
+        self,
+        seen: Tensor,
+        view: View,
+        others: Images,
+        public: Images,
+        canaries: Images,
+        seed: int,
+        device: torch.device,
+    ) -> Tensor:
+        """(C,) log-likelihood ratios of confidences (C,) under those of shadows with the canary and without it."""
+        went_in, known = halves(self.shadows, len(canaries), derive_seed("shadows", seed)), []
+        for index, who in enumerate(went_in):
+            crowd = concatenate(others, canaries.take(who.nonzero().squeeze(1)))
+            known.append(self.scores(view, crowd, public, canaries, derive_seed("shadow", seed, index), device))
+        return Lira(shadows=self.shadows).ratio(seen[None], torch.stack(known)[:, None], went_in)
 
 
 @attacks.register("canary-reruns")

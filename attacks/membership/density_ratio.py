@@ -1,23 +1,32 @@
 """Membership by where a release is denser than other people's images are (DOMIAS, arXiv 2302.12580, equation 2)."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.stats import gaussian_kde
 from sklearn.decomposition import PCA
+from torch import nn
 
-from leakbench.attacks.attack import Attack, attacks
+from leakbench.attacks.attack import attacks
 from leakbench.attacks.guess import Scores
-from leakbench.attacks.view import Access, View
+from leakbench.attacks.membership.release_attack import ReleaseAttack
+from leakbench.attacks.view import View
 from leakbench.synth.images import Images
+from leakbench.synth.networks.public import at_hand
+from leakbench.synth.networks.training import penultimate
 from leakbench.synth.ranges import Count, Positive
+
+Describe = Callable[[Images], NDArray[np.float32]]
 
 
 @attacks.register("density-ratio")
 @dataclass(frozen=True, kw_only=True)
-class DensityRatio(Attack):
+class DensityRatio(ReleaseAttack):
     """Where the release is denser than the population, its generator may have overfitted to a member.
 
     The attacker holds the published images, images of other people, and candidates. A candidate's score is the
@@ -27,6 +36,7 @@ class DensityRatio(Attack):
     Args:
         components: principal components.
         bandwidth: of the kernels, as a share of the images' standard deviations.
+        space: components of ``pixels``, or of the features of a ``pretrained`` network (`ReleaseAttack`).
 
     Raises:
         NoDensity: there are too few released or auxiliary images, or they are too alike.
@@ -37,17 +47,15 @@ class DensityRatio(Attack):
 
     components: Count = 16
     bandwidth: Positive = 0.3
-
-    family = "membership"
-    needs = frozenset({Access.RELEASE, Access.AUXILIARY, Access.CANDIDATES})
-    goal = "members"
+    space: Literal["pixels", "pretrained"] = "pixels"
 
     def run(self, view: View, *, seed: int, device: torch.device) -> Scores:
         """Score every candidate."""
         own = view.auxiliary()
-        basis = PCA(n_components=min(self.components, len(own) - 1), whiten=True, random_state=0).fit(_flat(own))
+        described = partial(_described, at_hand() if self.space == "pretrained" else None, device)
+        basis = PCA(n_components=min(self.components, len(own) - 1), whiten=True, random_state=0).fit(described(own))
         candidates, released, others = (
-            _transformed(basis, images) for images in (view.candidates(), view.release().images, own)
+            _transformed(basis, images, described) for images in (view.candidates(), view.release().images, own)
         )
         inside, outside = (self._density(part, candidates) for part in (released, others))
         floor = torch.finfo(torch.float64).min / 4  # no kernel reaches an outlier: it is as unlikely as can be
@@ -65,11 +73,14 @@ class NoDensity(ValueError):
     """Images have no density: there are fewer than components, or they lie in fewer dimensions."""
 
 
-def _transformed(basis: PCA, images: Images) -> NDArray[np.float64]:
+def _transformed(basis: PCA, images: Images, described: Describe) -> NDArray[np.float64]:
     """(J, N) components, computed a part at a time: in double precision all images at once need gigabytes."""
-    parts = [basis.transform(_flat(images.take(part))) for part in torch.arange(len(images)).split(4096)]
+    parts = [basis.transform(described(images.take(part))) for part in torch.arange(len(images)).split(4096)]
     return np.concatenate(parts).T.astype(np.float64)
 
 
-def _flat(images: Images) -> NDArray[np.float32]:
-    return images.float().flatten(1).numpy()
+def _described(network: nn.Module | None, device: torch.device, images: Images) -> NDArray[np.float32]:
+    """(N, D) pixels, or what a network feeds its last layer."""
+    if network is None:
+        return images.float().flatten(1).numpy()
+    return penultimate(network, images.pixels, device=device).numpy()

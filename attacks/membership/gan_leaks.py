@@ -1,13 +1,17 @@
 """Membership from nothing but a release: GAN-Leaks, full black box (Chen et al., arXiv 1909.03935, section 5.2)."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
+from torch import Tensor, nn
 
-from leakbench.attacks.attack import Attack, attacks
+from leakbench.attacks.attack import attacks
 from leakbench.attacks.guess import Scores
-from leakbench.attacks.view import Access, View
+from leakbench.attacks.membership.release_attack import ReleaseAttack, distances_in
+from leakbench.attacks.view import View
 from leakbench.metrics.neighbours import nearest
+from leakbench.synth.networks.public import at_hand
 
 COPY = 1e-12
 """Stands for the squared distance 0 of an exact copy: no other distance is so small, or so large as its inverse."""
@@ -15,7 +19,7 @@ COPY = 1e-12
 
 @attacks.register("gan-leaks")
 @dataclass(frozen=True, kw_only=True)
-class GanLeaks(Attack):
+class GanLeaks(ReleaseAttack):
     """Whoever lies nearer to a released image than to other people's images may have been a member.
 
     The attacker holds the published images, images of other people, and candidates, and has no model, no labels and no
@@ -25,18 +29,26 @@ class GanLeaks(Attack):
 
     Differs from the paper: distances are compared on a log scale, so that an exact copy scores highest however hard it
     is to approximate; the reference is the auxiliary images themselves, not what a generator makes of them; there is no
-    LPIPS term.
+    LPIPS term, but features of a network that has seen public photographs may stand for pixels.
+
+    Args:
+        space: ``pixels``, or the features of a ``pretrained`` network (`ReleaseAttack`).
     """
 
-    family = "membership"
-    needs = frozenset({Access.RELEASE, Access.AUXILIARY, Access.CANDIDATES})
-    goal = "members"
+    space: Literal["pixels", "pretrained"] = "pixels"
 
     def run(self, view: View, *, seed: int, device: torch.device) -> Scores:
         """Score every candidate."""
         candidates = view.candidates().pixels
+        network = at_hand() if self.space == "pretrained" else None
         to_release, to_others = (
-            nearest(candidates, images.pixels).squared_distance.double().clamp_min(COPY)
+            _squared_distances(candidates, images.pixels, network, device).double().clamp_min(COPY)
             for images in (view.release().images, view.auxiliary())
         )
         return Scores(to_others.log() - to_release.log())
+
+
+def _squared_distances(x: Tensor, y: Tensor, network: nn.Module | None, device: torch.device) -> Tensor:
+    if network is None:
+        return nearest(x, y).squared_distance
+    return distances_in(network, x, y, device).square()

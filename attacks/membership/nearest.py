@@ -5,15 +5,17 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from leakbench.attacks.attack import Attack, attacks
+from leakbench.attacks.attack import attacks
 from leakbench.attacks.guess import Scores
+from leakbench.attacks.membership.release_attack import ReleaseAttack, distances_in
 from leakbench.attacks.membership.teacher import TeacherTraining
-from leakbench.attacks.view import Access, View
+from leakbench.attacks.view import View
 from leakbench.metrics.image import byte_ssim
 from leakbench.metrics.neighbours import nearest
-from leakbench.synth.networks.training import Recipe, penultimate
+from leakbench.synth.networks.public import at_hand
+from leakbench.synth.networks.training import Recipe
 from leakbench.synth.ranges import Count
 
 LEAST_DISTANCE = 1e-6
@@ -25,7 +27,7 @@ Alike = Callable[[Tensor, Tensor], Tensor]
 
 @attacks.register("nearest")
 @dataclass(frozen=True, kw_only=True)
-class Nearest(Attack):
+class Nearest(ReleaseAttack):
     """Whoever, or whose mirror image, is more like a released image than like other people's may have been a member.
 
     The attacker holds the published images, images of other people, and candidates, and has no idea how the release was
@@ -35,16 +37,13 @@ class Nearest(Attack):
     Args:
         space: ``pixels``: minus the logarithm of the Euclidean distance (GAN-Leaks, arXiv 1909.03935, that looks in the
             mirror as well). ``ssim``: structural similarity to the nearest in pixels. ``features``: as for pixels, of
-            what a network trained on the auxiliary images feeds its last layer.
+            what a network trained on the auxiliary images feeds its last layer. ``pretrained``: likewise, of one that
+            has seen public photographs alone (`ReleaseAttack`).
         steps: of that network's training.
     """
 
-    space: Literal["pixels", "ssim", "features"] = "pixels"
+    space: Literal["pixels", "ssim", "features", "pretrained"] = "pixels"
     steps: Count = 800
-
-    family = "membership"
-    needs = frozenset({Access.RELEASE, Access.AUXILIARY, Access.CANDIDATES})
-    goal = "members"
 
     def run(self, view: View, *, seed: int, device: torch.device) -> Scores:
         """Score every candidate."""
@@ -61,8 +60,11 @@ class Nearest(Attack):
             return _in_pixels
         if self.space == "ssim":
             return _in_structure
-        network = view.train_on_auxiliary(TeacherTraining(network="resnet20", recipe=Recipe(steps=self.steps)))
-        return lambda x, y: _in_features(network, x, y, device)
+        if self.space == "pretrained":
+            network = at_hand()
+        else:
+            network = view.train_on_auxiliary(TeacherTraining(network="resnet20", recipe=Recipe(steps=self.steps)))
+        return lambda x, y: -distances_in(network, x, y, device).clamp_min(LEAST_DISTANCE).log()
 
 
 def _in_pixels(x: Tensor, y: Tensor) -> Tensor:
@@ -71,9 +73,3 @@ def _in_pixels(x: Tensor, y: Tensor) -> Tensor:
 
 def _in_structure(x: Tensor, y: Tensor) -> Tensor:
     return byte_ssim(x, y[nearest(x, y).position])
-
-
-def _in_features(network: nn.Module, x: Tensor, y: Tensor, device: torch.device) -> Tensor:
-    queries, others = (penultimate(network, pixels, device=device) for pixels in (x, y))
-    distances = [torch.cdist(part, others).amin(1) for part in queries.split(2048)]
-    return -torch.cat(distances).clamp_min(LEAST_DISTANCE).log()

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from leakbench.attacks.view import SharedGradients
+from leakbench.attacks.shared_gradients import SharedGradients
 from leakbench.synth.defense import Resources
 from leakbench.synth.images import Images
 from leakbench.synth.networks.training import Recipe

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from leakbench.attacks.attack import Attack
 from leakbench.attacks.learner import Learner
 from leakbench.attacks.memorization.memorization import Memorization, Shape
+from leakbench.attacks.shared_gradients import SharedGradients
 from leakbench.attacks.victims.clients import GradientClients, Share, share_gradients
 from leakbench.attacks.victims.federation import Federation, HonestClient, federate
 from leakbench.attacks.victims.owner import DataOwner
@@ -23,7 +24,6 @@ from leakbench.attacks.view import (
     Participant,
     PublishedModel,
     Seat,
-    SharedGradients,
     TrainedModel,
     View,
 )

@@ -10,6 +10,7 @@ from leakbench.metrics import lpips
 from leakbench.metrics.metric import image_metrics
 from leakbench.synth.networks.architectures import NETWORKS
 from leakbench.synth.networks.compilation import can_compile
+from leakbench.synth.networks.public import missing, public_network
 from leakbench.synth.networks.training import has_bf16
 from leakbench.synth.registry import Registry
 from leakbench.synth.registry import defenses as defense_registry
@@ -46,4 +47,6 @@ def examine() -> list[str]:
         remedy = "no; on Linux, g++ and python3-dev make large releases faster, see docs/speed.md"
         lines.append(f"compiling: {'yes' if can_compile(torch.device('cpu')) else remedy}")
     lines.append(f"LPIPS: {lpips.unavailable() or 'ready, ' + lpips.variant()}")
+    network = public_network()
+    lines.append(f"public network: {missing() if network is None else f'ready, {network.name} ({network.file})'}")
     return lines

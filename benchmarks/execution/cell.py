@@ -37,6 +37,7 @@ from leakbench.synth.defense import PrivateTrainer, Synthesizer
 from leakbench.synth.images import Split
 from leakbench.synth.networks.compilation import can_compile
 from leakbench.synth.networks.pretrained import PretrainedWeights
+from leakbench.synth.networks.public import public_network
 
 COMPUTING = ("synth", "metrics", "attacks", "benchmarks")
 """The packages whose code measurements come from."""
@@ -118,7 +119,7 @@ def run_cell(context: RunContext, cell: Cell) -> Record:
     Raises:
         OSError: the disk is full.
     """
-    if reason := _beside_the_point(cell) or _withheld(context, cell):
+    if reason := _beside_the_point(cell) or _withheld(context, cell) or _missing(cell):
         return replace(failed(cell, reason), status="not_applicable")
     try:
         key = cell_key(context, cell)
@@ -176,6 +177,11 @@ def _withheld(context: RunContext, cell: Cell) -> str:
     return ""
 
 
+def _missing(cell: Cell) -> str:
+    """What an attack needs and this machine lacks; empty where nothing is missing."""
+    return attack_of(cell.method).missing() if cell.task == "attack" else ""
+
+
 def cell_key(context: RunContext, cell: Cell) -> str | None:
     """What a cell's result is stored under; None for plug-ins, whose code may change unnoticed."""
     if runs_plugin(cell):
@@ -183,6 +189,7 @@ def cell_key(context: RunContext, cell: Cell) -> str | None:
     reads = [context.release_digest(cell.defense, cell.seed)] if reads_release(cell) else []
     weights = [lpips.unavailable() or lpips.variant()]  # they may come later
     weights += [context.weights.digest] if context.weights else []
+    weights += [found.digest] if cell.task == "attack" and (found := public_network()) else []
     compiled = (
         [can_compile(context.device)] if cell.task in ("release", "attack") else []
     )  # which may rerun the defense

@@ -135,14 +135,19 @@ def _membership_seconds(suite: Suite, cell: Cell, attack: Attack, seconds, train
     network = suite.teacher.network if published else getattr(attack, "network", suite.teacher.network)
     recipe = suite.teacher.recipe
     if attack.needs & STUDENTS:
-        runs = getattr(attack, "shadows", getattr(attack, "reruns", 1))
-        return float(compared + runs * _release_passes(suite, cell) * seconds(suite.teacher.network))
+        return float(compared + _runs(attack) * _release_passes(suite, cell) * seconds(suite.teacher.network))
     steps = recipe.steps if published else getattr(attack, "teacher_steps", recipe.steps)
     key = ("teacher of linkage", cell.seed, cell.defense if published else "")
     passes = 0 if key in trained else steps * recipe.batch_size
     trained.add(key)
     rerun = getattr(attack, "shadows", 0) * getattr(defense_of(cell.defense), "steps", 0)
     return float(compared + (passes + rerun) * seconds(network))
+
+
+def _runs(attack: Attack) -> int:
+    """Networks that an attack trains to compare with, canaries' own students among them."""
+    own = getattr(attack, "reruns", 1) if attack.goal == "canaries" else 0
+    return int(own + getattr(attack, "shadows", 0))
 
 
 def _release_passes(suite: Suite, cell: Cell) -> float:
@@ -160,14 +165,13 @@ def _shadow_seconds(suite: Suite, cell: Cell, attack: Attack, cost, trained) -> 
     of_students = bool(attack.needs & STUDENTS)
     if not of_students and not of_the_teacher(attack.needs):
         return 0.0
-    runs = getattr(attack, "shadows", getattr(attack, "reruns", 0))
-    rerun = Access.RERUN in attack.needs
+    runs, rerun = _runs(attack), Access.RERUN in attack.needs
     key = ("shadows", of_students, cell.seed, runs, (cell.defense, cell.method) if rerun else "")
     if key in trained:
         return 0.0
     trained.add(key)
     if of_students:
-        return float((runs or rerun) * cost(suite.student.networks[0], suite.student.recipe))
+        return float(runs * cost(suite.student.networks[0], suite.student.recipe))
     return float(runs * cost(suite.teacher.network, suite.teacher.recipe))
 
 

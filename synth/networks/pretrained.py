@@ -15,12 +15,11 @@ from torchvision.transforms import v2 as transforms
 
 from leakbench.synth.data.image_files import DataProblems
 from leakbench.synth.networks.architectures import SMALL, build
+from leakbench.synth.networks.public import MEAN, STD
 
 TORCHVISION = "torchvision"
 """Stands for torchvision's own weights where a file may be named."""
 PROBLEM = "teacher weights"
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""Mean and standard deviation of ImageNet's channels, by which torchvision's networks want images in [0, 1] scaled."""
 
 
 @dataclass(frozen=True)

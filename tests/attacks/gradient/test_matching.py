@@ -13,7 +13,8 @@ from leakbench.attacks.gradient.inverting_gradients import InvertingGradients
 from leakbench.attacks.gradient.matching import chunk
 from leakbench.attacks.gradient.priors import BatchNormPrior
 from leakbench.attacks.judging.judge import judge_images
-from leakbench.attacks.view import Access, SharedGradients, View
+from leakbench.attacks.shared_gradients import SharedGradients
+from leakbench.attacks.view import Access, View
 from leakbench.metrics.decision import detected
 from leakbench.synth.networks.architectures import MEAN, STD
 from leakbench.synth.networks.training import Recipe

@@ -11,7 +11,7 @@ from leakbench.attacks.gradient.labels import infer_labels
 from leakbench.attacks.gradient.objectives import cosine, euclidean, relative
 from leakbench.attacks.gradient.optimizers import LBFGS, Adam, step_decay, warm_cosine
 from leakbench.attacks.gradient.priors import BatchNormPrior, group_consistency, magnitude, total_variation
-from leakbench.attacks.view import SharedGradients
+from leakbench.attacks.shared_gradients import SharedGradients
 
 
 def flat(tensors):

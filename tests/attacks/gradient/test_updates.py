@@ -9,8 +9,8 @@ from torch import nn
 from torch.nn.functional import cross_entropy, one_hot
 
 from leakbench.attacks.gradient.updates import Stacked, Unrolled, client_updates
+from leakbench.attacks.shared_gradients import SharedGradients
 from leakbench.attacks.victims.clients import GradientClients, local_update
-from leakbench.attacks.view import SharedGradients
 from leakbench.synth.networks.architectures import build
 
 

@@ -12,7 +12,7 @@ from leakbench.synth.defense import Release
 from leakbench.synth.networks.training import Recipe
 from tests.attacks.conftest import make, rerun, student
 
-QUICK = Recipe(steps=150, batch_size=50, learning_rate=0.01, crop_padding=0, flip=False)
+QUICK = Recipe(steps=200, batch_size=50, learning_rate=0.005, crop_padding=0, flip=False)
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +43,45 @@ def test_canaries_are_found_behind_identity(kind, audited, make_truth, cpu):
 def test_a_student_remembers_wrong_labels(audited, make_truth, cpu):
     found, _ = judged(ONCE["mislabelled"], audited, make_truth, cpu)
     assert found["members.auc.excess"].low > 0
+
+
+class Noted:
+    """A view that says which canaries went in, and of how many runs."""
+
+    def __init__(self, view):
+        self.view, self.crowds = view, []
+
+    def __getattr__(self, name):
+        return getattr(self.view, name)
+
+    def rerun(self, members, **given):
+        self.crowds.append(members)
+        return self.view.rerun(members, **given)
+
+
+def test_shadows_hold_half_of_the_canaries_each(audited, cpu):
+    """Every canary is in half of the shadow runs, and no run but the first holds one of each pair for sure."""
+    attack = CanariesOnce(canaries=20, kind="mislabelled", shadows=4, num_images=10)
+    view = Noted(audited.view(attack, "canaries"))
+    guess = attack.run(view, seed=0, device=cpu)
+    assert guess.notes == {"reruns": 5.0}
+    assert len(view.crowds) == 5
+    drawn, _, _ = attack.drawn(audited.split.auxiliary, 40, 0)
+    marks = [{bytes(image.numpy()) for image in crowd.pixels} for crowd in view.crowds]
+    counts = [sum(bytes(image.numpy()) in crowd for crowd in marks[1:]) for image in drawn.pixels]
+    assert counts == [2] * 40
+    assert sum(bytes(image.numpy()) in marks[0] for image in drawn.pixels) == 20
+
+
+def test_mislabelled_canaries_are_found_with_shadows(audited, make_truth, cpu):
+    """Behind identity, more surely than by confidence alone; behind disjoint none."""
+    attack = CanariesOnce(canaries=25, kind="mislabelled", shadows=4)
+    found, _ = judged(attack, audited, make_truth, cpu)
+    plain, _ = judged(ONCE["mislabelled"], audited, make_truth, cpu)
+    assert found["members.auc.excess"].low > 0
+    assert found["members.auc.attack"].value >= plain["members.auc.attack"].value
+    silent, _ = judged(attack, replace(audited, rerun=rerun(make("disjoint"))), make_truth, cpu)
+    assert silent["members.auc.excess"].low <= 0
 
 
 @pytest.mark.parametrize("kind", ONCE)
@@ -82,6 +121,8 @@ def test_the_members_of_the_release_play_no_part(audited, make_truth, digits, cp
     [
         (lambda: CanariesOnce(canaries=3), "canaries must be >= 4, got 3"),
         (lambda: CanariesOnce(num_images=-1), "num_images must be >= 0, got -1"),
+        (lambda: CanariesOnce(shadows=2), "shadows must be even and >= 4, got 2"),
+        (lambda: CanariesOnce(shadows=4, look="release"), "shadows are of students"),
         (lambda: CanaryReruns(reruns=9), "reruns must be even and >= 8, got 9"),
         (lambda: Canaries(torch.zeros(2), torch.zeros(3), reruns=1), "as many in as out"),
         (lambda: Canaries(torch.zeros(2), torch.zeros(2), reruns=3), "4 canaries were scored in 3 runs"),
