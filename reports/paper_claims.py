@@ -101,7 +101,7 @@ def _resists(results: Results, family: str) -> Callable[[str], Answer]:
         if family == "gan":
             by += [attack for attack in attacks if attack not in by and results.attack_verdict(spec, attack) == "yes"]
         if by:
-            return False, f"beaten by {', '.join(map(results.label, by))}"
+            return False, f"beaten by {', '.join(results.label(a) + _added(results, spec, a) for a in by)}"
         silent = [
             a for a in attacks if leaks[a] == NOTHING and (family != "gan" or results.attack_verdict(spec, a) == "no")
         ]
@@ -112,6 +112,16 @@ def _resists(results: Results, family: str) -> Callable[[str], Answer]:
         return (True if silent and not rest else None), "; ".join(found) or "not run"
 
     return answer
+
+
+def _added(results: Results, spec: str, attack: str) -> str:
+    """Where reconstructions lead beside where the attacked released images do: what the attack adds to the release."""
+    found, plain = (
+        results.measurement(spec, "attack", attack, f"linked.statistics.{part}") for part in ("attack", "baseline")
+    )
+    if found is None or plain is None:
+        return ""
+    return f" (source first by statistics: {found.value:.2f}, from the release itself {plain.value:.2f})"
 
 
 def _verdict(results: Results, answers: dict[str, bool | None]) -> str:

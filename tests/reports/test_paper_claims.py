@@ -98,6 +98,13 @@ def test_one_silent_attack_does_not_make_up_for_one_that_failed():
     assert "no leak found by sign (from SSIM +0.143), open: lsb (failed)" in link
 
 
+def test_what_an_attack_adds_to_the_release_stands_beside_it():
+    led = [figure("linked.statistics.attack", 0.75, 0.6, 0.9), figure("linked.statistics.baseline", 1.0, 0.8, 1.0)]
+    records = [*good_run(), with_more(attack(ONE, 0.8, 0.8), led)]
+    (claim,) = [row for row in claims(Results(records)).rows if row[0] == "It resists model memorization"]
+    assert "beaten by sign (source first by statistics: 0.75, from the release itself 1.00)" in claim[2]
+
+
 def test_a_claim_on_accuracy_is_one_on_all_students():
     other = [
         replace(r, cell=replace(r.cell, method="lenet:hard")) for r in (accuracy("identity", 90), accuracy(ONE, 20))
