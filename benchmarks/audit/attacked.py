@@ -16,6 +16,8 @@ from leakbench.metrics.decision import BLIND_CONTROL, above_zero
 from leakbench.metrics.described import Geometry
 from leakbench.metrics.power import power
 
+PRETRAINED = "nearest:space=pretrained"
+"""The attack that looks through a network."""
 FEWEST_OF_CLASS = 20
 """Private candidates, and others, of a class that is looked at by itself: of fewer no leak could be told."""
 
@@ -54,6 +56,13 @@ class Attacked:
         return self.of_class and above_zero([[blind_control(*sides, seed=self.trial.seed)]], BLIND_CONTROL)
 
 
+def left_out(folders: Folders) -> dict[str, str]:
+    """The attacks that are not run, and why: what they need is not here, or takes longer than a quick audit."""
+    quick = "" if folders.details else "quick: a network's features take longer than all that is looked at"
+    found = {name: attack.missing() or quick * (name == PRETRAINED) for name, attack in ATTACKS.items()}
+    return {name: why for name, why in found.items() if why}
+
+
 def attack_all(
     folders: Folders, trials: dict[Geometry, Trial], members: Tensor, tolerance: float, track: Track
 ) -> tuple[list[Attacked], list[str]]:
@@ -70,8 +79,9 @@ def attack_all(
         What they found among all candidates, then what leaks among those of a class; and in words. Those that cannot
         be run have words alone.
     """
-    runs, reasons = [], []
-    todo = list(product(trials.items(), ATTACKS))
+    omitted = left_out(folders)
+    runs, reasons = [], [f"{name}: not run: {why}" for name, why in omitted.items()]
+    todo = list(product(trials.items(), [name for name in ATTACKS if name not in omitted]))
     for (geometry, trial), name in track("attacking", todo, len(todo)):
         label = name if geometry == folders.geometries[0] else f"{name}, squeezed"
         try:

@@ -33,6 +33,7 @@ CPU = torch.device("cpu")
 ATTACKS: dict[str, Attack] = {
     "nearest": Nearest(),
     "nearest:space=ssim": Nearest(space="ssim"),
+    "nearest:space=pretrained": Nearest(space="pretrained"),
     "gan-leaks": GanLeaks(),
     "density-ratio": DensityRatio(),
     "mixture-linkage": MixtureLinkage(links=1),  # nobody asks an audit for links, and all of them fill memory
@@ -63,6 +64,8 @@ class Trial:
     @classmethod
     def of(cls, parts: Split, seed: int, geometries: int) -> "Trial":
         """Candidates in random order; each attack on each geometry, and LiRA, raise a false alarm as rarely.
+
+        Whether it can be run here or not: a verdict's level is the same on every machine.
 
         All of them raise 5 % at most, of which half is for classes by themselves where there are some; the test of near
         copies has as much of its own, of which it takes next to nothing: unrelated pictures have none.

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import torch
 
-from leakbench.benchmarks.audit.attacked import Attacked, attack_all
+from leakbench.benchmarks.audit.attacked import Attacked, attack_all, left_out
 from leakbench.benchmarks.audit.copy_power import copy_power
 from leakbench.benchmarks.audit.copy_verdict import MISSED, featureless, holdout_released, judge_copies, like_private
 from leakbench.benchmarks.audit.folders import Folders
@@ -65,7 +65,7 @@ def audit(folders: Folders, limits: Limits | None = None, *, seed: int = 0, trac
         rows = rows | {i: row for i, row in told_first(first, folders, run.label).items() if i not in rows}
     alike, controls, blind = _comparable(folders, copies, others, seed)
     figures = {run.label: run.measured for run in runs}
-    complete = sum(not run.of_class for run in runs) == len(ATTACKS) * len(trials)
+    complete = sum(not run.of_class for run in runs) == (len(ATTACKS) - len(left_out(folders))) * len(trials)
     parts = (
         _shown(folders, copies, others, limits, seed, track),
         _membership(runs, [*said, *controls], alike=alike, complete=complete, folders=folders, limits=limits),

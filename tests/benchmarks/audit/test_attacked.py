@@ -14,6 +14,7 @@ from leakbench.benchmarks.audit.verdict import audit
 from leakbench.metrics.decision import ALARMS, LEAKS
 from leakbench.synth.defense import Resources
 from leakbench.synth.images import Images, Split
+from leakbench.synth.networks import public
 from leakbench.synth.registry import defenses
 from leakbench.synth.seeds import seeded_rng
 from tests.benchmarks.audit.test_audit import saved
@@ -97,6 +98,22 @@ def test_what_differs_within_a_class_is_no_leak(monkeypatch):
     assert not many.explained()
     many.trial.parts.members.pixels.div_(2, rounding_mode="floor")
     assert many.explained()
+
+
+def test_a_network_at_hand_is_looked_through_and_its_lack_is_said(tmp_path, monkeypatch, no_public_network):
+    for name in ("private", "released", "holdout"):
+        saved(tmp_path / name, pictures(name, 60))
+    places = [tmp_path / name for name in ("private", "released", "holdout")]
+    without = audit(open_folders(*places))
+    assert any(r.startswith("nearest:space=pretrained: not run: no network trained on public") for r in without.reasons)
+    assert "nearest:space=pretrained" not in set(without.figures["attack"])
+    monkeypatch.setattr(public, "SOURCES", no_public_network)
+    seen = audit(open_folders(*places))
+    assert any(reason.startswith("nearest:space=pretrained: does not tell private") for reason in seen.reasons)
+    assert "nearest:space=pretrained" in set(seen.figures["attack"])
+    quick = audit(open_folders(*places, details=False))
+    assert any(reason.startswith("nearest:space=pretrained: not run: quick") for reason in quick.reasons)
+    assert seen.verdict == without.verdict
 
 
 def test_the_audit_names_the_class(tmp_path):

@@ -77,7 +77,7 @@ def test_other_people_leak_nothing(tmp_path, capsys):
     said = capsys.readouterr().out
     assert "verdict: no leak found at this power" in said
     assert "hidden copies" in said
-    assert "safe" not in said
+    assert "safe" not in said.replace(".safetensors", "")
     assert risky(tmp_path) == []
 
 
