@@ -61,6 +61,7 @@ class Noted:
 
 def test_shadows_hold_half_of_the_canaries_each(audited, cpu):
     """Every canary is in half of the shadow runs, and no run but the first holds one of each pair for sure."""
+    audited = replace(audited, student=replace(audited.student, recipe=replace(QUICK, steps=5)))
     attack = CanariesOnce(canaries=20, kind="mislabelled", shadows=4, num_images=10)
     view = Noted(audited.view(attack, "canaries"))
     guess = attack.run(view, seed=0, device=cpu)
@@ -73,6 +74,7 @@ def test_shadows_hold_half_of_the_canaries_each(audited, cpu):
     assert sum(bytes(image.numpy()) in marks[0] for image in drawn.pixels) == 20
 
 
+@pytest.mark.slow
 def test_mislabelled_canaries_are_found_with_shadows(audited, make_truth, cpu):
     """Behind identity, more surely than by confidence alone; behind disjoint none."""
     attack = CanariesOnce(canaries=25, kind="mislabelled", shadows=4)
