@@ -25,12 +25,14 @@ def _utility(results: Results) -> Table:
         for row, defense, measurement in zip(rows, results.defenses, measurements, strict=True):
             ratio = f" ({measurement.value / base.value:.2f})" if measurement and base and base.value else ""
             row.append(show(measurement, short(results.missing(defense, "utility", student))) + ratio)
-    heads = [student.replace(":", ", ") + " labels" for student in results.students]
+    heads = [_head(student) for student in results.students]
     seeds = len({r.cell.seed for r in results.records})
     notes = [
         f"Test accuracy in % on real images, 95 % interval; in brackets the ratio to identity. Seeds: {seeds}.",
         RANKED,
     ]
+    if any(parse_student(student).labels == "teacher" for student in results.students):
+        notes.append(TAUGHT)
     for who, does in (("oracle", "grades GAN attacks"), ("teacher", "defenses read")):
         found = next((r.get(f"{who}.accuracy") for r in results.records if r.cell.task == who), None)
         if found:
@@ -45,6 +47,19 @@ def _utility(results: Results) -> Table:
     )
 
 
+RUNGS = {"hard": "hard labels", "soft": "soft labels", "teacher": "the published teacher answers"}
+"""What students learn of an image, by rung."""
+
+
+def _head(student: str) -> str:
+    asked = parse_student(student)
+    return f"{asked.network}, {RUNGS.get(asked.labels, asked.labels)}"
+
+
+TAUGHT = (
+    "The published teacher answers: it is published beside the release, and a student learns what it says of every "
+    "augmented image. What that network gives away by itself is what attacks on the teacher find."
+)
 RANKED = "The best measurement of a defense is bold, the second best in italics or underlined; controls do not compete."
 VISUAL = (
     ("paired.ssim", "SSIM to source"),

@@ -98,7 +98,14 @@ class RunContext:
         return self._network(purpose, training.network, training.recipe, images, None, seed)
 
     def _network(
-        self, purpose: str, name: str, recipe: Recipe, images: Images, soft_labels: Tensor | None, seed: int
+        self,
+        purpose: str,
+        name: str,
+        recipe: Recipe,
+        images: Images,
+        soft_labels: Tensor | None,
+        seed: int,
+        teacher: nn.Module | None = None,
     ) -> nn.Module:
         own = self.seed(purpose, seed)
         network = build(name, classes=len(images.classes), side=images.side, seed=self.seed(purpose, "init", seed))
@@ -111,14 +118,15 @@ class RunContext:
                 seed=own,
                 device=self.device,
                 soft_labels=soft_labels,
+                teacher=teacher,
                 progress=self.progress,
             )
             return network.state_dict()
 
         soft = None if soft_labels is None else soft_labels.tolist()
-        key = result_key(
-            "network", ("synth", "metrics"), self.device, [purpose, name, asdict(recipe), own, soft], images
-        )
+        taught = None if teacher is None else digest(*teacher.state_dict().values())
+        what = [purpose, name, asdict(recipe), own, soft, taught]
+        key = result_key("network", ("synth", "metrics"), self.device, what, images)
         network.load_state_dict(self.store.tensors(key, compute))
         return network.to(self.device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload,no-any-return]
 
@@ -147,7 +155,8 @@ class RunContext:
             return PublishedModel(self._protected(defense, spec, seed, name), name, self.suite.student.recipe)
         release, _ = self.attacked(spec, seed)
         recipe, soft = self.suite.student.recipe, release.soft_labels if labels == "soft" else None
-        network = self._network(f"student {name}", name, recipe, release.images, soft, seed)
+        teacher = self.teacher(seed) if labels == "teacher" else None
+        network = self._network(f"student {name}", name, recipe, release.images, soft, seed, teacher)
         return PublishedModel(network, name, recipe)
 
     def _protected(self, defense: PrivateTrainer, spec: str, seed: int, name: str) -> nn.Module:

@@ -23,13 +23,15 @@ SECONDS_OF_SILENCE = 10
 
 
 def digest(*parts: object) -> str:
-    """Hash of specs and image contents."""
+    """Hash of specs, and of what images and tensors hold."""
     state = hashlib.sha256()
     for part in parts:
         if isinstance(part, Images):
             state.update(json.dumps([list(part.pixels.shape), part.classes]).encode())
             state.update(part.pixels.contiguous().numpy().tobytes())
             state.update(part.labels.numpy().tobytes())
+        elif isinstance(part, Tensor):
+            state.update(part.detach().cpu().contiguous().numpy().tobytes())
         else:
             state.update(json.dumps(part, sort_keys=True, default=str).encode())
     return state.hexdigest()[:24]

@@ -9,6 +9,7 @@ from leakbench.attacks.view import Access
 from leakbench.benchmarks.suite.model import Suite
 from leakbench.benchmarks.suite.spec import attack_of, defense_of
 from leakbench.reports.records import Cell, Record
+from leakbench.synth.defense import Defense, Synthesizer
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,16 @@ class Plan:
         return max(depths.values(), default=0)
 
 
+def rungs(suite: Suite, defense: Defense) -> list[str]:
+    """The labels that students of a defense's release learn: those of a suite that there are."""
+    there = {
+        "hard": True,
+        "soft": bool(defense.publishes_soft_labels),
+        "teacher": suite.teacher.published and isinstance(defense, Synthesizer),
+    }
+    return [labels for labels in suite.student.labels if there[labels]]
+
+
 def plan(suite: Suite) -> Plan:
     """All cells of a suite.
 
@@ -60,7 +71,7 @@ def plan(suite: Suite) -> Plan:
         return Cell(suite=identity, dataset=suite.dataset, defense=defense, task=task, method=method, seed=seed)
 
     def cells() -> Iterator[tuple[Cell, tuple[Cell, ...]]]:
-        taught = any(defense_of(spec).teacher_based for spec in suite.defenses)
+        taught = any(defense_of(spec).teacher_based for spec in suite.defenses) or "teacher" in suite.student.labels
         graded = {spec for spec in suite.attacks if attack_of(spec).goal == "class"}
         for seed in range(suite.seeds):
             oracle = cell("", "oracle", suite.teacher.network, seed)
@@ -76,12 +87,14 @@ def plan(suite: Suite) -> Plan:
                 release = cell(spec, "release", "", seed)
                 yield release, (teacher,) if defense.teacher_based else ()
                 yield cell(spec, "visual", "", seed), (release,)
-                labels = ["hard"] + ["soft"] * bool(defense.publishes_soft_labels)
+                labels = rungs(suite, defense)
                 students = [cell(spec, "utility", f"{n}:{k}", seed) for n in suite.student.networks for k in labels]
-                yield from ((student, (release,)) for student in students)
+                for student in students:
+                    yield student, (release, *[teacher] * student.method.endswith(":teacher"))
                 for attack in suite.attacks:
                     needs = attack_of(attack).needs
-                    hard, soft = students[:1], students[: len(labels)][-1:]
+                    hard = [s for s in students if s.method.endswith(":hard")][:1]
+                    soft = [s for s in students if s.method.endswith(":soft")][:1] or hard
                     victim = hard * (Access.MODEL in needs) + soft * (Access.SOFT_MODEL in needs)
                     published = [teacher] if Access.TEACHER in needs and defense.teacher_based else []
                     grader = [oracle] if attack in graded else []

@@ -6,7 +6,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -64,10 +64,18 @@ class Teacher(Training):
 
 
 class Students(_Strict):
-    """The networks that a release is tested with, and how they are trained."""
+    """The networks that a release is tested with, and how they are trained.
+
+    Args:
+        networks: names of the architectures.
+        recipe: the same for every release.
+        labels: the rungs of labels that they learn: ``hard``; ``soft``, one vector an image, where a release has them;
+            ``teacher``: what the teacher, published beside the release, answers on every augmented image.
+    """
 
     networks: tuple[str, ...] = ()
     recipe: Recipe
+    labels: tuple[Literal["hard", "soft", "teacher"], ...] = ("hard", "soft")
 
 
 class Suite(_Strict):
@@ -124,9 +132,26 @@ class Suite(_Strict):
         """Hash of everything that bears on a cell's result; adding a defense, an attack or a seed keeps it."""
         bearing = self.model_dump(mode="json", exclude={"name", "defenses", "attacks", "seeds"})
         bearing["teacher"]["weights"] = self.teacher.weights is not None  # the content counts, not where it lies
-        if self.teacher.published:  # as it was before anybody could say otherwise: seeds follow from this
-            del bearing["teacher"]["published"]
+        _leave_out_news(bearing)
         return hashlib.sha256(json.dumps(bearing, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _leave_out_news(bearing: dict[str, Any]) -> None:
+    """Take out of what a hash is of everything that leaves a suite as it was before anybody could say otherwise.
+
+    Seeds follow from the hash: without this the commands of committed results would make other figures.
+    """
+    if bearing["teacher"]["published"]:
+        del bearing["teacher"]["published"]
+    if bearing["student"]["labels"] == ["hard", "soft"]:
+        del bearing["student"]["labels"]
+    for clients in bearing["gradient"].values():
+        if clients["statistics"] != "running":
+            clients["statistics_sent"] = clients.pop("statistics") == "sent"
+    having = (*bearing["gradient"].values(), *bearing["memorization"].values(), bearing["teacher"], bearing["student"])
+    for recipe in (owner.get(name) for owner in having for name in ("recipe", "fine_tuning")):
+        if recipe and not recipe["cutmix"]:
+            del recipe["cutmix"]
 
 
 def available() -> list[str]:
@@ -157,7 +182,7 @@ def load_suite(name: str, **overrides: Any) -> Suite:
         raise RequestProblems([sentence(f"suite {name}", problem) for problem in error.errors()]) from error
     problems = _unknown_names(suite)
     problems += _bad_specs(suite.defenses, defense_registry) + _bad_specs(suite.attacks, attack_registry)
-    problems += _unknown_scenarios(suite) + _without_student(suite)
+    problems += _unknown_scenarios(suite) + _without_student(suite) + _bad_labels(suite)
     if problems:
         raise RequestProblems(problems)
     return suite
@@ -181,6 +206,16 @@ def _without_student(suite: Suite) -> list[str]:
         return []
     needy = [spec for spec in suite.attacks if STUDENTS & getattr(attack_class(spec), "needs", frozenset())]
     return [f"{spec!r} attacks a student, but suite {suite.name} trains none; take another suite" for spec in needy]
+
+
+def _bad_labels(suite: Suite) -> list[str]:
+    rungs = suite.student.labels
+    problems = []
+    if "hard" not in rungs or len(set(rungs)) < len(rungs):
+        problems.append("[student] labels must name each rung once, and hard, which attacks on students ask for")
+    if "teacher" in rungs and not suite.teacher.published:
+        problems.append("[student] labels has teacher, which does not count as published here; set published = true")
+    return problems
 
 
 def _unknown_names(suite: Suite) -> list[str]:

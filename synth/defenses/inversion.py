@@ -103,6 +103,7 @@ class Inversion(Synthesizer):
         rng: torch.Generator,
         *,
         start: Tensor | None = None,
+        overall: tuple[Statistics, float] | None = None,
         also: Callable[[Tensor, Tensor], Tensor] | None = None,
     ) -> Tensor:
         """Images whose groups have these statistics and labels.
@@ -115,6 +116,8 @@ class Inversion(Synthesizer):
             shape: (C, H, W) of an image.
             rng: of the noise and of what is done to the images before each pass; its device computes.
             start: uint8 (N, C, H, W) to start from; noise by default.
+            overall: statistics of everybody, (1, channels) a layer, and the share of the matching loss that is theirs:
+                all images together are matched with them.
             also: a further term of the loss, from the normalised images that the network saw and its logits.
 
         Returns:
@@ -139,7 +142,7 @@ class Inversion(Synthesizer):
                 # Channels last again: rolling gives them up, and each layout would be compiled by itself.
                 with autocast(device):
                     logits = answer(network, (seen * STD + MEAN).contiguous(memory_format=torch.channels_last))
-                loss = self.bn_weight * matching_loss(group_statistics(moments, weights), targets)
+                loss = self.bn_weight * _matched(moments, weights, targets, overall)
                 loss = loss + self.class_weight * cross_entropy(logits.float(), wanted) + self._prior(x, seen)
                 if also is not None:
                     loss = loss + also(seen, logits)
@@ -169,6 +172,18 @@ class Inversion(Synthesizer):
         if self.flip and torch.rand((), generator=rng, device=rng.device) < 0.5:
             x = x.flip(3)
         return x
+
+
+def _matched(
+    moments: Moments, weights: Tensor, targets: Statistics, overall: tuple[Statistics, float] | None
+) -> Tensor:
+    """The loss of groups' statistics, and in part of those of all images together."""
+    groups = matching_loss(group_statistics(moments, weights), targets)
+    if overall is None:
+        return groups
+    statistics, share = overall
+    everybody = weights.new_full((1, weights.shape[1]), 1 / weights.shape[1])
+    return (1 - share) * groups + share * matching_loss(group_statistics(moments, everybody), statistics)
 
 
 @contextmanager

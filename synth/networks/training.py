@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +11,7 @@ from torch.nn.functional import cross_entropy, kl_div, log_softmax, pad, softmax
 
 from leakbench.metrics.chunks import in_chunks
 from leakbench.synth.images import Images
+from leakbench.synth.networks.lessons import Lessons
 from leakbench.synth.seeds import derive_seed, seeded, seeded_rng
 
 Penalty = Callable[[nn.Module], Tensor]
@@ -31,6 +33,7 @@ class Recipe:
         crop_padding: pixels of reflection padding before the random crop; 0 for none.
         flip: horizontal flips (wrong for digits and text).
         temperature: of the soft labels' Kullback-Leibler loss.
+        cutmix: share of the batches that are cut-mixed (arXiv 1905.04899).
     """
 
     steps: int = 1500
@@ -42,10 +45,13 @@ class Recipe:
     crop_padding: int = 4
     flip: bool = True
     temperature: float = 1.0
+    cutmix: float = 0.0
 
     def __post_init__(self) -> None:
         if self.steps < 1 or self.batch_size < 2:
             raise ValueError(f"Recipe needs steps >= 1 and batch_size >= 2, got {self.steps} and {self.batch_size}")
+        if not 0 <= self.cutmix <= 1:
+            raise ValueError(f"Recipe needs cutmix between 0 and 1, got {self.cutmix}")
 
 
 @dataclass(frozen=True)
@@ -155,6 +161,7 @@ def train(
     seed: int,
     device: torch.device,
     soft_labels: Tensor | None = None,
+    teacher: nn.Module | None = None,
     extra: Extra | None = None,
     penalty: Penalty | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
@@ -168,21 +175,33 @@ def train(
         seed: of the batches and augmentations; what `extra` and `penalty` do leaves them as they are.
         device: where; the images are moved there once, as uint8.
         soft_labels: (N, K) probabilities to learn instead of the hard labels.
+        teacher: a network to learn from instead of either, as it answers on every augmented image.
         extra: images learned beside them; their mean loss is added with its weight.
         penalty: a term of the parameters added to the loss at every step.
         progress: called with (steps done, steps in all).
 
     Raises:
         FloatingPointError: the loss became NaN or infinite.
+        ValueError: images are to be cut-mixed that others are learned beside.
     """
+    if extra is not None and recipe.cutmix:
+        raise ValueError("cutmix must be 0 where an attacker's images are learned beside the release")
     network.to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
     pixels, labels = images.pixels.to(device), images.labels.to(device)
-    soft = None if soft_labels is None else soft_labels.to(device, torch.float32)
+    lessons = Lessons(
+        labels=labels,
+        soft=None if soft_labels is None else soft_labels.to(device, torch.float32),
+        answer=None if teacher is None else partial(_probabilities, teacher.to(device).eval()),
+        classes=len(images.classes),
+        cutmix=recipe.cutmix,
+    )
+    mixing = seeded_rng("cutmix", seed, device=device)
     optimizer, schedule = _descent(network, recipe)
     for step, (batch, index, more) in zip(range(recipe.steps), _inputs(pixels, extra, recipe, seed), strict=False):
+        batch, wanted = lessons.taught(batch, index, mixing)
         with autocast(device), seeded(derive_seed("dropout", derive_seed(seed, step)), device):
             logits = network(batch.to(memory_format=torch.channels_last).float().div_(255)).float()
-        loss = _loss(logits[: len(index)], labels[index], None if soft is None else soft[index], recipe)
+        loss = _loss(logits[: len(index)], labels[index], wanted, recipe)
         if extra is not None and more is not None:
             loss = loss + extra.weight * cross_entropy(logits[len(index) :], more)
         if penalty is not None:
@@ -204,6 +223,15 @@ def _answer(network: nn.Module, pixels: Tensor, device: torch.device) -> Tensor:
     batch = pixels.to(device).to(memory_format=torch.channels_last).float().div_(255)
     with autocast(device):
         return network(batch).float().cpu()  # type: ignore[no-any-return]
+
+
+@torch.no_grad()
+def _probabilities(teacher: nn.Module, batch: Tensor) -> Tensor:
+    """(N, K) of one batch of bytes, where it lies."""
+    with autocast(batch.device):
+        logits = teacher(batch.to(memory_format=torch.channels_last).float().div_(255))
+    probabilities: Tensor = logits.float().softmax(1)
+    return probabilities
 
 
 def predict(network: nn.Module, pixels: Tensor, *, device: torch.device, chunk: int = 512) -> Tensor:

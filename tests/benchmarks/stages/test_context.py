@@ -13,6 +13,7 @@ from leakbench.benchmarks.suite.model import Teacher, Training
 from leakbench.reports.records import Cell
 from leakbench.synth.defense import Release
 from leakbench.synth.images import Split
+from leakbench.synth.networks.architectures import build
 from leakbench.synth.networks.training import Recipe
 
 TRAINING = Teacher(network="dcgan", recipe=Recipe(steps=3, batch_size=20))
@@ -175,11 +176,24 @@ def test_students_of_soft_labels_have_them_and_others_do_not(context, digits):
     """What stands in a network's key is what it was trained on."""
     soft = torch.full((len(digits.members), 10), 0.1)
     context.attacked = lambda spec, seed: (Release(digits.members, soft_labels=soft), None)
-    context._network = lambda purpose, name, recipe, images, labels, seed: labels
+    context._network = lambda purpose, name, recipe, images, labels, seed, teacher: labels
     for labels, expected in (("soft", soft), ("hard", None)):
         student = context._student("noise", 0, "dcgan", labels)
         assert student.network is expected
         assert (student.name, student.recipe) == ("dcgan", TRAINING.recipe)
+
+
+def test_students_that_a_teacher_answers_are_kept_by_its_weights(context, digits):
+    """And of other rungs nobody asks it."""
+    context.attacked = lambda spec, seed: (Release(digits.members), None)
+    keys = set()
+    for seed in range(2):
+        network = build("lenet", classes=10, side=32, seed=seed)
+        context.teacher = lambda seed, network=network: network
+        keys.add(key(lambda: context._student("noise", 0, "dcgan", "teacher")))
+    context.teacher = None
+    keys.add(key(lambda: context._student("noise", 0, "dcgan", "hard")))
+    assert len(keys) == 3
 
 
 def test_a_published_teacher_is_read_where_there_is_one(context, digits):

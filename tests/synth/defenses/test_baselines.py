@@ -91,6 +91,10 @@ def test_only_labels_come_from_the_teacher(name, digits, teacher, cpu):
     assert torch.equal(release.images.labels, release.soft_labels.argmax(1))
     if name == "public-images":
         assert torch.equal(release.images.pixels, digits.public.pixels[: len(digits.members)])
+    few = released(name, digits.members, digits.public, cpu, teacher=teacher, num_images=7)
+    assert len(few.images) == len(few.soft_labels) == 7
+    if name == "public-images":
+        assert torch.equal(few.images.pixels, digits.public.pixels[:7])
     with pytest.raises(ValueError, match="teacher"):
         released(name, digits.members, digits.public, cpu)
 
@@ -164,7 +168,7 @@ def test_deepinversion_finds_the_running_statistics(digits, teacher, cpu):
         moments = image_moments(teacher, made.images.pixels, device=cpu).mean(0, keepdim=True)
         return (means_and_variances(moments)[0] - wanted).norm()
 
-    assert distance(40) < 0.5 * distance(1)
+    assert distance(80) < 0.6 * distance(1)
 
 
 def test_jensen_shannon_by_hand():
