@@ -69,6 +69,7 @@ def prior(scenario):
     return scenario.train_on_auxiliary(PriorTraining(steps=SMALL["prior_steps"], width=SMALL["prior_width"]))
 
 
+@pytest.mark.slow
 def test_the_prior_converges_and_does_not_collapse(prior, digits, oracle, cpu):
     """Against the images it was trained on, in an oracle's features; an untrained generator's images have neither."""
 

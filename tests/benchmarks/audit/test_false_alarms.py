@@ -75,6 +75,7 @@ def test_what_was_not_looked_for_is_said():
     assert not any("blank" in reason for reason in judged(*(page[:60] for page in pages)).reasons)
 
 
+@pytest.mark.slow
 def test_private_images_that_are_alike_among_themselves_excuse_what_compares():
     """Of few kinds of things private images show some and the holdout others, and the release some of the former."""
     kinds = pictures("kinds", 40)

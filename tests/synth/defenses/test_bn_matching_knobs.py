@@ -74,7 +74,7 @@ def off(images, members, teacher, cpu):
 
 
 def test_class_share_trades_the_classes_statistics_for_those_of_all(released, digits, teacher, cpu):
-    settings = {"num_images": 40, "steps": 60, "learning_rate": 0.1, "class_weight": 0.0}
+    settings = {"num_images": 20, "steps": 40, "learning_rate": 0.1, "class_weight": 0.0}
     all_of_one, of_class = off(released(class_share=1.0, **settings).images, digits.members, teacher, cpu)
     all_of_none, of_none = off(released(class_share=0.0, **settings).images, digits.members, teacher, cpu)
     assert of_class < of_none

@@ -95,6 +95,25 @@ def accuracy(network, images):
         return float((network(images.float()).argmax(1) == images.labels).double().mean())
 
 
+class Stubborn(torch.nn.Module):
+    """A teacher that takes everything for class 3."""
+
+    def forward(self, x):
+        return 20.0 * torch.eye(10)[torch.full((len(x),), 3)]
+
+
+def test_a_student_learns_what_its_teacher_says(digits, cpu):
+    """Whatever its labels are, soft ones included."""
+    soft = torch.eye(10)[digits.members.labels]
+    network = build("lenet", classes=10, side=32, seed=2)
+    student = train(
+        network, digits.members, replace(QUICK, steps=40), seed=2, device=cpu, teacher=Stubborn(), soft_labels=soft
+    )
+    with torch.no_grad():
+        assert (student(digits.test.float()).argmax(1) == 3).all()
+
+
+@pytest.mark.slow
 def test_a_student_learns_from_the_teacher_what_labels_do_not_say(digits, cpu):
     """Its own labels are wrong throughout; the teacher, left as it was, knows better."""
     teacher = train(build("resnet20", classes=10, side=32, seed=1), digits.members, QUICK, seed=1, device=cpu)
