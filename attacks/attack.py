@@ -38,6 +38,10 @@ class Attack(ABC):
         """What this machine lacks that the attack needs, and how to get it; empty where nothing is missing."""
         return ""
 
+    def reads(self) -> tuple[str, ...]:
+        """Digests of what it reads beside its view and its parameters: results are kept under them."""
+        return ()
+
     @abstractmethod
     def run(self, view: View, *, seed: int, device: torch.device) -> Guess:
         """Attack.

@@ -8,9 +8,6 @@ from torch import Tensor, nn
 
 from leakbench.attacks.shared_gradients import SharedGradients
 
-USUAL = 0.1
-"""Momentum of a layer that states none (torch's default)."""
-
 
 def with_inferred_statistics(shared: SharedGradients) -> SharedGradients:
     """What clients shared, with the statistics that their running ones give away, where nothing better was sent.
@@ -22,32 +19,25 @@ def with_inferred_statistics(shared: SharedGradients) -> SharedGradients:
     if shared.statistics is not None or shared.running is None:
         return shared
     norms = [layer for layer in shared.network.modules() if isinstance(layer, nn.BatchNorm2d)]
-    found = zip(norms, shared.running, _values(shared, norms), strict=True)
-    return replace(shared, statistics=tuple(_undone(shared, *each) for each in found))
+    found = zip(norms, shared.running, _values(shared), strict=True)
+    return replace(shared, statistics=tuple(_undone(shared.local_steps, *each) for each in found))
 
 
-def _undone(
-    shared: SharedGradients, layer: nn.BatchNorm2d, after: tuple[Tensor, Tensor], values: int
-) -> tuple[Tensor, Tensor]:
-    momentum = USUAL if layer.momentum is None else layer.momentum
-    kept = (1 - momentum) ** shared.local_steps
-    mean, variance = (
-        (moved.double() - kept * before.double()) / (1 - kept)
-        for moved, before in zip(after, (layer.running_mean, layer.running_var), strict=True)
-        if before is not None
-    )
+def _undone(steps: int, layer: nn.BatchNorm2d, after: tuple[Tensor, Tensor], values: int) -> tuple[Tensor, Tensor]:
+    assert layer.momentum is not None  # without one a layer averages over all batches it has seen; none here does
+    kept = (1 - layer.momentum) ** steps
+    before = torch.as_tensor(layer.running_mean), torch.as_tensor(layer.running_var)
+    mean, variance = ((new.double() - kept * old.double()) / (1 - kept) for new, old in zip(after, before, strict=True))
     biased = variance * (values - 1) / values
     return mean.float(), biased.clamp_min(0).float()
 
 
-def _values(shared: SharedGradients, norms: list[nn.BatchNorm2d]) -> list[int]:
+def _values(shared: SharedGradients) -> list[int]:
     """How many values of a channel each layer sees of a client's images."""
-    probe, seen = copy.deepcopy(shared.network), list[int]()
-    layers = [layer for layer in probe.modules() if isinstance(layer, nn.BatchNorm2d)]
-    for layer in layers:
-        layer.register_forward_pre_hook(lambda layer, inputs: seen.append(inputs[0][:, 0].numel()))
-    device = next(probe.parameters()).device
+    probe, seen = copy.deepcopy(shared.network), list[int]()  # a pass in training mode changes the running statistics
+    for layer in probe.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.register_forward_pre_hook(lambda layer, inputs: seen.append(inputs[0][:, 0].numel()))
     with torch.no_grad():
-        probe(torch.zeros(shared.batch, *shared.image_shape, device=device))
-    assert len(seen) == len(norms)
+        probe(torch.zeros(shared.batch, *shared.image_shape, device=next(probe.parameters()).device))
     return seen

@@ -19,8 +19,6 @@ from leakbench.synth.seeds import derive_seed
 TOLD = {"kept": "not sent", "running": "in the running ones that come back", "sent": "sent"}
 """What a row says of batch-norm statistics."""
 Share = Callable[[tuple[Tensor, ...], Resources], tuple[Tensor, ...]]
-
-
 Statistics = list[tuple[Tensor, Tensor]]
 """Mean and variance of every batch-norm layer's inputs, of one client."""
 

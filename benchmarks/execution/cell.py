@@ -37,7 +37,6 @@ from leakbench.synth.defense import PrivateTrainer, Synthesizer
 from leakbench.synth.images import Split
 from leakbench.synth.networks.compilation import can_compile
 from leakbench.synth.networks.pretrained import PretrainedWeights
-from leakbench.synth.networks.public import public_network
 
 COMPUTING = ("synth", "metrics", "attacks", "benchmarks")
 """The packages whose code measurements come from."""
@@ -189,7 +188,7 @@ def cell_key(context: RunContext, cell: Cell) -> str | None:
     reads = [context.release_digest(cell.defense, cell.seed)] if reads_release(cell) else []
     weights = [lpips.unavailable() or lpips.variant()]  # they may come later
     weights += [context.weights.digest] if context.weights else []
-    weights += [found.digest] if cell.task == "attack" and (found := public_network()) else []
+    weights += attack_of(cell.method).reads() if cell.task == "attack" else ()
     compiled = (
         [can_compile(context.device)] if cell.task in ("release", "attack") else []
     )  # which may rerun the defense

@@ -213,6 +213,10 @@ def _bad_labels(suite: Suite) -> list[str]:
     problems = []
     if "hard" not in rungs or len(set(rungs)) < len(rungs):
         problems.append("[student] labels must name each rung once, and hard, which attacks on students ask for")
+    mixed = [name for name, owner in suite.memorization.items() if owner.recipe.cutmix]
+    problems += [
+        f"[memorization.{name}] recipe: cutmix must be 0, or attackers' images would be mixed in" for name in mixed
+    ]
     if "teacher" in rungs and not suite.teacher.published:
         problems.append("[student] labels has teacher, which does not count as published here; set published = true")
     return problems

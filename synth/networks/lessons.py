@@ -38,7 +38,7 @@ class Lessons:
     Args:
         labels: (N,) classes: the first rung.
         soft: (N, K) probabilities, one vector an image: the second.
-        answer: from a batch as it is shown to the probabilities (N, K) that a published teacher gives it: the third.
+        answer: from a batch as it is shown to a published teacher's logits (N, K): the third.
         classes: K.
         cutmix: share of the batches that are cut-mixed.
     """
@@ -62,4 +62,4 @@ class Lessons:
             own = one_hot(self.labels[index], self.classes).float() if known is None else known
             batch, partner, kept = cutmix(batch, rng)
             known = kept * own + (1 - kept) * own[partner]
-        return batch, known if self.answer is None else self.answer(batch)
+        return batch, known if self.answer is None else self.answer(batch).softmax(1)

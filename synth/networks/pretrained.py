@@ -9,13 +9,12 @@ from urllib.error import URLError
 import torch
 import torchvision
 from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torchvision.transforms import v2 as transforms
 
 from leakbench.synth.data.image_files import DataProblems
 from leakbench.synth.networks.architectures import SMALL, build
-from leakbench.synth.networks.public import MEAN, STD
+from leakbench.synth.networks.public import MEAN, STD, read_weights
 
 TORCHVISION = "torchvision"
 """Stands for torchvision's own weights where a file may be named."""
@@ -139,12 +138,8 @@ def _torchvision_file(network: str) -> Path:
 
 
 def _read(file: Path) -> dict[str, Tensor]:
-    """Tensors by name; torchvision's own files are read without running any code of theirs."""
     try:
-        if file.suffix == ".safetensors":
-            return dict(load_file(file))
-        state: dict[str, Tensor] = torch.load(file, map_location="cpu", weights_only=True)
-        return state
+        return read_weights(file)
     except (SafetensorError, UnpicklingError, RuntimeError, OSError, ValueError, LookupError, EOFError) as error:
         raise DataProblems([f"{file}: is damaged ({type(error).__name__}); fetch it again"]) from error
 

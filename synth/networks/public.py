@@ -56,7 +56,7 @@ class PublicNetwork:
         with torch.random.fork_rng():
             network = _efficientnet() if self.name == "efficientnet-lite0" else torchvision.models.get_model(self.name)
         try:
-            network.load_state_dict(_read(self.file))
+            network.load_state_dict(read_weights(self.file))
         except (SafetensorError, UnpicklingError, RuntimeError, OSError, EOFError) as error:
             raise ValueError(f"{self.file}: holds no weights of {self.name} ({type(error).__name__})") from error
         return nn.Sequential(_ScaledUp(), transforms.Normalize(MEAN, STD), network).eval()
@@ -106,7 +106,7 @@ def _named() -> PublicNetwork | None:
         last = load_file(file).get("fc.weight")
     except (SafetensorError, OSError):
         return None
-    name = None if last is None else RESNETS.get(last.shape[1])
+    name = None if last is None or last.ndim != 2 else RESNETS.get(last.shape[1])
     return PublicNetwork(name, file) if name else None
 
 
@@ -137,7 +137,8 @@ def _efficientnet() -> nn.Module:
     return network
 
 
-def _read(file: Path) -> dict[str, Tensor]:
+def read_weights(file: Path) -> dict[str, Tensor]:
+    """Tensors by name, of a .safetensors file or of torch's own, which is read without running any code of it."""
     if file.suffix == ".safetensors":
         return dict(load_file(file))
     state: dict[str, Tensor] = torch.load(file, map_location="cpu", weights_only=True)

@@ -191,7 +191,7 @@ def train(
     lessons = Lessons(
         labels=labels,
         soft=None if soft_labels is None else soft_labels.to(device, torch.float32),
-        answer=None if teacher is None else partial(_probabilities, teacher.to(device).eval()),
+        answer=None if teacher is None else partial(_logits, teacher.to(device).eval()),
         classes=len(images.classes),
         cutmix=recipe.cutmix,
     )
@@ -218,20 +218,15 @@ def train(
 
 
 @torch.no_grad()
-def _answer(network: nn.Module, pixels: Tensor, device: torch.device) -> Tensor:
-    """Logits of one batch, float32 on the CPU."""
-    batch = pixels.to(device).to(memory_format=torch.channels_last).float().div_(255)
-    with autocast(device):
-        return network(batch).float().cpu()  # type: ignore[no-any-return]
-
-
-@torch.no_grad()
-def _probabilities(teacher: nn.Module, batch: Tensor) -> Tensor:
-    """(N, K) of one batch of bytes, where it lies."""
+def _logits(network: nn.Module, batch: Tensor) -> Tensor:
+    """(N, K) float32 of one batch of bytes, where it lies."""
     with autocast(batch.device):
-        logits = teacher(batch.to(memory_format=torch.channels_last).float().div_(255))
-    probabilities: Tensor = logits.float().softmax(1)
-    return probabilities
+        return network(batch.to(memory_format=torch.channels_last).float().div_(255)).float()  # type: ignore[no-any-return]
+
+
+def _answer(network: nn.Module, pixels: Tensor, device: torch.device) -> Tensor:
+    """The same on the CPU."""
+    return _logits(network, pixels.to(device)).cpu()
 
 
 def predict(network: nn.Module, pixels: Tensor, *, device: torch.device, chunk: int = 512) -> Tensor:

@@ -57,13 +57,16 @@ def judged(attack, victims, make_truth, source, cpu):
 
 def test_both_controls(scenario, disjoint, make_truth, pairing, cpu):
     attack = InvertingGradients(iterations=120)
+    ten = replace(scenario.clients, victims=10)
     found = {
-        name: judged(attack, victims, make_truth, source, cpu)
+        name: judged(attack, replace(victims, clients=ten), make_truth, source, cpu)
         for name, victims, source in (("identity", scenario, pairing), ("disjoint", disjoint, None))
     }
     assert found["identity"]["trained.ssim.excess"].low > 0
+    assert found["identity"]["private.ssim.excess"].low > 0
     assert detected([list(found["identity"].values())], "private") is True
     assert found["disjoint"]["trained.ssim.excess"].low > 0
+    assert found["disjoint"]["private.ssim.excess"].low <= 0
     assert detected([list(found["disjoint"].values())], "private") is False
 
 

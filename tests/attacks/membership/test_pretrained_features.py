@@ -6,11 +6,11 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from leakbench.attacks.membership import release_attack
 from leakbench.attacks.membership.density_ratio import DensityRatio
 from leakbench.attacks.membership.gan_leaks import GanLeaks
 from leakbench.attacks.membership.nearest import Nearest
-from leakbench.benchmarks.execution import cell as cells
-from leakbench.benchmarks.execution.cell import run_cell
+from leakbench.benchmarks.execution.cell import cell_key, run_cell
 from leakbench.metrics.membership import auc
 from leakbench.reports.records import Cell
 from leakbench.synth.defense import Release
@@ -70,9 +70,13 @@ def test_a_cell_is_kept_by_the_network_that_it_looks_through(monkeypatch):
         data_digest=lambda seed: "data",
         release_digest=lambda spec, seed: "release",
     )
-    cell = Cell(suite="s", dataset="d", defense="noise", task="attack", method="nearest:space=pretrained")
-    keys = set()
-    for network in (None, SimpleNamespace(digest="one"), SimpleNamespace(digest="two")):
-        monkeypatch.setattr(cells, "public_network", lambda network=network: network)
-        keys.add(cells.cell_key(context, cell))
-    assert len(keys) == 3
+
+    def keys(method):
+        cell, found = Cell(suite="s", dataset="d", defense="noise", task="attack", method=method), set()
+        for network in (None, SimpleNamespace(digest="one"), SimpleNamespace(digest="two")):
+            monkeypatch.setattr(release_attack, "public_network", lambda network=network: network)
+            found.add(cell_key(context, cell))
+        return len(found)
+
+    assert keys("nearest:space=pretrained") == 3
+    assert keys("nearest") == keys("loss-threshold") == 1, "whoever looks through none is computed once"

@@ -209,8 +209,10 @@ def test_both_controls(attack, error, scenario, disjoint, make_truth, pairing):
         found[name] = {m.name: m for m in judge_images(guess, make_truth(victims, source)).measurements}
     assert found["identity"]["trained.mae.attack"].value <= error
     assert found["identity"]["trained.ssim.excess"].low > 0
+    assert found["identity"]["private.ssim.excess"].low > 0
     assert detected([list(found["identity"].values())], "private") is True
     assert found["disjoint"]["trained.ssim.excess"].low > 0, "the attack works on any release"
+    assert found["disjoint"]["private.ssim.excess"].low <= 0
     assert detected([list(found["disjoint"].values())], "private") is False, "and yet says nothing about members"
 
 

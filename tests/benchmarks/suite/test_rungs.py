@@ -47,7 +47,7 @@ def test_suites_that_ask_for_none_are_as_before(suites):
     assert load_suite("tiny").hash == suite.hash, "seeds follow from it"
     (suites / "tiny.toml").write_text(TINY.replace("[student]", '[student]\nlabels = ["hard"]'))
     assert load_suite("tiny").hash != suite.hash
-    (suites / "tiny.toml").write_text(TINY.replace("steps = 4, batch", "cutmix = 0.5, steps = 4, batch"))
+    (suites / "tiny.toml").write_text(TINY.replace('resnet20"]\nrecipe = {', 'resnet20"]\nrecipe = { cutmix = 0.5,'))
     assert load_suite("tiny").hash != suite.hash
 
 
@@ -56,6 +56,10 @@ def test_suites_that_ask_for_none_are_as_before(suites):
     [
         (('labels = ["hard", "soft", "teacher"]', 'labels = ["soft"]'), "labels must name each rung once, and hard"),
         (('"hard", "soft", "teacher"', '"hard", "hard"'), "labels must name each rung once"),
+        (
+            ("[memorization.default]\nrecipe = {", "[memorization.default]\nrecipe = { cutmix = 0.5,"),
+            "cutmix must be 0",
+        ),
         (("[student]", "published = false\n[student]"), "labels has teacher, which does not count as published here"),
     ],
 )

@@ -168,7 +168,7 @@ def test_deepinversion_finds_the_running_statistics(digits, teacher, cpu):
         moments = image_moments(teacher, made.images.pixels, device=cpu).mean(0, keepdim=True)
         return (means_and_variances(moments)[0] - wanted).norm()
 
-    assert distance(80) < 0.6 * distance(1)
+    assert distance(160) < 0.5 * distance(1)
 
 
 def test_jensen_shannon_by_hand():
