@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import nn
 
-from leakbench.synth.defenses.inversion import Inversion, frozen
+from leakbench.synth.defenses.inversion import Inversion, frozen, matching
 from leakbench.synth.networks import compilation
 from leakbench.synth.networks.architectures import MEAN, STD, build
 from leakbench.synth.seeds import seeded_rng
@@ -62,7 +62,7 @@ def ours(network, labels):
     wanted = [(layer.running_mean[None], layer.running_var[None]) for layer in layers]
     whole = torch.full((1, len(labels)), 1 / len(labels))
     with frozen(network):
-        how.invert(network, wanted, whole, labels, (3, 32, 32), seeded_rng("speed"))
+        how.invert([matching(network, wanted, whole)], labels, (3, 32, 32), seeded_rng("speed"))
 
 
 WAYS = {"plain": (ours, math.inf), "compiled": (ours, 0), "peer": (peer, math.inf)}

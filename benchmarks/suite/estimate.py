@@ -1,7 +1,7 @@
 """What a suite will cost on this machine: steps counted, a few of them timed."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 
 import torch
@@ -14,12 +14,16 @@ from leakbench.benchmarks.suite.model import Suite
 from leakbench.benchmarks.suite.spec import attack_of, defense_of, scenario_of
 from leakbench.reports.records import Cell
 from leakbench.synth.data.datasets import DATASETS
+from leakbench.synth.defense import Defense
+from leakbench.synth.defenses.generalized_matching import GeneralizedMatching
 from leakbench.synth.images import Images
 from leakbench.synth.networks.architectures import build
 from leakbench.synth.networks.training import Recipe, train
 from leakbench.synth.seeds import seeded_rng
 
 PROBE = 16
+CLASSES = 10
+"""Of a dataset that has not been opened."""
 
 
 def estimate(suite: Suite, grid: Plan, device: str) -> Iterator[tuple[Cell, float]]:
@@ -49,8 +53,7 @@ def disk_of(suite: Suite) -> int:
     """Bytes of a run folder, at most: a PNG of a photograph takes about as much as its pixels."""
     images = 0
     for spec in suite.defenses:
-        count = getattr(defense_of(spec), "num_images", "members")
-        images += count if isinstance(count, int) else suite.sizes.members
+        images += _released(suite, defense_of(spec))
     galleries = 10**6 * len(suite.attacks) * len(suite.defenses)
     return suite.seeds * (images * 3 * side_of(suite) ** 2 + galleries)
 
@@ -60,8 +63,8 @@ def _seconds_per_image(suite: Suite, network: str, device: torch.device) -> floa
     side = side_of(suite)
     rng = seeded_rng("estimate")
     pixels = torch.randint(0, 256, (PROBE, 3, side, side), generator=rng, dtype=torch.uint8)
-    images = Images(pixels, torch.arange(PROBE) % 10, tuple(map(str, range(10))))
-    model = build(network, classes=10, side=side, seed=0)
+    images = Images(pixels, torch.arange(PROBE) % CLASSES, tuple(map(str, range(CLASSES))))
+    model = build(network, classes=CLASSES, side=side, seed=0)
 
     def step() -> float:
         start = time.perf_counter()
@@ -86,9 +89,7 @@ def _seconds(suite: Suite, cell: Cell, seconds, trained: set[tuple[object, ...]]
         defense = defense_of(cell.defense)
         if not defense.teacher_based:
             return suite.sizes.members * 1e-3
-        images = getattr(defense, "num_images", suite.sizes.members)
-        count = suite.sizes.members if images == "members" else int(images)
-        return count * getattr(defense, "steps", 0) * float(seconds(suite.teacher.network))
+        return _release_seconds(suite, defense, seconds)
     if cell.task == "utility":
         return cost(cell.method.split(":")[0], suite.student.recipe)
     if cell.task == "visual":
@@ -98,6 +99,23 @@ def _seconds(suite: Suite, cell: Cell, seconds, trained: set[tuple[object, ...]]
         owner = suite.memorization[scenario_of(cell.method)]
         return _memorization_seconds(owner, attack, cost, trained, (cell.defense, cell.seed))
     return _attack_seconds(suite, cell, seconds, cost, trained)
+
+
+def _released(suite: Suite, defense: Defense) -> int:
+    """Images of a release; of so many a class, as if there were ten classes."""
+    if hasattr(defense, "images_per_class"):
+        return int(defense.images_per_class) * CLASSES
+    count = getattr(defense, "num_images", "members")
+    return count if isinstance(count, int) else suite.sizes.members
+
+
+def _release_seconds(suite: Suite, defense: Defense, seconds: Callable[[str], float]) -> float:
+    """Of an inversion: each step asks one network, in turn, some of which are trained first."""
+    further = defense.names() if isinstance(defense, GeneralizedMatching) else []
+    asked = [suite.teacher.network, *further]
+    step = sum(map(seconds, asked)) / len(asked)
+    trained = sum(seconds(name) * Recipe().batch_size * getattr(defense, "backbone_steps", 0) for name in further)
+    return _released(suite, defense) * int(getattr(defense, "steps", 0)) * step + trained
 
 
 def _attack_seconds(suite: Suite, cell: Cell, seconds, cost, trained) -> float:  # type: ignore[no-untyped-def]

@@ -150,8 +150,9 @@ def _leave_out_news(bearing: dict[str, Any]) -> None:
             clients["statistics_sent"] = clients.pop("statistics") == "sent"
     having = (*bearing["gradient"].values(), *bearing["memorization"].values(), bearing["teacher"], bearing["student"])
     for recipe in (owner.get(name) for owner in having for name in ("recipe", "fine_tuning")):
-        if recipe and not recipe["cutmix"]:
-            del recipe["cutmix"]
+        for name in ("cutmix", "schedule", "ema") if recipe else ():
+            if recipe[name] in (0, "one-cycle"):
+                del recipe[name]
 
 
 def available() -> list[str]:

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from leakbench.synth.defense import Release, Resources
-from leakbench.synth.defenses.inversion import Inversion, Statistics, frozen, group_matrix, group_statistics
+from leakbench.synth.defenses.inversion import Statistics, frozen, group_matrix, group_statistics, matching
+from leakbench.synth.defenses.starts import StartedInversion
 from leakbench.synth.images import Images
 from leakbench.synth.networks.statistics import Moments, recorded_moments
 from leakbench.synth.networks.training import autocast, predict
@@ -26,7 +27,7 @@ class Groups(NamedTuple):
 
 @defenses.register("bn-matching")
 @dataclass(frozen=True, kw_only=True)
-class BNMatching(Inversion):
+class BNMatching(StartedInversion):
     """Class-wise batch-norm statistics matching, the method of arXiv 2210.03205 (version 2).
 
     The statistics of every batch-norm layer's input are recorded for each group of `images_per_statistic` private
@@ -41,10 +42,9 @@ class BNMatching(Inversion):
         num_images: how many to release, or ``"members"`` for as many as there are members; rounded to whole groups.
         class_share: of the matching loss that is the groups' own; the rest matches a batch as a whole with all members:
             1 is the paper's choice, 0 DeepInversion's. Half of each was best on ImageNet-1k (arXiv 2404.13733).
-        start: of the inversion: ``noise``; ``public`` images, or ``members`` of the same class, which the release may
-            then show.
 
-    The other parameters are those of `inversion.Inversion`; a batch holds at least one group.
+    The other parameters are those of `inversion.Inversion` and `starts.StartedInversion`; a batch holds at least one
+    group.
 
     Raises:
         ValueError: a parameter is out of range, the teacher is missing, or has no batch-norm layer.
@@ -53,17 +53,6 @@ class BNMatching(Inversion):
     images_per_statistic: Count | Literal["class"] = "class"
     num_images: Count | Literal["members"] = "members"
     class_share: Share = 1.0
-    start: Literal["noise", "public", "members"] = "noise"
-
-    @property
-    def shows_members(self) -> bool:  # type: ignore[override]
-        """Whether inversion starts from private images."""
-        return self.start == "members"
-
-    @property
-    def reads_public(self) -> bool:  # type: ignore[override]
-        """Whether it starts from public ones."""
-        return self.start == "public"
 
     def release(self, members: Images, resources: Resources) -> Release:
         """Synthesise the release, batch by batch."""
@@ -77,12 +66,10 @@ class BNMatching(Inversion):
                 targets = self._targets(teacher, members, [groups.members[i] for i in batch], device)
                 labels.append(groups.labels[batch].repeat_interleave(copies))
                 weights = group_matrix(torch.full((len(batch),), copies), device)
-                begun.append(self._begin(labels[-1], members, drawing))
-                start = self._start(begun[-1], members, resources, drawing)
-                shape = members.pixels.shape[1:]
-                pixels.append(
-                    self.invert(teacher, targets, weights, labels[-1], shape, rng, start=start, overall=overall)
-                )
+                start, shown = self.begin(labels[-1], members, resources, drawing)
+                begun.append(shown)
+                wanted = matching(teacher, targets, weights, overall)
+                pixels.append(self.invert([wanted], labels[-1], members.pixels.shape[1:], rng, start=start))
         images = Images(torch.cat(pixels), torch.cat(labels), members.classes)
         soft = predict(teacher, images.pixels, device=device).softmax(1) if self.soft_labels else None
         return Release(images, soft_labels=soft, sources=self._sources(groups, torch.cat(begun)))
@@ -92,22 +79,6 @@ class BNMatching(Inversion):
         if self.class_share == 1:
             return None
         return self._targets(teacher, members, [torch.arange(len(members))], device), 1 - self.class_share
-
-    def _begin(self, labels: Tensor, members: Images, rng: torch.Generator) -> Tensor:
-        """(N, 1) the member of its class that each image starts from, drawn at random; (N, 0) where it is none."""
-        if self.start != "members":
-            return torch.empty(len(labels), 0, dtype=torch.int64)
-        of_class = {int(label): (members.labels == label).nonzero().squeeze(1) for label in labels.unique()}
-        parts = [of_class[int(label)] for label in labels]
-        return torch.stack([part[torch.randint(len(part), (1,), generator=rng)] for part in parts])
-
-    def _start(self, begun: Tensor, members: Images, resources: Resources, rng: torch.Generator) -> Tensor | None:
-        """(N, C, H, W) images to start from: members, or public ones at random, whatever they show; None for noise."""
-        if self.start == "members":
-            return members.pixels[begun.squeeze(1)]
-        if self.start == "noise":
-            return None
-        return resources.public.pixels[torch.randint(len(resources.public), (len(begun),), generator=rng)]
 
     def _sources(self, groups: Groups, begun: Tensor) -> Tensor | None:
         """(N, k) members behind each released image, those of its group and the one that it starts from.

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn.functional import kl_div, softmax
 
 from leakbench.synth.defense import Release, Resources
-from leakbench.synth.defenses.inversion import Inversion, frozen
+from leakbench.synth.defenses.inversion import Inversion, Pass, Statistics, frozen, matching
 from leakbench.synth.images import Images
 from leakbench.synth.networks.architectures import MEAN, STD, build
 from leakbench.synth.networks.training import Recipe, autocast, predict, train
@@ -52,26 +52,24 @@ class DeepInversion(Inversion):
     def release(self, members: Images, resources: Resources) -> Release:
         """Invert batch by batch."""
         teacher, seed, device = resources.teacher, resources.seed, resources.device
-        layers = [layer for layer in teacher.modules() if isinstance(layer, nn.BatchNorm2d)]
-        if not layers:
-            raise ValueError("deepinversion needs a teacher with batch-norm layers; this network has none")
+        statistics = running_statistics(teacher.to(device), "deepinversion")
         rng = seeded_rng("deepinversion", seed, device=device)
         present = members.labels.unique()
         labels = present[torch.arange(self.num_images) % len(present)]
         made: list[Tensor] = []
-        with frozen(teacher.to(device)):
-            wanted = [(torch.as_tensor(n.running_mean)[None], torch.as_tensor(n.running_var)[None]) for n in layers]
+        with frozen(teacher):
             for part in labels.split(self.batch_size):
                 whole = torch.full((1, len(part)), 1 / len(part), device=device)
                 also = self._disagreement(made, labels, members.classes, seed, device)
-                made.append(self.invert(teacher, wanted, whole, part, members.pixels.shape[1:], rng, also=also))
+                wanted = matching(teacher, statistics, whole)
+                made.append(self.invert([wanted], part, members.pixels.shape[1:], rng, also=also))
             images = Images(torch.cat(made), labels, members.classes)
             soft = predict(teacher, images.pixels, device=device).softmax(1) if self.soft_labels else None
         return Release(images, soft_labels=soft)
 
     def _disagreement(
         self, made: list[Tensor], labels: Tensor, classes: tuple[str, ...], seed: int, device: torch.device
-    ) -> Callable[[Tensor, Tensor], Tensor] | None:
+    ) -> Callable[[Pass], Tensor] | None:
         """What asks for images on which a student of those made so far disagrees with the teacher."""
         if not self.adversarial_weight or not made:
             return None
@@ -81,12 +79,24 @@ class DeepInversion(Inversion):
         student = build("resnet20", classes=len(classes), side=images.side, seed=own)
         train(student, images, Recipe(steps=self.student_steps), seed=own, device=device).requires_grad_(False)
 
-        def term(seen: Tensor, logits: Tensor) -> Tensor:
+        def term(now: Pass) -> Tensor:
             with autocast(device):
-                answer = student(seen * STD + MEAN)
-            return self.adversarial_weight * (1 - jensen_shannon(logits.float(), answer.float()))
+                answer = student(now.seen * STD + MEAN)
+            return self.adversarial_weight * (1 - jensen_shannon(now.logits, answer.float()))
 
         return term
+
+
+def running_statistics(network: nn.Module, who: str) -> Statistics:
+    """The running mean and variance of every batch-norm layer, (1, channels) each.
+
+    Raises:
+        ValueError: there is no such layer; names `who` needs them.
+    """
+    layers = [layer for layer in network.modules() if isinstance(layer, nn.BatchNorm2d)]
+    if not layers:
+        raise ValueError(f"{who} needs a teacher with batch-norm layers; this network has none")
+    return [(torch.as_tensor(n.running_mean)[None], torch.as_tensor(n.running_var)[None]) for n in layers]
 
 
 def jensen_shannon(logits: Tensor, others: Tensor) -> Tensor:

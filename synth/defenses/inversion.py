@@ -1,8 +1,9 @@
 """Inversion: noise optimised until a network's batch-norm statistics of it are the wanted ones."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -36,13 +37,20 @@ def group_statistics(moments: Moments, weights: Tensor) -> Statistics:
     return statistics
 
 
-def matching_loss(found: Statistics, wanted: Statistics) -> Tensor:
-    """Sum over layers of the un-squared L2 norms of mean and variance differences, averaged over groups."""
+def matching_loss(found: Statistics, wanted: Statistics, *, first: float = 1.0) -> Tensor:
+    """Sum over layers of the un-squared L2 norms of mean and variance differences, averaged over groups.
+
+    Args:
+        found: of G groups.
+        wanted: likewise.
+        first: weight of the first layer.
+    """
     terms = [
         torch.linalg.vector_norm(a - b, dim=1).mean()
         for layer, target in zip(found, wanted, strict=True)
         for a, b in zip(layer, target, strict=True)
     ]
+    terms[:2] = first * terms[0], first * terms[1]
     return torch.stack(terms).sum()
 
 
@@ -55,6 +63,38 @@ def total_variation(x: Tensor) -> Tensor:
         x[:, :, :-1, 1:] - x[:, :, 1:, :-1],
     )
     return torch.stack([torch.linalg.vector_norm(shift) for shift in shifts]).sum()
+
+
+class Matching(NamedTuple):
+    """What one network wants of a batch.
+
+    Args:
+        network: in evaluation mode, its parameters frozen.
+        loss: of the moments of what its layers saw.
+        convolutions: whether those of convolutions' inputs are among them.
+    """
+
+    network: nn.Module
+    loss: Callable[[Moments], Tensor]
+    convolutions: bool = False
+
+
+class Pass(NamedTuple):
+    """One step's forward pass.
+
+    Args:
+        images: (N, C, H, W) in normalised units.
+        view: what was done to them before the network saw them.
+        seen: (N, C, H, W) what it saw.
+        logits: (N, K) what it said.
+        network: that saw it.
+    """
+
+    images: Tensor
+    view: Callable[[Tensor], Tensor]
+    seen: Tensor
+    logits: Tensor
+    network: nn.Module
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +127,8 @@ class Inversion(Synthesizer):
     flip: bool = False
     soft_labels: bool = True
     teacher_based = True
+    betas = (0.9, 0.999)
+    """Adam's."""
 
     @property
     def publishes_soft_labels(self) -> bool:  # type: ignore[override]
@@ -95,30 +137,23 @@ class Inversion(Synthesizer):
 
     def invert(
         self,
-        network: nn.Module,
-        targets: Statistics,
-        weights: Tensor,
+        matchings: Sequence[Matching],
         labels: Tensor,
         shape: tuple[int, ...],
         rng: torch.Generator,
         *,
         start: Tensor | None = None,
-        overall: tuple[Statistics, float] | None = None,
-        also: Callable[[Tensor, Tensor], Tensor] | None = None,
+        also: Callable[[Pass], Tensor] | None = None,
     ) -> Tensor:
-        """Images whose groups have these statistics and labels.
+        """Images that have these labels, and the statistics that networks want.
 
         Args:
-            network: with batch-norm layers, in evaluation mode, its parameters frozen.
-            targets: of G groups.
-            weights: (G, N) row-normalised: which images make up a group.
+            matchings: of networks in evaluation mode, their parameters frozen; one a step, in turn.
             labels: (N,) of the images.
             shape: (C, H, W) of an image.
             rng: of the noise and of what is done to the images before each pass; its device computes.
             start: uint8 (N, C, H, W) to start from; noise by default.
-            overall: statistics of everybody, (1, channels) a layer, and the share of the matching loss that is theirs:
-                all images together are matched with them.
-            also: a further term of the loss, from the normalised images that the network saw and its logits.
+            also: a further term of the loss.
 
         Returns:
             uint8 (N, C, H, W) on the CPU.
@@ -132,20 +167,25 @@ class Inversion(Synthesizer):
         else:
             begin = (start.to(device).float() / 255 - MEAN) / STD
         x = begin.to(memory_format=torch.channels_last).requires_grad_()
-        optimizer = torch.optim.Adam([x], lr=self.learning_rate)
+        optimizer = torch.optim.Adam([x], lr=self.learning_rate, betas=self.betas)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, self.steps)
-        answer = forward(device, self.steps * len(wanted))
-        with recorded_moments(network) as moments:
-            for _ in range(self.steps):
+        answer = forward(device, self.steps * len(wanted) // len(matchings))
+        with ExitStack() as hooked:
+            recorded = [hooked.enter_context(recorded_moments(m.network, m.convolutions)) for m in matchings]
+            for step in range(self.steps):
+                turn = step % len(matchings)
+                matched, moments = matchings[turn], recorded[turn]
                 moments.clear()
-                seen = self._shifted(x, rng)
+                view = self.view(rng, step / self.steps)
+                seen = view(x)
                 # Channels last again: rolling gives them up, and each layout would be compiled by itself.
                 with autocast(device):
-                    logits = answer(network, (seen * STD + MEAN).contiguous(memory_format=torch.channels_last))
-                loss = self.bn_weight * _matched(moments, weights, targets, overall)
-                loss = loss + self.class_weight * cross_entropy(logits.float(), wanted) + self._prior(x, seen)
+                    shown = (seen * STD + MEAN).contiguous(memory_format=torch.channels_last)
+                    logits = answer(matched.network, shown).float()
+                loss = self.bn_weight * matched.loss(moments)
+                loss = loss + self.class_weight * cross_entropy(logits, wanted) + self._prior(x, seen)
                 if also is not None:
-                    loss = loss + also(seen, logits)
+                    loss = loss + also(Pass(x, view, seen, logits, matched.network))
                 (x.grad,) = torch.autograd.grad(loss, x)
                 optimizer.step()
                 schedule.step()
@@ -164,26 +204,47 @@ class Inversion(Synthesizer):
             loss = loss + self.l2_weight * torch.linalg.vector_norm(x)
         return loss
 
-    def _shifted(self, x: Tensor, rng: torch.Generator) -> Tensor:
-        """The batch as the teacher sees it at this step: rolled and flipped at random, if asked for."""
+    def view(self, rng: torch.Generator, progress: float) -> Callable[[Tensor], Tensor]:
+        """How the teacher sees a batch (N, C, H, W) at this step: rolled and flipped at random, if asked for.
+
+        Args:
+            rng: of what is drawn.
+            progress: share of the steps that are done.
+        """
+        roll, flip = [0, 0], False
         if self.jitter:
             roll = torch.randint(-self.jitter, self.jitter + 1, (2,), generator=rng, device=rng.device).tolist()
-            x = x.roll(roll, (2, 3))
-        if self.flip and torch.rand((), generator=rng, device=rng.device) < 0.5:
-            x = x.flip(3)
-        return x
+        if self.flip:
+            flip = bool(torch.rand((), generator=rng, device=rng.device) < 0.5)
+
+        def seen(x: Tensor) -> Tensor:
+            rolled = x.roll(roll, (2, 3)) if any(roll) else x
+            return rolled.flip(3) if flip else rolled
+
+        return seen
 
 
-def _matched(
-    moments: Moments, weights: Tensor, targets: Statistics, overall: tuple[Statistics, float] | None
-) -> Tensor:
-    """The loss of groups' statistics, and in part of those of all images together."""
-    groups = matching_loss(group_statistics(moments, weights), targets)
-    if overall is None:
-        return groups
-    statistics, share = overall
-    everybody = weights.new_full((1, weights.shape[1]), 1 / weights.shape[1])
-    return (1 - share) * groups + share * matching_loss(group_statistics(moments, everybody), statistics)
+def matching(
+    network: nn.Module, targets: Statistics, weights: Tensor, overall: tuple[Statistics, float] | None = None
+) -> Matching:
+    """What a network wants of groups' statistics, and in part of those of all images together.
+
+    Args:
+        network: with batch-norm layers.
+        targets: of G groups.
+        weights: (G, N) row-normalised: which images make up a group.
+        overall: statistics of everybody, (1, channels) a layer, and the share of the loss that is theirs.
+    """
+
+    def loss(moments: Moments) -> Tensor:
+        groups = matching_loss(group_statistics(moments, weights), targets)
+        if overall is None:
+            return groups
+        statistics, share = overall
+        everybody = weights.new_full((1, weights.shape[1]), 1 / weights.shape[1])
+        return (1 - share) * groups + share * matching_loss(group_statistics(moments, everybody), statistics)
+
+    return Matching(network, loss)
 
 
 @contextmanager

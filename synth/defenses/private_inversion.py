@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from leakbench.synth.defense import Claim, Release, Resources
 from leakbench.synth.defenses.differential_privacy import PrivateTraining, dp_claim, noise_multiplier_within_budget
-from leakbench.synth.defenses.inversion import Inversion, by_layer, frozen, group_matrix
+from leakbench.synth.defenses.inversion import Inversion, by_layer, frozen, group_matrix, matching
 from leakbench.synth.images import Images, round_robin_by_class
 from leakbench.synth.networks.architectures import NETWORKS, build
 from leakbench.synth.networks.training import predict
@@ -104,7 +104,7 @@ class PrivateInversion(Inversion):
                 each = group_matrix(torch.ones(len(part), dtype=torch.long), device)
                 begin = public.pixels[order[part]] if self.start == "public" else None
                 shape = members.pixels.shape[1:]
-                pixels.append(self.invert(network, targets, each, labels[part], shape, search, start=begin))
+                pixels.append(self.invert([matching(network, targets, each)], labels[part], shape, search, start=begin))
             images = Images(torch.cat(pixels), labels, members.classes)
             soft = predict(network, images.pixels, device=device).softmax(1) if self.soft_labels else None
         return Release(images.gray() if gray else images, soft_labels=soft)

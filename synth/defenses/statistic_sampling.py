@@ -8,7 +8,7 @@ from sklearn.mixture import GaussianMixture
 from torch import Tensor
 
 from leakbench.synth.defense import Release, Resources
-from leakbench.synth.defenses.inversion import Inversion, by_layer, frozen
+from leakbench.synth.defenses.inversion import Inversion, by_layer, frozen, matching
 from leakbench.synth.images import Images
 from leakbench.synth.networks.statistics import LEAST_VARIANCE, from_vectors, image_moments, to_vectors
 from leakbench.synth.networks.training import predict
@@ -59,7 +59,10 @@ class StatisticSampling(Inversion):
             shape = members.pixels.shape[1:]
             pixels = [
                 self.invert(
-                    teacher, by_layer(part.to(device), teacher), torch.eye(len(part)).to(device), whose, shape, rng
+                    [matching(teacher, by_layer(part.to(device), teacher), torch.eye(len(part)).to(device))],
+                    whose,
+                    shape,
+                    rng,
                 )
                 for part, whose in parts
             ]

@@ -6,12 +6,16 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import adaptive_avg_pool2d
 
 from leakbench.metrics.chunks import in_chunks
 from leakbench.synth.networks.training import autocast
 
 LEAST_VARIANCE = 1e-6
 """Smallest variance whose logarithm is taken."""
+
+PATCH = 4
+"""Pixels of a side of the squares that convolutions' inputs are averaged over."""
 
 Moments = list[tuple[Tensor, Tensor]]
 """A (mean, mean of squares) pair per batch-norm layer, each (N, channels) per image or (G, channels) per group."""
@@ -45,16 +49,35 @@ def normalisations(network: nn.Module) -> list[nn.BatchNorm2d | nn.GroupNorm]:
     return [layer for layer in layers if isinstance(layer, nn.BatchNorm2d)] or layers
 
 
+def _patch_moments(activation: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and mean square over channels and squares of PATCH by PATCH pixels, (N, squares) float32 each."""
+    activation = activation.float()
+    grid = (-(-activation.shape[2] // PATCH), -(-activation.shape[3] // PATCH))
+    mean, square = activation.mean(1, keepdim=True), activation.square().mean(1, keepdim=True)
+    return adaptive_avg_pool2d(mean, grid).flatten(1), adaptive_avg_pool2d(square, grid).flatten(1)
+
+
 @contextmanager
-def recorded_moments(network: nn.Module) -> Iterator[Moments]:
-    """Collect the moments of every normalisation layer's input, per image, during one forward pass."""
+def recorded_moments(network: nn.Module, convolutions: bool = False) -> Iterator[Moments]:
+    """Collect the moments of every normalisation layer's input, per image, during one forward pass.
+
+    Args:
+        network: whose layers.
+        convolutions: also those of every convolution's input, by channel and by patch (arXiv 2311.17950).
+    """
     moments: Moments = []
 
     def record(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         moments.append(_SpatialMoments.apply(inputs[0]))
 
-    layers = normalisations(network)
+    def patches(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        moments.append(_patch_moments(inputs[0]))
+
+    layers: list[nn.Module] = [*normalisations(network)]
     hooks = [layer.register_forward_pre_hook(record) for layer in layers]
+    for layer in network.modules():
+        if convolutions and isinstance(layer, nn.Conv2d):
+            hooks += [layer.register_forward_pre_hook(hook) for hook in (record, patches)]
     try:
         yield moments
     finally:

@@ -11,6 +11,7 @@ from torch.nn.functional import cross_entropy, kl_div, log_softmax, pad, softmax
 
 from leakbench.metrics.chunks import in_chunks
 from leakbench.synth.images import Images
+from leakbench.synth.networks.descent import Descent, Schedule
 from leakbench.synth.networks.lessons import Lessons
 from leakbench.synth.seeds import derive_seed, seeded, seeded_rng
 
@@ -19,14 +20,14 @@ Penalty = Callable[[nn.Module], Tensor]
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """How a network is trained: SGD with Nesterov momentum, one-cycle linear rate, crop and flip.
+    """How a network is trained: SGD with Nesterov momentum, a rate that falls, crop and flip.
 
     The budget is a number of steps, not of epochs, so that releases of different sizes cost and learn alike.
 
     Args:
         steps: optimiser steps.
         batch_size: images a step (or the whole release, if it is smaller).
-        learning_rate: peak rate, reached after a fifth of the steps.
+        learning_rate: peak rate.
         momentum: Nesterov momentum.
         weight_decay: L2 on all parameters.
         label_smoothing: off by default.
@@ -34,6 +35,9 @@ class Recipe:
         flip: horizontal flips (wrong for digits and text).
         temperature: of the soft labels' Kullback-Leibler loss.
         cutmix: share of the batches that are cut-mixed (arXiv 1905.04899).
+        schedule: of the rate: ``one-cycle``; ``cosine``; ``smoothed-cosine``, the first half of one (arXiv 2404.13733).
+        ema: share of the moving average of weights and statistics that stays at a step, which is then the trained
+            network (0.99 in arXiv 2404.13733); 0 for the last weights.
     """
 
     steps: int = 1500
@@ -46,12 +50,16 @@ class Recipe:
     flip: bool = True
     temperature: float = 1.0
     cutmix: float = 0.0
+    schedule: Schedule = "one-cycle"
+    ema: float = 0.0
 
     def __post_init__(self) -> None:
         if self.steps < 1 or self.batch_size < 2:
             raise ValueError(f"Recipe needs steps >= 1 and batch_size >= 2, got {self.steps} and {self.batch_size}")
         if not 0 <= self.cutmix <= 1:
             raise ValueError(f"Recipe needs cutmix between 0 and 1, got {self.cutmix}")
+        if not 0 <= self.ema < 1:
+            raise ValueError(f"Recipe needs ema of at least 0 and below 1, got {self.ema}")
 
 
 @dataclass(frozen=True)
@@ -120,21 +128,6 @@ def _loss(logits: Tensor, labels: Tensor, soft: Tensor | None, recipe: Recipe) -
     return kl_div(guess, target, reduction="batchmean") * recipe.temperature**2
 
 
-def _descent(network: nn.Module, recipe: Recipe) -> tuple[torch.optim.SGD, torch.optim.lr_scheduler.LambdaLR]:
-    optimizer = torch.optim.SGD(
-        network.parameters(),
-        lr=recipe.learning_rate,
-        momentum=recipe.momentum,
-        weight_decay=recipe.weight_decay,
-        nesterov=True,
-    )
-    warm = max(1, recipe.steps // 5)
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: min((step + 1) / warm, max(recipe.steps - step, 1) / max(recipe.steps - warm, 1))
-    )
-    return optimizer, schedule
-
-
 def _inputs(
     pixels: Tensor, extra: Extra | None, recipe: Recipe, seed: int
 ) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
@@ -196,7 +189,15 @@ def train(
         cutmix=recipe.cutmix,
     )
     mixing = seeded_rng("cutmix", seed, device=device)
-    optimizer, schedule = _descent(network, recipe)
+    descent = Descent(
+        network,
+        learning_rate=recipe.learning_rate,
+        momentum=recipe.momentum,
+        weight_decay=recipe.weight_decay,
+        schedule=recipe.schedule,
+        steps=recipe.steps,
+        ema=recipe.ema,
+    )
     for step, (batch, index, more) in zip(range(recipe.steps), _inputs(pixels, extra, recipe, seed), strict=False):
         batch, wanted = lessons.taught(batch, index, mixing)
         with autocast(device), seeded(derive_seed("dropout", derive_seed(seed, step)), device):
@@ -206,14 +207,12 @@ def train(
             loss = loss + extra.weight * cross_entropy(logits[len(index) :], more)
         if penalty is not None:
             loss = loss + penalty(network)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
-        schedule.step()
+        descent.step(loss)
         if step % 20 == 19 or step + 1 == recipe.steps:
             if not torch.isfinite(loss):
                 raise FloatingPointError(f"the training loss is {loss.item()} at step {step + 1} of {recipe.steps}")
             progress(step + 1, recipe.steps)
+    descent.settle()
     return network.eval()
 
 

@@ -11,6 +11,7 @@ from torch import nn
 from leakbench.synth.defense import Resources
 from leakbench.synth.defenses.deepinversion import jensen_shannon
 from leakbench.synth.defenses.diffusion import mixture
+from leakbench.synth.defenses.inversion import Pass
 from leakbench.synth.images import Images, round_robin_by_class
 from leakbench.synth.networks.statistics import image_moments, means_and_variances
 from leakbench.synth.randomness import SeededRandomness
@@ -185,9 +186,13 @@ def test_the_adversary_asks_for_disagreement(digits, cpu):
     assert defense._disagreement([], digits.members.labels, digits.members.classes, 0, cpu) is None
     first = digits.members.take(torch.arange(10))
     term = defense._disagreement([first.pixels], first.labels, first.classes, 0, cpu)
-    seen = torch.zeros(4, 3, 32, 32)
     far = torch.full((4, 10), -300.0).index_fill_(1, torch.tensor([3]), 300.0)
-    assert 0 <= term(seen, far).item() < term(seen, torch.zeros(4, 10)).item() <= 2.0
+
+    def of(logits):
+        seen = torch.zeros(4, 3, 32, 32)
+        return term(Pass(seen, lambda x: x, seen, logits, nn.Identity())).item()
+
+    assert 0 <= of(far) < of(torch.zeros(4, 10)) <= 2.0
 
 
 @given(st.floats(0, 1))

@@ -21,6 +21,10 @@ SMALL = {
     "dp-bn-matching": {"num_images": 20, "steps": 2, "batch_size": 10, "teacher_steps": 2, "teacher_batch": 20},
     "dp-statistic-sampling": {"num_images": 20, "steps": 2, "teacher_steps": 2, "teacher_batch": 20, "components": 4},
     "dp-merf": {"num_images": 20, "steps": 2, "features": 20},
+    "sre2l": {"images_per_class": 2, "steps": 2},
+    "g-vbsm": {"images_per_class": 2, "steps": 2, "backbones": "resnet20", "backbone_steps": 2},
+    "edc": {"images_per_class": 2, "steps": 2, "backbones": "resnet20", "backbone_steps": 2, "flatness_weight": 1.0},
+    "rded": {"images_per_class": 2, "candidates": 4, "crops": 2},
     "diffusion": {"num_images": 20, "steps": 2, "batch_size": 10, "width": 8, "draws": 2},
 }
 QUICK = Recipe(steps=30, batch_size=50, flip=False, learning_rate=0.05)
@@ -76,6 +80,9 @@ def test_sources_are_of_the_released_class(name, digits, teacher, cpu):
         "statistic-sampling",
         "dp-merf",
         "diffusion",
+        "sre2l",
+        "edc",
+        "rded",
     ],
 )
 def test_another_seed_gives_another_release(name, digits, teacher, cpu):
@@ -109,6 +116,10 @@ def test_another_seed_gives_another_release(name, digits, teacher, cpu):
         ("statistic-sampling", {"steps": 0}),
         ("deepinversion", {"adversarial_weight": -1.0}),
         ("dp-merf", {"epsilon": 0.0}),
+        ("sre2l", {"crop": 1.5}),
+        ("g-vbsm", {"temperature": 0.0}),
+        ("edc", {"class_share": -0.1}),
+        ("rded", {"least_area": 1.0}),
         ("diffusion", {"width": 12}),
         ("diffusion", {"draws": 0}),
     ],

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from leakbench.synth.defenses.inversion import Inversion, by_layer, frozen
+from leakbench.synth.defenses.inversion import Inversion, by_layer, frozen, matching
 from leakbench.synth.networks import compilation
 from leakbench.synth.networks.architectures import build
 from leakbench.synth.networks.compilation import can_compile, forward
@@ -82,7 +82,7 @@ def test_other_networks_and_other_numbers_of_images_are_not_compiled_again(cpu, 
             pixels = torch.randint(0, 256, (count, 3, 32, 32), dtype=torch.uint8, generator=seeded_rng("pixels"))
             wanted = by_layer(means_and_variances(image_moments(network, pixels, device=cpu)).float(), network)
             labels = torch.arange(count)
-            made = how.invert(network, wanted, torch.eye(count), labels, (3, 32, 32), seeded_rng("noise"))
+            made = how.invert([matching(network, wanted, torch.eye(count))], labels, (3, 32, 32), seeded_rng("noise"))
         assert made.shape == pixels.shape
     assert len(compiled) == 1
 
