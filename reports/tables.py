@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from leakbench.reports import label_robust
 from leakbench.reports.leakage import leakage
 from leakbench.reports.leakage_columns import LEAKAGE
 from leakbench.reports.paper_claims import claims
@@ -26,6 +27,11 @@ def _utility(results: Results) -> Table:
             ratio = f" ({measurement.value / base.value:.2f})" if measurement and base and base.value else ""
             row.append(show(measurement, short(results.missing(defense, "utility", student))) + ratio)
     heads = [_head(student) for student in results.students]
+    for head, differences in label_robust.columns(results):
+        heads.append(head)
+        ranks |= ranked(len(heads), list(map(merit, differences)), list(map(is_control, results.defenses)))
+        for row, difference in zip(rows, differences, strict=True):
+            row.append(show(difference))
     seeds = len({r.cell.seed for r in results.records})
     notes = [
         f"Test accuracy in % on real images, 95 % interval; in brackets the ratio to identity. Seeds: {seeds}.",
@@ -33,6 +39,8 @@ def _utility(results: Results) -> Table:
     ]
     if any(parse_student(student).labels == "teacher" for student in results.students):
         notes.append(TAUGHT)
+    if len(heads) > len(results.students):
+        notes.extend(label_robust.NOTES)
     for who, does in (("oracle", "grades GAN attacks"), ("teacher", "defenses read")):
         found = next((r.get(f"{who}.accuracy") for r in results.records if r.cell.task == who), None)
         if found:
