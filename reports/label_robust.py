@@ -19,9 +19,9 @@ RUNGS = ("teacher", "soft", "hard")
 
 
 def hard_label_recovery(results: Results, defense: str, network: str) -> Measurement | None:
-    """Accuracy of hard labels of everybody, less that of a release's; None where either is not there."""
+    """Accuracy of hard labels of everybody, less that of a release's; None where either is missing, or they are one."""
     identity = results.spec_named("identity")
-    if identity is None:
+    if identity is None or identity == defense:
         return None
     student = f"{network}:hard"
     return _difference(_accuracy(results, identity, student), _accuracy(results, defense, student), "lower")

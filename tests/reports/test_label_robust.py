@@ -30,6 +30,7 @@ def test_both_figures_by_hand():
     results = run()
     lost = hard_label_recovery(results, "edc", "resnet20")
     assert (lost.value, lost.better) == (60.0, "lower")
+    assert hard_label_recovery(results, "identity", "resnet20") is None
     gained = improvement_over_random(results, "edc", "resnet20")
     assert (gained.value, gained.better) == (8.0, "higher")
     assert gained.high - gained.value == pytest.approx(18**0.5)
