@@ -14,7 +14,7 @@ NOTES = (
     "have, over one of as many private photographs drawn at random (`subset`); higher is better (arXiv 2505.13300). "
     "Intervals add in squares, as if the two students had been tested on different images: too wide, not too narrow.",
 )
-RUNGS = ("teacher", "soft", "hard")
+RUNGS = ("teacher", "views", "soft", "hard")
 """From the highest."""
 
 

@@ -62,7 +62,7 @@ def labels(texts: Iterable[str]) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class StudentSpec:
-    """A student by its network, and the labels that it learned from: ``hard`` or ``soft``."""
+    """A student by its network, and what labels it learned: ``hard``, ``soft``, ``views`` or ``teacher``."""
 
     network: str
     labels: str

@@ -37,8 +37,8 @@ def _utility(results: Results) -> Table:
         f"Test accuracy in % on real images, 95 % interval; in brackets the ratio to identity. Seeds: {seeds}.",
         RANKED,
     ]
-    if any(parse_student(student).labels == "teacher" for student in results.students):
-        notes.append(TAUGHT)
+    asked = {parse_student(student).labels for student in results.students}
+    notes += [note for rung, note in PUBLISHED.items() if rung in asked]
     if len(heads) > len(results.students):
         notes.extend(label_robust.NOTES)
     for who, does in (("oracle", "grades GAN attacks"), ("teacher", "defenses read")):
@@ -55,7 +55,12 @@ def _utility(results: Results) -> Table:
     )
 
 
-RUNGS = {"hard": "hard labels", "soft": "soft labels", "teacher": "the published teacher answers"}
+RUNGS = {
+    "hard": "hard labels",
+    "soft": "soft labels",
+    "views": "labelled views",
+    "teacher": "the published teacher answers",
+}
 """What students learn of an image, by rung."""
 
 
@@ -64,10 +69,13 @@ def _head(student: str) -> str:
     return f"{asked.network}, {RUNGS.get(asked.labels, asked.labels)}"
 
 
-TAUGHT = (
-    "The published teacher answers: it is published beside the release, and a student learns what it says of every "
-    "augmented image. What that network gives away by itself is what attacks on the teacher find."
-)
+PUBLISHED = {
+    "views": "Labelled views: a file is published beside the release that says what the teacher thinks of some "
+    "augmented views of every image; the teacher itself is not published for it.",
+    "teacher": "The published teacher answers: it is published beside the release, and a student learns what it says "
+    "of every augmented image. What that network gives away by itself is what attacks on the teacher find.",
+}
+"""What is published at the rungs that a release does not hold by itself."""
 RANKED = "The best measurement of a defense is bold, the second best in italics or underlined; controls do not compete."
 VISUAL = (
     ("paired.ssim", "SSIM to source"),

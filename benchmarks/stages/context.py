@@ -28,6 +28,7 @@ from leakbench.synth.images import Images, Split, concatenate
 from leakbench.synth.networks.architectures import build
 from leakbench.synth.networks.pretrained import PretrainedWeights
 from leakbench.synth.networks.training import Recipe, train
+from leakbench.synth.networks.views import as_shown, labelled_views
 from leakbench.synth.seeds import derive_seed, seeded_rng
 
 Progress = Callable[[int, int], None]
@@ -155,8 +156,13 @@ class RunContext:
             return PublishedModel(self._protected(defense, spec, seed, name), name, self.suite.student.recipe)
         release, _ = self.attacked(spec, seed)
         recipe, soft = self.suite.student.recipe, release.soft_labels if labels == "soft" else None
-        teacher = self.teacher(seed) if labels == "teacher" else None
-        network = self._network(f"student {name}", name, recipe, release.images, soft, seed, teacher)
+        teacher, images = self.teacher(seed) if labels == "teacher" else None, release.images
+        if labels == "views":
+            own, count = self.seed("views", spec, seed), self.suite.student.views
+            asked = self.teacher(seed)
+            images, soft = labelled_views(images, asked, recipe, count=count, seed=own, device=self.device)
+            recipe = as_shown(recipe)
+        network = self._network(f"student {name}", name, recipe, images, soft, seed, teacher)
         return PublishedModel(network, name, recipe)
 
     def _protected(self, defense: PrivateTrainer, spec: str, seed: int, name: str) -> nn.Module:

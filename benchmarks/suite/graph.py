@@ -9,6 +9,7 @@ from leakbench.attacks.view import Access
 from leakbench.benchmarks.suite.model import Suite
 from leakbench.benchmarks.suite.spec import attack_of, defense_of
 from leakbench.reports.records import Cell, Record
+from leakbench.reports.spec import parse_student
 from leakbench.synth.defense import Defense, Synthesizer
 
 
@@ -50,11 +51,16 @@ class Plan:
         return max(depths.values(), default=0)
 
 
+ASKING = frozenset({"views", "teacher"})
+"""The rungs at which a teacher is asked, whatever the defense reads."""
+
+
 def rungs(suite: Suite, defense: Defense) -> list[str]:
     """The labels that students of a defense's release learn: those of a suite that there are."""
     there = {
         "hard": True,
         "soft": bool(defense.publishes_soft_labels),
+        "views": isinstance(defense, Synthesizer),
         "teacher": suite.teacher.published and isinstance(defense, Synthesizer),
     }
     return [labels for labels in suite.student.labels if there[labels]]
@@ -71,7 +77,8 @@ def plan(suite: Suite) -> Plan:
         return Cell(suite=identity, dataset=suite.dataset, defense=defense, task=task, method=method, seed=seed)
 
     def cells() -> Iterator[tuple[Cell, tuple[Cell, ...]]]:
-        taught = any(defense_of(spec).teacher_based for spec in suite.defenses) or "teacher" in suite.student.labels
+        asked = bool(ASKING & set(suite.student.labels))
+        taught = asked or any(defense_of(spec).teacher_based for spec in suite.defenses)
         graded = {spec for spec in suite.attacks if attack_of(spec).goal == "class"}
         for seed in range(suite.seeds):
             oracle = cell("", "oracle", suite.teacher.network, seed)
@@ -90,7 +97,7 @@ def plan(suite: Suite) -> Plan:
                 labels = rungs(suite, defense)
                 students = [cell(spec, "utility", f"{n}:{k}", seed) for n in suite.student.networks for k in labels]
                 for student in students:
-                    yield student, (release, *[teacher] * student.method.endswith(":teacher"))
+                    yield student, (release, *[teacher] * (parse_student(student.method).labels in ASKING))
                 for attack in suite.attacks:
                     needs = attack_of(attack).needs
                     hard = [s for s in students if s.method.endswith(":hard")][:1]

@@ -24,6 +24,7 @@ from leakbench.synth.data.split import Sizes
 from leakbench.synth.images import Images
 from leakbench.synth.networks.architectures import NETWORKS, build
 from leakbench.synth.networks.training import Recipe, train
+from leakbench.synth.ranges import Count
 from leakbench.synth.registry import Registry
 from leakbench.synth.registry import defenses as defense_registry
 
@@ -70,12 +71,15 @@ class Students(_Strict):
         networks: names of the architectures.
         recipe: the same for every release.
         labels: the rungs of labels that they learn: ``hard``; ``soft``, one vector an image, where a release has them;
+            ``views``: what the teacher says of some augmented views of every image, published as a file;
             ``teacher``: what the teacher, published beside the release, answers on every augmented image.
+        views: of every image in that file, at most.
     """
 
     networks: tuple[str, ...] = ()
     recipe: Recipe
-    labels: tuple[Literal["hard", "soft", "teacher"], ...] = ("hard", "soft")
+    labels: tuple[Literal["hard", "soft", "views", "teacher"], ...] = ("hard", "soft")
+    views: Count = 20
 
 
 class Suite(_Strict):
@@ -143,6 +147,8 @@ def _leave_out_news(bearing: dict[str, Any]) -> None:
     """
     if bearing["teacher"]["published"]:
         del bearing["teacher"]["published"]
+    if "views" not in bearing["student"]["labels"]:
+        del bearing["student"]["views"]
     if bearing["student"]["labels"] == ["hard", "soft"]:
         del bearing["student"]["labels"]
     for clients in bearing["gradient"].values():
