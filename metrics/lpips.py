@@ -1,46 +1,121 @@
 """Learned perceptual similarity by its authors' package; never downloads behind the user's back."""
 
 import hashlib
+import os
 import warnings
 from functools import cache
 from pathlib import Path
 
 import lpips
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor
 from torchvision.models import AlexNet_Weights
 
 from leakbench.metrics.chunks import in_chunks
 from leakbench.metrics.metric import Metric, register_metric
 
+VARIABLE = "LEAKBENCH_LPIPS_WEIGHTS"
+"""Names a .safetensors file of AlexNet's convolutions: `features.0.weight`, `features.0.bias`, and so on."""
+CONVOLUTIONS = {
+    0: ("slice1", (64, 3, 11, 11)),
+    3: ("slice2", (192, 64, 5, 5)),
+    6: ("slice3", (384, 192, 3, 3)),
+    8: ("slice4", (256, 384, 3, 3)),
+    10: ("slice5", (256, 256, 3, 3)),
+}
+"""Positions among torchvision's `features`: the slice of `lpips` that each stands in, and its weight's shape."""
+
 
 def backbone_file() -> Path:
-    """Where torchvision keeps AlexNet's ImageNet weights: under TORCH_HOME, in hub/checkpoints."""
+    """AlexNet's ImageNet weights: the file that the variable names, else torchvision's under TORCH_HOME."""
+    named = os.environ.get(VARIABLE)
+    return Path(named) if named else torchvision_file()
+
+
+def torchvision_file() -> Path:
+    """Where torchvision keeps them: under TORCH_HOME, in hub/checkpoints."""
     return Path(torch.hub.get_dir()) / "checkpoints" / Path(AlexNet_Weights.IMAGENET1K_V1.url).name
+
+
+def fetch() -> Path:
+    """Download torchvision's file from where torchvision says, checked by the hash in its name.
+
+    Raises:
+        RuntimeError: what came has another hash.
+        OSError: nothing came.
+    """
+    url, file = AlexNet_Weights.IMAGENET1K_V1.url, torchvision_file()
+    torch.hub.load_state_dict_from_url(url, str(file.parent), check_hash=True, progress=False, weights_only=True)
+    return file
 
 
 def unavailable() -> str | None:
     """Why LPIPS cannot be computed here, with the command that would change it, or None where it can."""
-    if backbone_file().is_file():
-        return None
-    return (
-        f"AlexNet's weights are not in the torch hub cache (hub/checkpoints/{backbone_file().name} under TORCH_HOME); "
-        "get them with: python -c \"import torchvision; torchvision.models.alexnet(weights='DEFAULT')\""
-    )
+    file = backbone_file()
+    if not file.is_file():
+        if os.environ.get(VARIABLE):
+            return f"{VARIABLE} names {file}, which is no file"
+        return (
+            f"AlexNet's weights are not in the torch hub cache (hub/checkpoints/{file.name} under TORCH_HOME); get "
+            f"them with: leakbench doctor --fetch; or name a file of its convolutions by {VARIABLE}"
+        )
+    try:
+        _convolutions(file)
+    except (KeyError, ValueError, SafetensorError) as error:
+        wanted = ", ".join(f"features.{index}" for index in CONVOLUTIONS)
+        return f"{file} does not hold AlexNet's convolutions ({wanted}, weight and bias of each): {error}"
+    return None
+
+
+@cache
+def _convolutions(file: Path) -> dict[str, Tensor]:
+    """The tensors by the names of `lpips`; nothing is unpickled into code.
+
+    Raises:
+        KeyError: one is not there.
+        ValueError: one has another shape, or the file holds no plain tensors.
+    """
+    if file.suffix == ".safetensors":
+        found = load_file(file)
+    else:
+        try:
+            found = torch.load(file, map_location="cpu", weights_only=True)
+        except Exception as error:
+            raise ValueError(f"{type(error).__name__}") from error
+    chosen = {}
+    for index, (part, shape) in CONVOLUTIONS.items():
+        for kind, wanted in (("weight", shape), ("bias", shape[:1])):
+            tensor = found[f"features.{index}.{kind}"]
+            if tuple(tensor.shape) != wanted:
+                raise ValueError(f"features.{index}.{kind} is {tuple(tensor.shape)}, not {wanted}")
+            chosen[f"{part}.{index}.{kind}"] = tensor
+    return chosen
 
 
 @cache
 def _network(weights: Path, device: str) -> torch.nn.Module:
-    """The LPIPS network, built once; torch.load runs with weights_only, so nothing is unpickled into code."""
+    """The LPIPS network, built once."""
     with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
         warnings.simplefilter("ignore", category=UserWarning)  # torchvision's notice about `pretrained=`
-        network: torch.nn.Module = lpips.LPIPS(net="alex", verbose=False)
+        network: torch.nn.Module = lpips.LPIPS(net="alex", pnet_rand=True, verbose=False)
+    network.get_submodule("net").load_state_dict(_convolutions(weights))
     return network.eval().requires_grad_(False).to(device)
 
 
+@cache
+def _digest(weights: Path) -> str:
+    digest = hashlib.sha256()
+    for name, tensor in sorted(_convolutions(weights).items()):
+        digest.update(name.encode())
+        digest.update(tensor.float().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:12]
+
+
 def variant() -> str:
-    """The exact variant, with the hash of the backbone's weights."""
-    digest = hashlib.sha256(backbone_file().read_bytes()).hexdigest()[:12]
+    """The exact variant, with the hash of the convolutions, whichever file they lie in."""
+    digest = _digest(backbone_file())
     return f"lpips {lpips.LPIPS.__name__} v0.1, AlexNet, inputs scaled to [-1, 1], backbone sha256 {digest}"
 
 
@@ -57,7 +132,7 @@ def lpips_distance(x: Tensor, y: Tensor, *, chunk: int = 256) -> Tensor:
         (N,) distances, 0 for an exact copy; lower is more alike.
 
     Raises:
-        FileNotFoundError: AlexNet's weights are not in the torch hub cache.
+        FileNotFoundError: AlexNet's weights are not at hand.
     """
     if (reason := unavailable()) is not None:
         raise FileNotFoundError(reason)

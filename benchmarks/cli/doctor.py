@@ -6,6 +6,7 @@ import torch
 
 from leakbench.attacks.attack import attacks as attack_registry
 from leakbench.benchmarks.storage.environment import environment
+from leakbench.benchmarks.suite.problems import RequestProblems
 from leakbench.metrics import lpips
 from leakbench.metrics.metric import image_metrics
 from leakbench.synth.networks.architectures import NETWORKS
@@ -33,6 +34,26 @@ def catalogue(datasets: dict[str, str], suites: list[str]) -> dict[str, dict[str
         "networks": dict.fromkeys(sorted(NETWORKS), ""),
         "suites": {name: f"leakbench run {name}" for name in suites},
     }
+
+
+def fetched() -> str:
+    """Download AlexNet's weights unless they are there; says where they lie.
+
+    Raises:
+        RequestProblems: they did not come, or are not what was asked for.
+    """
+    if lpips.torchvision_file().is_file():
+        return f"AlexNet's weights are there already: {lpips.torchvision_file()}"
+    try:
+        return f"AlexNet's weights: downloaded to {lpips.fetch()}"
+    except (OSError, RuntimeError) as error:
+        file, variable = lpips.torchvision_file(), lpips.VARIABLE
+        raise RequestProblems(
+            [
+                f"AlexNet's weights could not be downloaded ({error}); put torchvision's {file.name} into "
+                f"{file.parent}, or name a file of its convolutions by {variable}"
+            ]
+        ) from error
 
 
 def examine() -> list[str]:

@@ -74,7 +74,13 @@ def check(
         raise typer.Exit(1)
 
 
-def doctor() -> None:
-    """Say what this machine has and what it lacks."""
+def doctor(
+    fetch: Annotated[
+        bool, typer.Option("--fetch", help="Download AlexNet's weights, which LPIPS needs, and check their hash.")
+    ] = False,
+) -> None:
+    """Say what this machine has and what it lacks; with --fetch, get what LPIPS lacks."""
+    if fetch:
+        out_console.print(Text(health.fetched()), soft_wrap=True)
     for line in health.examine():
         out_console.print(Text(line), soft_wrap=True)

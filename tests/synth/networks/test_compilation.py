@@ -54,17 +54,20 @@ def test_without_a_compiler_nothing_is_compiled(cpu, monkeypatch):
 @pytest.mark.slow
 @needs_compiler
 @pytest.mark.parametrize("bf16", [False, True])
-def test_gradients_and_moments_are_those_of_plain_torch(cpu, afresh, bf16):
-    network = build("resnet20", classes=10, side=32, seed=0).requires_grad_(False).eval()
+@pytest.mark.parametrize(
+    ("name", "convolutions", "layers"), [("resnet20", False, 19), ("resnet20", True, 57), ("convnet3", True, 9)]
+)
+def test_gradients_and_moments_are_those_of_plain_torch(cpu, afresh, bf16, name, convolutions, layers):
+    network = build(name, classes=10, side=32, seed=0).requires_grad_(False).eval()
     found = {}
     for work in (0, 10**9):
         x = torch.rand(8, 3, 32, 32, generator=seeded_rng("x")).requires_grad_()
-        with recorded_moments(network) as moments:
+        with recorded_moments(network, convolutions) as moments:
             with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
                 logits = forward(cpu, work)(network, x)
             loss = logits.float().square().mean() + sum(mean.square().sum() + square.sum() for mean, square in moments)
         found[work] = [logits, *(part for pair in moments for part in pair), *torch.autograd.grad(loss, x)]
-    assert len(found[0]) == 2 * 19 + 2
+    assert len(found[0]) == 2 * layers + 2
     for plain, compiled in zip(*found.values(), strict=True):
         apart = torch.linalg.vector_norm(plain.float() - compiled.float()) / torch.linalg.vector_norm(plain.float())
         assert apart < (0.1 if bf16 else 1e-4)
