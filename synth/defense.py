@@ -134,6 +134,14 @@ class Defense:
         """Check that every parameter is in the range that its annotation states."""
         check_ranges(self)
 
+    def missing(self) -> str:
+        """What this machine lacks that the defense needs, and how to get it; empty where nothing is missing."""
+        return ""
+
+    def reads(self) -> tuple[str, ...]:
+        """Digests of what it reads beside what it is given: results are kept under them."""
+        return ()
+
     teacher_based = False
     """Whether `release` reads the teacher: what is not read is not trained."""
     reads_public = False

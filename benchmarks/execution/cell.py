@@ -146,6 +146,8 @@ def without_release(folder: RunFolder, cell: Cell) -> Record | None:
     """The record of a cell that reads a release which was not made; None where it can be computed."""
     if not reads_release(cell) or folder.has_release(cell.defense, cell.seed):
         return None
+    if reason := _missing(cell):
+        return replace(failed(cell, reason), status="not_applicable")
     return failed(cell, "the release that this cell reads was not made; see its own record")
 
 
@@ -177,8 +179,9 @@ def _withheld(context: RunContext, cell: Cell) -> str:
 
 
 def _missing(cell: Cell) -> str:
-    """What an attack needs and this machine lacks; empty where nothing is missing."""
-    return attack_of(cell.method).missing() if cell.task == "attack" else ""
+    """What a cell's defense or attack needs and this machine lacks; empty where nothing is missing."""
+    lacking = defense_of(cell.defense).missing() if cell.defense else ""
+    return lacking or (attack_of(cell.method).missing() if cell.task == "attack" else "")
 
 
 def cell_key(context: RunContext, cell: Cell) -> str | None:
@@ -189,6 +192,7 @@ def cell_key(context: RunContext, cell: Cell) -> str | None:
     weights = [lpips.unavailable() or lpips.variant()]  # they may come later
     weights += [context.weights.digest] if context.weights else []
     weights += attack_of(cell.method).reads() if cell.task == "attack" else ()
+    weights += defense_of(cell.defense).reads() if cell.defense else ()
     compiled = (
         [can_compile(context.device)] if cell.task in ("release", "attack") else []
     )  # which may rerun the defense

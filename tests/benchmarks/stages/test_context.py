@@ -12,6 +12,7 @@ from leakbench.benchmarks.stages.context import RunContext
 from leakbench.benchmarks.suite.model import Teacher, Training
 from leakbench.reports.records import Cell
 from leakbench.synth.defense import Release
+from leakbench.synth.defenses import dp_labelled_public_images
 from leakbench.synth.images import Split
 from leakbench.synth.networks.architectures import build
 from leakbench.synth.networks.training import Recipe
@@ -170,6 +171,33 @@ def test_a_cell_is_kept_by_everything_that_it_reads(context, digits):
     assert key(task="release", method="") == key(task="release", method="")
     assert len(keys) == 8
     assert None not in keys
+
+
+def test_a_release_is_kept_by_the_network_that_its_defense_looks_through(context, monkeypatch):
+    keys = set()
+    for network in (None, SimpleNamespace(digest="one"), SimpleNamespace(digest="two")):
+        monkeypatch.setattr(dp_labelled_public_images, "public_network", lambda network=network: network)
+        cell = Cell(suite="s", dataset="d", defense="dp-labelled-public-images", task="release", method="")
+        keys.add(cell_key(context, cell))
+    assert len(keys) == 3
+
+
+def test_students_of_labelled_views_see_them_as_they_are(context, digits):
+    """The teacher is asked of the views, and not while the student learns; each release has views of its own."""
+    context.attacked = lambda spec, seed: (Release(digits.members), None)
+    context.teacher = lambda seed: build("lenet", classes=10, side=32, seed=0)
+    context.suite.student = SimpleNamespace(recipe=TRAINING.recipe, views=2)
+    seen = []
+    context._network = lambda *what: seen.append(what)
+    student = context._student("noise", 0, "dcgan", "views")
+    context._student("blur", 0, "dcgan", "views")
+    (_, _, recipe, images, soft, _, teacher), (_, _, _, others, _, _, _) = seen
+    assert (recipe.crop_padding, recipe.flip, recipe.cutmix) == (0, False, 0.0)
+    assert student.recipe == recipe
+    assert len(images) == len(soft) > 0
+    assert len(images) % len(digits.members) == 0
+    assert teacher is None
+    assert not torch.equal(images.pixels, others.pixels)
 
 
 def test_students_of_soft_labels_have_them_and_others_do_not(context, digits):
