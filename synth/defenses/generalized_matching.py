@@ -32,7 +32,7 @@ class GeneralizedMatching(Condensation):
         momentum: share of the earlier steps' statistics in those that are compared; 0 forgets them.
     """
 
-    backbones: str = "convnet3+vgg11-bn"
+    backbones: str = "vgg11-bn"
     backbone_steps: Count = 400
     backbone_rate: Positive = 0.05
     momentum: Share = 0.8
