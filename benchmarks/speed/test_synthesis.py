@@ -12,7 +12,8 @@ import pytest
 import torch
 from torch import nn
 
-from leakbench.synth.defenses.inversion import Inversion, frozen, matching
+from leakbench.synth.defenses.inversion import Inversion, frozen
+from leakbench.synth.defenses.matching import matching
 from leakbench.synth.networks import compilation
 from leakbench.synth.networks.architectures import MEAN, STD, build
 from leakbench.synth.seeds import seeded_rng

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from leakbench.synth.defense import Release, Resources
-from leakbench.synth.defenses.inversion import Statistics, frozen, group_matrix, group_statistics, matching
+from leakbench.synth.defenses.inversion import frozen
+from leakbench.synth.defenses.matching import Statistics, group_matrix, group_statistics, matching
 from leakbench.synth.defenses.starts import StartedInversion
 from leakbench.synth.images import Images
 from leakbench.synth.networks.statistics import Moments, recorded_moments

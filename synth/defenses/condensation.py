@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from torchvision.transforms.v2.functional import resized_crop
 
 from leakbench.synth.defense import Release, Resources
-from leakbench.synth.defenses.inversion import Matching, Pass, frozen
+from leakbench.synth.defenses.inversion import Pass, frozen
+from leakbench.synth.defenses.matching import Matching
 from leakbench.synth.defenses.starts import StartedInversion
 from leakbench.synth.images import Images
 from leakbench.synth.networks.training import predict

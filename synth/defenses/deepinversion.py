@@ -8,7 +8,8 @@ from torch import Tensor, nn
 from torch.nn.functional import kl_div, softmax
 
 from leakbench.synth.defense import Release, Resources
-from leakbench.synth.defenses.inversion import Inversion, Pass, Statistics, frozen, matching
+from leakbench.synth.defenses.inversion import Inversion, Pass, frozen
+from leakbench.synth.defenses.matching import Statistics, matching
 from leakbench.synth.images import Images
 from leakbench.synth.networks.architectures import MEAN, STD, build
 from leakbench.synth.networks.training import Recipe, autocast, predict, train

@@ -15,7 +15,8 @@ from leakbench.synth.defenses.generalized_matching import (
     image_statistics,
     member_statistics,
 )
-from leakbench.synth.defenses.inversion import Matching, Pass, Statistics, group_statistics, matching_loss
+from leakbench.synth.defenses.inversion import Pass
+from leakbench.synth.defenses.matching import Matching, Statistics, group_statistics, matching_loss
 from leakbench.synth.images import Images
 from leakbench.synth.networks.architectures import MEAN, STD
 from leakbench.synth.networks.statistics import Moments

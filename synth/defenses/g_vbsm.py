@@ -9,7 +9,8 @@ from torch.nn.functional import kl_div
 
 from leakbench.synth.defenses.condensation import Matcher
 from leakbench.synth.defenses.generalized_matching import GeneralizedMatching, Remembered, member_statistics
-from leakbench.synth.defenses.inversion import Matching, Pass, group_statistics, matching_loss
+from leakbench.synth.defenses.inversion import Pass
+from leakbench.synth.defenses.matching import Matching, group_statistics, matching_loss
 from leakbench.synth.images import Images
 from leakbench.synth.networks.statistics import Moments
 from leakbench.synth.ranges import Count, NotNegative, Positive

@@ -8,7 +8,7 @@ from torch.nn.functional import one_hot
 
 from leakbench.synth.defense import Resources
 from leakbench.synth.defenses.condensation import Condensation
-from leakbench.synth.defenses.inversion import Statistics
+from leakbench.synth.defenses.matching import Statistics
 from leakbench.synth.images import Images
 from leakbench.synth.networks.architectures import NETWORKS, build
 from leakbench.synth.networks.statistics import Moments, recorded_moments

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from leakbench.synth.defense import Claim, Release, Resources
 from leakbench.synth.defenses.differential_privacy import PrivateTraining, dp_claim, noise_multiplier_within_budget
-from leakbench.synth.defenses.inversion import Inversion, by_layer, frozen, group_matrix, matching
+from leakbench.synth.defenses.inversion import Inversion, frozen
+from leakbench.synth.defenses.matching import by_layer, group_matrix, matching
 from leakbench.synth.images import Images, round_robin_by_class
 from leakbench.synth.networks.architectures import NETWORKS, build
 from leakbench.synth.networks.training import predict

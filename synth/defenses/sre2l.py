@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from leakbench.synth.defenses.condensation import Condensation, Matcher
 from leakbench.synth.defenses.deepinversion import running_statistics
-from leakbench.synth.defenses.inversion import Matching, group_statistics, matching_loss
+from leakbench.synth.defenses.matching import Matching, group_statistics, matching_loss
 from leakbench.synth.images import Images
 from leakbench.synth.networks.statistics import Moments
 from leakbench.synth.ranges import Count, Positive

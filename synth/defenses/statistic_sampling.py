@@ -8,7 +8,8 @@ from sklearn.mixture import GaussianMixture
 from torch import Tensor
 
 from leakbench.synth.defense import Release, Resources
-from leakbench.synth.defenses.inversion import Inversion, by_layer, frozen, matching
+from leakbench.synth.defenses.inversion import Inversion, frozen
+from leakbench.synth.defenses.matching import by_layer, matching
 from leakbench.synth.images import Images
 from leakbench.synth.networks.statistics import LEAST_VARIANCE, from_vectors, image_moments, to_vectors
 from leakbench.synth.networks.training import predict

@@ -176,7 +176,7 @@ def test_a_class_smaller_than_a_group_is_one(digits, teacher, cpu):
 
 def test_bn_matching_matches(digits, teacher, cpu):
     """With more steps the released statistics come nearer to the sources', and the pictures still differ."""
-    from leakbench.synth.defenses.inversion import group_matrix, group_statistics, matching_loss
+    from leakbench.synth.defenses.matching import group_matrix, group_statistics, matching_loss
     from leakbench.synth.networks.statistics import recorded_moments
 
     def distance(steps):
@@ -198,7 +198,7 @@ def test_bn_matching_matches(digits, teacher, cpu):
 
 def test_group_statistics_by_hand():
     """Two groups of two one-channel images: means and biased variances over all their pixels."""
-    from leakbench.synth.defenses.inversion import group_matrix, group_statistics
+    from leakbench.synth.defenses.matching import group_matrix, group_statistics
     from leakbench.synth.networks.statistics import _SpatialMoments
 
     activation = torch.tensor([[1.0, 3.0], [5.0, 7.0], [0.0, 0.0], [2.0, 2.0]]).view(4, 1, 1, 2)

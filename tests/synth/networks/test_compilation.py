@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from leakbench.synth.defenses.inversion import Inversion, by_layer, frozen, matching
+from leakbench.synth.defenses.inversion import Inversion, frozen
+from leakbench.synth.defenses.matching import by_layer, matching
 from leakbench.synth.networks import compilation
 from leakbench.synth.networks.architectures import build
 from leakbench.synth.networks.compilation import can_compile, forward
