@@ -39,6 +39,13 @@ def torchvision_file() -> Path:
     return Path(torch.hub.get_dir()) / "checkpoints" / Path(AlexNet_Weights.IMAGENET1K_V1.url).name
 
 
+def fetched() -> bool:
+    """Whether torchvision's file is there, with the hash in its name."""
+    file = torchvision_file()
+    wanted = file.stem.rpartition("-")[2]
+    return file.is_file() and hashlib.sha256(file.read_bytes()).hexdigest().startswith(wanted)
+
+
 def fetch() -> Path:
     """Download torchvision's file from where torchvision says, checked by the hash in its name.
 
@@ -47,6 +54,7 @@ def fetch() -> Path:
         OSError: nothing came.
     """
     url, file = AlexNet_Weights.IMAGENET1K_V1.url, torchvision_file()
+    file.unlink(missing_ok=True)
     torch.hub.load_state_dict_from_url(url, str(file.parent), check_hash=True, progress=False, weights_only=True)
     return file
 
@@ -63,7 +71,7 @@ def unavailable() -> str | None:
         )
     try:
         _convolutions(file)
-    except (KeyError, ValueError, SafetensorError) as error:
+    except (KeyError, ValueError, SafetensorError, OSError) as error:
         wanted = ", ".join(f"features.{index}" for index in CONVOLUTIONS)
         return f"{file} does not hold AlexNet's convolutions ({wanted}, weight and bias of each): {error}"
     return None
@@ -84,6 +92,8 @@ def _convolutions(file: Path) -> dict[str, Tensor]:
             found = torch.load(file, map_location="cpu", weights_only=True)
         except Exception as error:
             raise ValueError(f"{type(error).__name__}") from error
+    if not isinstance(found, dict):
+        raise ValueError(f"it holds a {type(found).__name__}")
     chosen = {}
     for index, (part, shape) in CONVOLUTIONS.items():
         for kind, wanted in (("weight", shape), ("bias", shape[:1])):

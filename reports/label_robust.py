@@ -5,17 +5,15 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from leakbench.metrics.measurement import Better, Measurement
-from leakbench.reports.spec import parse_spec, parse_student
+from leakbench.reports.spec import RUNGS, parse_spec, parse_student
 from leakbench.reports.verdicts import Results
 
 NOTES = (
     "Hard label recovery: what a student of the release's hard labels loses against one of all private images; lower "
-    "is better. Improvement over random: what a student of the release gains, at the highest rung of labels that both "
-    "have, over one of as many private photographs drawn at random (`subset`); higher is better (arXiv 2505.13300). "
+    "is better. Improvement over random: what a student of the release gains, at a rung of labels, over one of as many "
+    "private photographs drawn at random (`subset`) at the same rung; higher is better (arXiv 2505.13300). "
     "Intervals add in squares, as if the two students had been tested on different images: too wide, not too narrow.",
 )
-RUNGS = ("teacher", "views", "soft", "hard")
-"""From the highest."""
 
 
 def hard_label_recovery(results: Results, defense: str, network: str) -> Measurement | None:
@@ -27,28 +25,30 @@ def hard_label_recovery(results: Results, defense: str, network: str) -> Measure
     return _difference(_accuracy(results, identity, student), _accuracy(results, defense, student), "lower")
 
 
-def improvement_over_random(results: Results, defense: str, network: str) -> Measurement | None:
-    """Accuracy of a release less that of a `subset` with as many images; None where there is none, or of itself."""
+def improvement_over_random(results: Results, defense: str, student: str) -> Measurement | None:
+    """Accuracy of a student of a release less that of a `subset` with as many images; None where there is none."""
     images = results.measurement(defense, "release", "", "release.images")
     for other in results.defenses:
         as_many = results.measurement(other, "release", "", "release.images")
         if other == defense or parse_spec(other).name != "subset" or not (images and as_many):
             continue
         if images.value == as_many.value:
-            students = [f"{network}:{rung}" for rung in RUNGS]
-            pairs = ((_accuracy(results, defense, student), _accuracy(results, other, student)) for student in students)
-            return next((_difference(*pair, "higher") for pair in pairs if all(pair)), None)
+            return _difference(_accuracy(results, defense, student), _accuracy(results, other, student), "higher")
     return None
 
 
 def columns(results: Results) -> Iterator[tuple[str, list[Measurement | None]]]:
-    """Both figures of every defense, for each network of which there is anything to compare with random images."""
-    for network in dict.fromkeys(parse_student(student).network for student in results.students):
-        gains = [improvement_over_random(results, defense, network) for defense in results.defenses]
-        if any(gains):
+    """Both figures of every defense, for each student of which there is anything to compare with random images."""
+    lost: set[str] = set()
+    for student in results.students:
+        gains = [improvement_over_random(results, defense, student) for defense in results.defenses]
+        network, labels = parse_student(student).network, parse_student(student).labels
+        if any(gains) and network not in lost:
             losses = [hard_label_recovery(results, defense, network) for defense in results.defenses]
             yield f"{network}: hard label recovery (points)", losses
-            yield f"{network}: improvement over random (points)", gains
+            lost.add(network)
+        if any(gains):
+            yield f"{network}, {RUNGS.get(labels, labels)}: improvement over random (points)", gains
 
 
 def _accuracy(results: Results, defense: str, student: str) -> Measurement | None:

@@ -60,6 +60,17 @@ def labels(texts: Iterable[str]) -> dict[str, str]:
     return found
 
 
+RUNGS = {
+    "hard": "hard labels",
+    "soft": "soft labels",
+    "views": "labelled views",
+    "teacher": "the published teacher answers",
+}
+"""What students learn of an image, by rung."""
+ASKING = frozenset({"views", "teacher"})
+"""The rungs of labels at which a teacher is asked, whatever the defense reads."""
+
+
 @dataclass(frozen=True)
 class StudentSpec:
     """A student by its network, and what labels it learned: ``hard``, ``soft``, ``views`` or ``teacher``."""

@@ -7,7 +7,7 @@ from leakbench.reports.leakage import leakage
 from leakbench.reports.leakage_columns import LEAKAGE
 from leakbench.reports.paper_claims import claims
 from leakbench.reports.practice import practice
-from leakbench.reports.spec import parse_student
+from leakbench.reports.spec import RUNGS, parse_student
 from leakbench.reports.table import Table, merit, ranked, short, show
 from leakbench.reports.verdicts import Results, is_control
 
@@ -53,15 +53,6 @@ def _utility(results: Results) -> Table:
         tuple(notes),
         ranks,
     )
-
-
-RUNGS = {
-    "hard": "hard labels",
-    "soft": "soft labels",
-    "views": "labelled views",
-    "teacher": "the published teacher answers",
-}
-"""What students learn of an image, by rung."""
 
 
 def _head(student: str) -> str:

@@ -37,12 +37,12 @@ def catalogue(datasets: dict[str, str], suites: list[str]) -> dict[str, dict[str
 
 
 def fetched() -> str:
-    """Download AlexNet's weights unless they are there; says where they lie.
+    """Download AlexNet's weights unless they are there undamaged; says where they lie.
 
     Raises:
         RequestProblems: they did not come, or are not what was asked for.
     """
-    if lpips.torchvision_file().is_file():
+    if lpips.fetched():
         return f"AlexNet's weights are there already: {lpips.torchvision_file()}"
     try:
         return f"AlexNet's weights: downloaded to {lpips.fetch()}"

@@ -13,14 +13,12 @@ from typing import cast
 import torch
 from safetensors import SafetensorError
 
-from leakbench.attacks.view import Access, of_the_teacher
+from leakbench.benchmarks.execution.inapplicable import inapplicable, lacking
 from leakbench.benchmarks.stages.context import RunContext
 from leakbench.benchmarks.stages.publish import (
     SIMULATED,
     VOID_SEED,
     claim_of,
-    offered,
-    publishes,
     synthesizer,
     unpublishable,
 )
@@ -33,7 +31,7 @@ from leakbench.benchmarks.suite.spec import attack_of, defense_of
 from leakbench.metrics import lpips
 from leakbench.reports.records import Attacked, Cell, Guarantee, Record
 from leakbench.synth.data.image_files import DataProblems
-from leakbench.synth.defense import PrivateTrainer, Synthesizer
+from leakbench.synth.defense import Synthesizer
 from leakbench.synth.images import Split
 from leakbench.synth.networks.compilation import can_compile
 from leakbench.synth.networks.pretrained import PretrainedWeights
@@ -118,7 +116,7 @@ def run_cell(context: RunContext, cell: Cell) -> Record:
     Raises:
         OSError: the disk is full.
     """
-    if reason := _beside_the_point(cell) or _withheld(context, cell) or _missing(cell):
+    if reason := inapplicable(context.suite, context.weights is not None, cell):
         return replace(failed(cell, reason), status="not_applicable")
     try:
         key = cell_key(context, cell)
@@ -146,42 +144,9 @@ def without_release(folder: RunFolder, cell: Cell) -> Record | None:
     """The record of a cell that reads a release which was not made; None where it can be computed."""
     if not reads_release(cell) or folder.has_release(cell.defense, cell.seed):
         return None
-    if reason := _missing(cell):
+    if reason := lacking(cell):
         return replace(failed(cell, reason), status="not_applicable")
     return failed(cell, "the release that this cell reads was not made; see its own record")
-
-
-def _beside_the_point(cell: Cell) -> str:
-    """Why a cell has nothing to say of a defense that publishes no images; empty where it has."""
-    defense = defense_of(cell.defense) if cell.defense else None
-    if defense is None or isinstance(defense, Synthesizer):
-        return ""
-    why = f"this defense releases no images, {publishes(defense)}"
-    if cell.task in ("release", "visual"):
-        return why
-    if cell.task == "utility":
-        return "" if isinstance(defense, PrivateTrainer) else f"{why}; no student learns from those here"
-    missing = attack_of(cell.method).needs - offered(defense)
-    named = ", ".join(sorted(access.name for access in missing))
-    return f"{why}; the attack needs {named}" if missing else ""
-
-
-def _withheld(context: RunContext, cell: Cell) -> str:
-    """Why an attack on the teacher has none to attack; empty where it has."""
-    needs = attack_of(cell.method).needs if cell.task == "attack" else frozenset()
-    if Access.TEACHER not in needs:
-        return ""
-    if not context.suite.teacher.published:
-        return "the teacher does not count as published here (published = false), and no attack gets it"
-    if context.weights is not None and of_the_teacher(needs) and defense_of(cell.defense).teacher_based:
-        return "the teacher is somebody else's network (teacher weights), and has seen none of the members"
-    return ""
-
-
-def _missing(cell: Cell) -> str:
-    """What a cell's defense or attack needs and this machine lacks; empty where nothing is missing."""
-    lacking = defense_of(cell.defense).missing() if cell.defense else ""
-    return lacking or (attack_of(cell.method).missing() if cell.task == "attack" else "")
 
 
 def cell_key(context: RunContext, cell: Cell) -> str | None:

@@ -17,6 +17,7 @@ from leakbench.benchmarks.execution.executors import (
     default_processes,
     default_threads,
 )
+from leakbench.benchmarks.execution.inapplicable import inapplicable
 from leakbench.benchmarks.storage.environment import arithmetic, code, environment
 from leakbench.benchmarks.storage.run_folder import RunFolder
 from leakbench.benchmarks.storage.store import Store, digest
@@ -184,9 +185,12 @@ def run(
         done = {
             name: record
             for name, record in folder.records().items()
-            if record.cell.task != "release"
-            or record.status == "not_applicable"
-            or folder.has_release(record.cell.defense, record.cell.seed)
+            if _settles(config, record)
+            and (
+                record.cell.task != "release"
+                or record.status == "not_applicable"
+                or folder.has_release(record.cell.defense, record.cell.seed)
+            )
         }
         left = grid.left(done)
         if left:
@@ -198,6 +202,13 @@ def run(
                 executor.close()
         records = folder.records()
     return {cell.id: records[cell.id] for cell in grid.cells}
+
+
+def _settles(config: RunConfig, record: Record) -> bool:
+    """Whether there is nothing more to do: what a machine lacked may be at hand by now."""
+    if record.status != "not_applicable" or record.seconds > 0:
+        return True
+    return bool(inapplicable(config.suite, config.weights is not None, record.cell))
 
 
 def complete(grid: Plan, left: list[Cell], folder: RunFolder, executor: Executor, listener: Listener) -> None:

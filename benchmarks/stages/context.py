@@ -124,7 +124,7 @@ class RunContext:
             )
             return network.state_dict()
 
-        soft = None if soft_labels is None else soft_labels.tolist()
+        soft = None if soft_labels is None else digest(soft_labels)
         taught = None if teacher is None else digest(*teacher.state_dict().values())
         what = [purpose, name, asdict(recipe), own, soft, taught]
         key = result_key("network", ("synth", "metrics"), self.device, what, images)

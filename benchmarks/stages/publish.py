@@ -10,6 +10,7 @@ from leakbench.attacks.view import Access
 from leakbench.benchmarks.suite.problems import RequestProblems
 from leakbench.benchmarks.suite.spec import attack_of, defense_of, parameters
 from leakbench.reports.records import Cell
+from leakbench.reports.spec import ASKING, parse_student
 from leakbench.synth.contract import check_release
 from leakbench.synth.defense import (
     NO_CLAIM,
@@ -108,6 +109,8 @@ def claim_of(cell: Cell) -> Claim:
     needs = attack_of(cell.method).needs if cell.task == "attack" else frozenset()
     if isinstance(defense, PrivateTrainer) and (cell.task == "utility" or Access.MODEL in needs):
         return defense.student_claim
+    if cell.task == "utility" and parse_student(cell.method).labels in ASKING:
+        return NO_CLAIM  # a teacher that learned the members without any noise was asked as well
     if isinstance(defense, Synthesizer):
         return defense.release_claim
     return defense.gradients_claim if isinstance(defense, GradientFilter) and Access.GRADIENTS in needs else NO_CLAIM

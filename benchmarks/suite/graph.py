@@ -9,7 +9,7 @@ from leakbench.attacks.view import Access
 from leakbench.benchmarks.suite.model import Suite
 from leakbench.benchmarks.suite.spec import attack_of, defense_of
 from leakbench.reports.records import Cell, Record
-from leakbench.reports.spec import parse_student
+from leakbench.reports.spec import ASKING, parse_student
 from leakbench.synth.defense import Defense, Synthesizer
 
 
@@ -49,10 +49,6 @@ class Plan:
         for cell in TopologicalSorter({c: self.needs[c.id] for c in self.cells}).static_order():
             depths[cell.id] = 1 + max((depths[need.id] for need in self.needs[cell.id]), default=0)
         return max(depths.values(), default=0)
-
-
-ASKING = frozenset({"views", "teacher"})
-"""The rungs at which a teacher is asked, whatever the defense reads."""
 
 
 def rungs(suite: Suite, defense: Defense) -> list[str]:

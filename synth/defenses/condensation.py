@@ -29,11 +29,13 @@ Matcher = Callable[[Tensor], Sequence[Matching]]
 class Condensation(StartedInversion):
     """A dataset condensed to some images a class, by inversion as dataset condensation does it.
 
-    A batch holds the classes in turn; each step shows it to one network, cropped at random.
+    A batch holds the classes in turn, as often as fits, or so many of them as fit; each step shows it to one network,
+    cropped at random.
 
     Args:
         images_per_class: to release of each class.
-        first_weight: of the first layer's statistics in the matching loss.
+        first_weight: of the first layer's statistics in the matching loss: the first batch norm's, or, where
+            convolutions are looked at, the first convolution's.
         crop: least share of an image's area that a random crop shows the network; 1 crops nothing.
     """
 
@@ -68,7 +70,8 @@ class Condensation(StartedInversion):
             for network in networks:
                 still.enter_context(frozen(network))
             matcher = self.matcher(networks, members, rng)
-            for part in labels.split(max(1, self.batch_size // len(present)) * len(present)):
+            rounds = self.batch_size // len(present) * len(present)
+            for part in labels.split(rounds or self.batch_size):
                 start, begun = self.begin(part, members, resources, drawing)
                 shown.append(begun)
                 shape, wanted = members.pixels.shape[1:], matcher(part.to(device))

@@ -19,6 +19,8 @@ from leakbench.synth.registry import defenses
 BIAS = 0.1
 """The constant beside every feature vector, which gets sqrt(1 - BIAS**2) of a norm of 1."""
 MOMENTUM = 0.9
+LEAST_VARIANCE = 1e-8
+"""Of the largest component's: others hold rounding alone, which whitening would blow up."""
 
 
 @defenses.register("dp-labelled-public-images")
@@ -110,14 +112,18 @@ class PublicBasis:
         count = min(components, len(features) - 1, features.shape[1])
         if count < 1 or not features.std(0).max() > 0:
             raise ValueError("the public images must be two different ones at least: their features are the basis")
-        self._basis = PCA(count, whiten=True, svd_solver="covariance_eigh").fit(features.double().numpy())
+        plain = PCA(count, svd_solver="covariance_eigh").fit(features.double().numpy())
+        there = plain.explained_variance_ > LEAST_VARIANCE * plain.explained_variance_[0]
+        self._centre = torch.from_numpy(plain.mean_)
+        scales = torch.from_numpy(plain.explained_variance_[there]).sqrt()
+        self._directions = torch.from_numpy(plain.components_[there]).T / scales
         self._bound = self._projected(features).norm(dim=1).median()
 
     def _projected(self, features: Tensor) -> Tensor:
-        return torch.from_numpy(self._basis.transform(features.double().numpy()))
+        return (features.double() - self._centre) @ self._directions
 
     def seen(self, features: Tensor) -> Tensor:
-        """(N, components + 1) float64 with a constant at the end, for features (N, D) of anybody."""
+        """(N, J + 1) float64 of J components that there are, a constant at the end, for anybody's features (N, D)."""
         projected = self._projected(features) / self._bound
         short = projected / projected.norm(dim=1, keepdim=True).clamp_min(1)
         return torch.cat([short * (1 - BIAS**2) ** 0.5, short.new_full((len(short), 1), BIAS)], 1)

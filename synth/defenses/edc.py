@@ -48,7 +48,7 @@ class EDC(GeneralizedMatching):
     the networks are those of the registry. Their students ask all networks; here the teacher alone answers.
 
     Raises:
-        ValueError: a parameter is out of range, or the teacher is missing.
+        ValueError: a parameter is out of range, the teacher is missing, or a batch cannot hold all classes.
     """
 
     class_share: Share = 0.5
@@ -59,6 +59,8 @@ class EDC(GeneralizedMatching):
 
     def matcher(self, networks: list[nn.Module], members: Images, rng: torch.Generator) -> Matcher:
         """All members' statistics, and those of the classes in the batch."""
+        if (classes := len(members.labels.unique())) > self.batch_size:
+            raise ValueError(f"edc.batch_size={self.batch_size} must be {classes} at least: an image of every class")
         known = [member_statistics(network, members, rng.device) for network in networks]
         memories = [(Remembered(self.momentum), Remembered(self.momentum)) for _ in networks]
 
@@ -79,8 +81,9 @@ class EDC(GeneralizedMatching):
         everybody = weights.new_full((1, weights.shape[1]), 1 / weights.shape[1])
 
         def loss(moments: Moments) -> Tensor:
-            whole = matching_loss(memory[0](group_statistics(moments, everybody)), overall, first=self.first_weight)
-            each = matching_loss(memory[1](image_statistics(moments, weights)), classes, first=self.first_weight)
+            of_all, of_each = (group_statistics(moments, everybody), image_statistics(moments, weights))
+            whole = matching_loss(memory[0](of_all), overall, first=self.first_weight, leading=2)
+            each = matching_loss(memory[1](of_each), classes, first=self.first_weight, leading=2)
             return (1 - self.class_share) * whole + self.class_share * each
 
         return loss

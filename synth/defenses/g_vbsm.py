@@ -56,7 +56,8 @@ class GVBSM(GeneralizedMatching):
 
         def loss(moments: Moments) -> Tensor:
             whole = moments[0][0].new_full((1, len(moments[0][0])), 1 / len(moments[0][0]))
-            return matching_loss(remembered(group_statistics(moments, whole)), wanted, first=self.first_weight)
+            found = remembered(group_statistics(moments, whole))
+            return matching_loss(found, wanted, first=self.first_weight, leading=2)
 
         return Matching(network, loss, convolutions=True)
 

@@ -53,11 +53,11 @@ class GeneralizedMatching(Condensation):
         """The teacher, and cheap networks of other kinds."""
         return [
             *super().networks(members, resources),
-            *(self._trained(name, members, resources) for name in self.names()),
+            *(self._trained(name, which, members, resources) for which, name in enumerate(self.names())),
         ]
 
-    def _trained(self, name: str, members: Images, resources: Resources) -> nn.Module:
-        own, device = derive_seed("backbone", resources.seed, name), resources.device
+    def _trained(self, name: str, which: int, members: Images, resources: Resources) -> nn.Module:
+        own, device = derive_seed("backbone", derive_seed(resources.seed, which), name), resources.device
         network = build(name, classes=len(members.classes), side=members.side, seed=own)
         recipe = Recipe(steps=self.backbone_steps, learning_rate=self.backbone_rate, flip=self.flip)
         return train(network, members, recipe, seed=own, device=device)

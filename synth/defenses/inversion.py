@@ -119,7 +119,9 @@ class Inversion(Synthesizer):
         x = begin.to(memory_format=torch.channels_last).requires_grad_()
         optimizer = torch.optim.Adam([x], lr=self.learning_rate, betas=self.betas)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, self.steps)
-        answer = forward(device, self.steps * len(wanted) // len(matchings))
+        # Hooks are compiled too, and nobody looks whether others are there by now: one set of them alone is compiled.
+        plain = not any(matched.convolutions for matched in matchings)
+        answer = forward(device, plain * self.steps * len(wanted) // len(matchings))
         with ExitStack() as hooked:
             recorded = [hooked.enter_context(recorded_moments(m.network, m.convolutions)) for m in matchings]
             for step in range(self.steps):

@@ -29,20 +29,21 @@ def group_statistics(moments: Moments, weights: Tensor) -> Statistics:
     return statistics
 
 
-def matching_loss(found: Statistics, wanted: Statistics, *, first: float = 1.0) -> Tensor:
+def matching_loss(found: Statistics, wanted: Statistics, *, first: float = 1.0, leading: int = 1) -> Tensor:
     """Sum over layers of the un-squared L2 norms of mean and variance differences, averaged over groups.
 
     Args:
         found: of G groups.
         wanted: likewise.
-        first: weight of the first layer.
+        first: weight of what was recorded first.
+        leading: of how many of it: a convolution leaves channels and patches.
     """
     terms = [
         torch.linalg.vector_norm(a - b, dim=1).mean()
         for layer, target in zip(found, wanted, strict=True)
         for a, b in zip(layer, target, strict=True)
     ]
-    terms[:2] = first * terms[0], first * terms[1]
+    terms[: 2 * leading] = [first * term for term in terms[: 2 * leading]]
     return torch.stack(terms).sum()
 
 

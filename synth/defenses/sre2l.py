@@ -42,6 +42,11 @@ class SRe2L(Condensation):
     learning_rate: Positive = 0.25
     jitter: int = 4
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.curriculum != "none" and self.crop == 1:
+            raise ValueError(f"sre2l.curriculum={self.curriculum} needs crop below 1: the least share that it falls to")
+
     def matcher(self, networks: list[nn.Module], members: Images, rng: torch.Generator) -> Matcher:
         """The running statistics, whatever the labels are."""
         teacher = networks[0]

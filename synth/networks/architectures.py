@@ -66,6 +66,11 @@ def _torchvision_resnet(name: str) -> Callable[[int, int], nn.Module]:
 def _vgg11_bn(classes: int, side: int) -> nn.Module:
     network: nn.Module = torchvision.models.vgg11_bn(num_classes=classes)
     if side <= SMALL:
+        layers = list(network.get_submodule("features").children())
+        pools = [index for index, layer in enumerate(layers) if isinstance(layer, nn.MaxPool2d)]
+        for index in pools[side.bit_length() - 1 :]:  # halved so often there would be nothing left
+            layers[index] = nn.Identity()
+        network.features = nn.Sequential(*layers)
         network.avgpool = nn.AdaptiveAvgPool2d(1)
         network.classifier = nn.Linear(512, classes)
     return network

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
+from typing import get_args
 
 import torch
 from torch import Tensor, nn
@@ -58,6 +59,8 @@ class Recipe:
             raise ValueError(f"Recipe needs steps >= 1 and batch_size >= 2, got {self.steps} and {self.batch_size}")
         if not 0 <= self.cutmix <= 1:
             raise ValueError(f"Recipe needs cutmix between 0 and 1, got {self.cutmix}")
+        if self.schedule not in get_args(Schedule):
+            raise ValueError(f"Recipe needs a schedule of {', '.join(get_args(Schedule))}, got {self.schedule!r}")
         if not 0 <= self.ema < 1:
             raise ValueError(f"Recipe needs ema of at least 0 and below 1, got {self.ema}")
 

@@ -33,14 +33,15 @@ def labelled_views(
     """
     rng, size = seeded_rng("views", seed), min(recipe.batch_size, len(images))
     count = min(count, ceil(recipe.steps * size / len(images)))
-    views = []
+    views, labels = [], []
     for _ in range(count):
-        for index in torch.arange(len(images)).split(size):
+        for index in torch.randperm(len(images), generator=rng).split(size):  # whom it is cut-mixed with
+            labels.append(images.labels[index])
             batch = augment(images.pixels[index], recipe, rng)
             if recipe.cutmix and float(torch.rand((), generator=rng)) < recipe.cutmix:
                 batch, _, _ = cutmix(batch, rng)
             views.append(batch)
-    shown = Images(torch.cat(views), images.labels.repeat(count), images.classes)
+    shown = Images(torch.cat(views), torch.cat(labels), images.classes)
     return shown, predict(teacher, shown.pixels, device=device).softmax(1)
 
 

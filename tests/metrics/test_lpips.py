@@ -88,6 +88,23 @@ def test_what_is_wrong_with_a_named_file_is_said(backbone, tmp_path, monkeypatch
         assert "does not hold AlexNet's convolutions" in lpips.unavailable()
 
 
+@pytest.mark.parametrize("held", [[torch.zeros(3)], torch.zeros(3)])
+def test_a_file_of_something_else_is_said(held, tmp_path, monkeypatch):
+    torch.save(held, tmp_path / "other.pth")
+    monkeypatch.setenv(lpips.VARIABLE, str(tmp_path / "other.pth"))
+    assert "does not hold AlexNet's convolutions" in lpips.unavailable()
+
+
+def test_a_damaged_file_is_fetched_again(elsewhere, capsys):
+    lpips.torchvision_file().parent.mkdir(parents=True, exist_ok=True)
+    lpips.torchvision_file().write_bytes(b"half of it")
+    assert not lpips.fetched()
+    assert call("doctor", "--fetch") == 0
+    assert lpips.fetched()
+    assert call("doctor", "--fetch") == 0
+    assert "there already" in capsys.readouterr().out
+
+
 class Trap:
     def __reduce__(self):
         return (Path.touch, (Path("sprung"),))

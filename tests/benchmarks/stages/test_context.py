@@ -9,6 +9,7 @@ import torch
 from leakbench.attacks.membership.teacher import TeacherTraining
 from leakbench.benchmarks.execution.cell import cell_key
 from leakbench.benchmarks.stages.context import RunContext
+from leakbench.benchmarks.stages.publish import claim_of
 from leakbench.benchmarks.suite.model import Teacher, Training
 from leakbench.reports.records import Cell
 from leakbench.synth.defense import Release
@@ -278,3 +279,10 @@ def test_victims_hold_what_a_defense_releases_and_members_where_it_releases_noth
     release, paired = context._attacked("gradient-noise", 0)
     assert release.images.pixels.equal(digits.members.pixels)
     assert paired.squeeze(1).tolist() == list(range(len(digits.members)))
+
+
+@pytest.mark.parametrize(("labels", "kind"), [("hard", "differential-privacy"), ("views", "none"), ("teacher", "none")])
+def test_labels_of_a_teacher_are_not_covered_by_a_releases_claim(labels, kind):
+    """It learned the members without any noise."""
+    cell = Cell(suite="s", dataset="d", defense="dp-merf", task="utility", method=f"lenet:{labels}")
+    assert claim_of(cell).kind == kind

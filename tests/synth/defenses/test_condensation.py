@@ -52,6 +52,7 @@ def test_the_first_layer_has_a_weight_of_its_own():
     found, wanted = [layer[0], layer[0]], [layer[1], layer[1]]
     assert matching_loss(found, wanted) == 10
     assert matching_loss(found, wanted, first=10.0) == 55
+    assert matching_loss([*found, layer[0]], [*wanted, layer[1]], first=10.0, leading=2) == 105
 
 
 @pytest.mark.parametrize(
@@ -243,3 +244,30 @@ def test_too_few_members_for_so_many_crops_are_named(released, digits):
     few = digits.members.take(torch.arange(40))
     with pytest.raises(ValueError, match=r"rded\.images_per_class=50 with mosaic=1 needs 50 members of class"):
         released(RDED(images_per_class=50), few)
+
+
+def test_a_curriculum_of_whole_images_is_refused():
+    with pytest.raises(ValueError, match=r"sre2l\.curriculum=linear needs crop below 1"):
+        SRe2L(curriculum="linear")
+
+
+def test_the_same_network_twice_is_two_networks(digits, teacher, cpu):
+    given = Resources(teacher=teacher, seed=0, device=cpu)
+    defense = GVBSM(backbones="lenet+lenet", backbone_steps=2)
+    _, one, other = defense.networks(digits.members, given)
+    assert not torch.equal(next(one.parameters()), next(other.parameters()))
+
+
+def test_a_batch_that_cannot_hold_all_classes_holds_some(released):
+    """Never more than was asked for; where each class is remembered, that is refused."""
+    release = released(SRe2L(batch_size=4, **SMALL))
+    assert torch.bincount(release.images.labels).tolist() == [2] * 10
+    with pytest.raises(ValueError, match=r"edc\.batch_size=4 must be 10 at least"):
+        released(EDC(backbones="", batch_size=4, **SMALL))
+
+
+@pytest.mark.parametrize("side", [8, 16, 28, 31, 32, 48])
+def test_backbones_exist_for_small_images(side):
+    network = build("vgg11-bn", classes=3, side=side, seed=0).eval()
+    with torch.no_grad():
+        assert network(torch.rand(2, 3, side, side, generator=seeded_rng("x"))).shape == (2, 3)

@@ -7,6 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from leakbench.benchmarks.suite import model
 from leakbench.reports.records import read_records
 from leakbench.synth.defense import Resources
 from leakbench.synth.defenses.differential_privacy import epsilon_of
@@ -70,6 +71,15 @@ def test_public_images_that_are_all_alike_are_no_basis():
         PublicBasis(torch.ones(30, 6), 4)
 
 
+def test_components_of_rounding_are_none():
+    """Copies among public images leave directions of no variance, into which whitening would throw all others."""
+    few = torch.randn(5, 12, generator=seeded_rng("few"))
+    basis = PublicBasis(torch.cat([few, few, few]), 10)
+    seen = basis.seen(torch.randn(20, 12, generator=seeded_rng("members")))
+    assert seen.shape == (20, 5)
+    assert (seen[:, :-1].std(0) > 0.05).all()
+
+
 def test_every_step_gets_noise_of_the_stated_strength():
     """One step by hand: all the weights move by the learning rate times the noise over the number of images."""
     seen, labels = torch.zeros(4, 3, dtype=torch.float64), torch.tensor([0, 1, 0, 1])
@@ -128,6 +138,11 @@ def test_where_no_network_is_at_hand_its_row_is_not_applicable(tmp_path, suites,
     assert {r.cell.task for r in records} == {"release", "visual", "utility", "attack"}
     assert {r.status for r in records} == {"not_applicable"}
     assert all("pip install 'leakbench[pretrained]'" in r.reason for r in records)
+    monkeypatch.undo()
+    monkeypatch.setattr(model, "FOLDER", suites)
+    assert run_tiny(tmp_path, "--defense", spec, "--defense", "disjoint", "--attack", "gan-leaks") == 0
+    records = [r for r in read_records(tmp_path / "run" / "records.jsonl").values() if r.cell.defense == spec]
+    assert {r.status for r in records} == {"ok"}, "the same command computes what has been missing"
 
 
 def test_without_a_network_it_says_what_is_missing(digits, cpu, monkeypatch):

@@ -64,6 +64,11 @@ def test_a_trained_network_is_the_average_with_its_statistics(digits, cpu):
     assert not torch.equal(last["1.0.weight"], trained(schedule="smoothed-cosine")["1.0.weight"])
 
 
+def test_a_schedule_that_there_is_not_is_named():
+    with pytest.raises(ValueError, match="schedule of one-cycle, cosine, smoothed-cosine, got 'linear'"):
+        Recipe(schedule="linear")
+
+
 @pytest.mark.parametrize("ema", [-0.1, 1.0])
 def test_an_average_that_never_moves_is_refused(ema):
     with pytest.raises(ValueError, match="ema of at least 0 and below 1"):
