@@ -37,6 +37,7 @@ def test_few_copies_by_hand():
     assert judged(1, 5, 60, 60, exact=True) == LEAKS
 
 
+@pytest.mark.slow
 def test_near_copies_that_strangers_have_as_well_are_no_leak():
     """Photographs of the same thing: the release shows it, and so do private images and the holdout alike."""
     twins = pictures("twins", 4)

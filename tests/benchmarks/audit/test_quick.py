@@ -30,6 +30,7 @@ def verdicts(found):
     return {part.question: part.verdict for part in found.parts}
 
 
+@pytest.mark.slow
 def test_parts_are_not_looked_for_and_that_is_said(pictures):
     private, _, holdout, crops = pictures
     assert verdicts(audit(open_folders(private, crops, holdout)))["copies"] == LEAKS

@@ -99,6 +99,7 @@ def test_check_survives_what_it_tries(tmp_path, capsys):
 @pytest.mark.parametrize(
     "body", ["while True: pass", pytest.param("import re; re.match('(a+)+b', 'a' * 99)", marks=pytest.mark.slow)]
 )
+@pytest.mark.slow
 def test_check_stops_what_does_not_end(body, tmp_path, monkeypatch):
     """Whether it lets go of the interpreter or not."""
     monkeypatch.setattr(contained, "GRACE", 4.0)

@@ -1,10 +1,8 @@
 """Which network an attack gets: a student, one of soft labels, or the teacher, where that counts as published."""
 
-from types import SimpleNamespace
-
 import pytest
 
-from leakbench.benchmarks.execution.cell import _withheld
+from leakbench.benchmarks.execution.inapplicable import inapplicable
 from leakbench.benchmarks.suite.graph import plan
 from leakbench.benchmarks.suite.model import Teacher, load_suite
 from leakbench.reports.records import read_records
@@ -67,8 +65,8 @@ def test_an_attack_waits_for_its_own_student(suites, attack, labels):
 def test_a_public_teacher_has_seen_nobody(suites):
     """Whoever attacks somebody else's network learns nothing of members; whoever looks through it at a release may."""
     suite = load_suite("tiny", defenses=("identity", MATCHING), attacks=ATTACKS)
-    context = SimpleNamespace(suite=suite, weights=object())
     cells = {(cell.defense, cell.method): cell for cell in plan(suite).cells if cell.task == "attack"}
-    withheld = {names for names, cell in cells.items() if _withheld(context, cell)}
+    withheld = {names for names, cell in cells.items() if inapplicable(suite, True, cell)}
+    assert not any(inapplicable(suite, False, cell) for cell in cells.values())
     assert withheld == {(MATCHING, "loss-threshold-teacher")}
-    assert "has seen none of the members" in _withheld(context, cells[MATCHING, "loss-threshold-teacher"])
+    assert "has seen none of the members" in inapplicable(suite, True, cells[MATCHING, "loss-threshold-teacher"])

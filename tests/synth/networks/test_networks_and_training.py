@@ -36,6 +36,7 @@ def test_unknown_network():
         build("resnet21", classes=2, side=32, seed=0)
 
 
+@pytest.mark.slow
 def test_training_learns_and_is_deterministic(digits, cpu):
     recipe = Recipe(steps=100, batch_size=50, flip=False, crop_padding=2, learning_rate=0.1)
     logits = []
