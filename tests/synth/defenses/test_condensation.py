@@ -159,7 +159,7 @@ def test_flatness_compares_with_the_average_seen_alike():
     assert same.item() == pytest.approx(0, abs=1e-5)
 
 
-@pytest.mark.parametrize("defense", [GVBSM(backbones="convnet3", backbone_steps=3, **SMALL), SRe2L(**SMALL)])
+@pytest.mark.parametrize("defense", [GVBSM(backbones="lenet", backbone_steps=3, **SMALL), SRe2L(**SMALL)])
 def test_from_noise_a_release_shows_nobody(released, defense):
     release = released(defense)
     assert not defense.shows_members
@@ -173,7 +173,7 @@ def test_networks_take_turns(released, monkeypatch):
         "leakbench.synth.defenses.inversion.forward",
         lambda device, work: lambda network, x: (asked.append(id(network)), network(x))[1],
     )
-    released(GVBSM(backbones="convnet3+convnet3", backbone_steps=2, images_per_class=1, steps=6))
+    released(GVBSM(backbones="lenet+lenet", backbone_steps=2, images_per_class=1, steps=6))
     assert len(set(asked)) == 3
     assert asked[:3] == asked[3:]
 
@@ -201,7 +201,7 @@ def test_edc_weighs_the_classes_against_all(released):
 def test_soft_labels_are_those_of_all_networks(released, teacher, digits, cpu):
     alone = released(EDC(backbones="", **SMALL))
     assert torch.allclose(alone.soft_labels, predict(teacher, alone.images.pixels, device=cpu).softmax(1))
-    both = released(EDC(backbones="convnet3", backbone_steps=3, **SMALL))
+    both = released(EDC(backbones="lenet", backbone_steps=3, **SMALL))
     assert not torch.allclose(both.soft_labels, predict(teacher, both.images.pixels, device=cpu).softmax(1), atol=1e-3)
 
 
@@ -266,7 +266,7 @@ def test_a_batch_that_cannot_hold_all_classes_holds_some(released):
         released(EDC(backbones="", batch_size=4, **SMALL))
 
 
-@pytest.mark.parametrize("side", [8, 16, 28, 31, 32, 48])
+@pytest.mark.parametrize("side", [8, 28, 32])
 def test_backbones_exist_for_small_images(side):
     network = build("vgg11-bn", classes=3, side=side, seed=0).eval()
     with torch.no_grad():
