@@ -8,13 +8,12 @@ from pathlib import Path
 
 import lpips
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 from torchvision.models import AlexNet_Weights
 
 from leakbench.metrics.chunks import in_chunks
 from leakbench.metrics.metric import Metric, register_metric
+from leakbench.metrics.weights import DAMAGED, read_weights
 
 VARIABLE = "LEAKBENCH_LPIPS_WEIGHTS"
 """Names a .safetensors file of AlexNet's convolutions: `features.0.weight`, `features.0.bias`, and so on."""
@@ -42,21 +41,24 @@ def torchvision_file() -> Path:
 def fetched() -> bool:
     """Whether torchvision's file is there, with the hash in its name."""
     file = torchvision_file()
-    wanted = file.stem.rpartition("-")[2]
-    return file.is_file() and hashlib.sha256(file.read_bytes()).hexdigest().startswith(wanted)
+    return file.is_file() and hashlib.sha256(file.read_bytes()).hexdigest().startswith(_wanted(file))
 
 
 def fetch() -> Path:
-    """Download torchvision's file from where torchvision says, checked by the hash in its name.
+    """Download torchvision's file from where torchvision says; what is there is replaced once the new one is right.
 
     Raises:
-        RuntimeError: what came has another hash.
+        RuntimeError: what came has not the hash in its name.
         OSError: nothing came.
     """
     url, file = AlexNet_Weights.IMAGENET1K_V1.url, torchvision_file()
-    file.unlink(missing_ok=True)
-    torch.hub.load_state_dict_from_url(url, str(file.parent), check_hash=True, progress=False, weights_only=True)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    torch.hub.download_url_to_file(url, str(file), hash_prefix=_wanted(file), progress=False)
     return file
+
+
+def _wanted(file: Path) -> str:
+    return file.stem.rpartition("-")[2]
 
 
 def unavailable() -> str | None:
@@ -71,7 +73,7 @@ def unavailable() -> str | None:
         )
     try:
         _convolutions(file)
-    except (KeyError, ValueError, SafetensorError, OSError) as error:
+    except DAMAGED as error:
         wanted = ", ".join(f"features.{index}" for index in CONVOLUTIONS)
         return f"{file} does not hold AlexNet's convolutions ({wanted}, weight and bias of each): {error}"
     return None
@@ -82,18 +84,9 @@ def _convolutions(file: Path) -> dict[str, Tensor]:
     """The tensors by the names of `lpips`; nothing is unpickled into code.
 
     Raises:
-        KeyError: one is not there.
-        ValueError: one has another shape, or the file holds no plain tensors.
+        Exception: one of `weights.DAMAGED`: one is not there, or has another shape, or the file holds no tensors.
     """
-    if file.suffix == ".safetensors":
-        found = load_file(file)
-    else:
-        try:
-            found = torch.load(file, map_location="cpu", weights_only=True)
-        except Exception as error:
-            raise ValueError(f"{type(error).__name__}") from error
-    if not isinstance(found, dict):
-        raise ValueError(f"it holds a {type(found).__name__}")
+    found = read_weights(file)
     chosen = {}
     for index, (part, shape) in CONVOLUTIONS.items():
         for kind, wanted in (("weight", shape), ("bias", shape[:1])):

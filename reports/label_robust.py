@@ -39,16 +39,16 @@ def improvement_over_random(results: Results, defense: str, student: str) -> Mea
 
 def columns(results: Results) -> Iterator[tuple[str, list[Measurement | None]]]:
     """Both figures of every defense, for each student of which there is anything to compare with random images."""
-    lost: set[str] = set()
-    for student in results.students:
-        gains = [improvement_over_random(results, defense, student) for defense in results.defenses]
-        network, labels = parse_student(student).network, parse_student(student).labels
-        if any(gains) and network not in lost:
+    for network in dict.fromkeys(parse_student(student).network for student in results.students):
+        students = [student for student in results.students if parse_student(student).network == network]
+        gains = {s: [improvement_over_random(results, defense, s) for defense in results.defenses] for s in students}
+        if any(map(any, gains.values())):
             losses = [hard_label_recovery(results, defense, network) for defense in results.defenses]
             yield f"{network}: hard label recovery (points)", losses
-            lost.add(network)
-        if any(gains):
-            yield f"{network}, {RUNGS.get(labels, labels)}: improvement over random (points)", gains
+        for student, gained in gains.items():
+            if any(gained):
+                rung = parse_student(student).labels
+                yield f"{network}, {RUNGS.get(rung, rung)}: improvement over random (points)", gained
 
 
 def _accuracy(results: Results, defense: str, student: str) -> Measurement | None:

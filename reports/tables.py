@@ -62,7 +62,8 @@ def _head(student: str) -> str:
 
 PUBLISHED = {
     "views": "Labelled views: a file is published beside the release that says what the teacher thinks of some "
-    "augmented views of every image; the teacher itself is not published for it.",
+    "augmented views of every image; the teacher itself is not published for it. No attack here reads that file: what "
+    "it gives away was not looked for.",
     "teacher": "The published teacher answers: it is published beside the release, and a student learns what it says "
     "of every augmented image. What that network gives away by itself is what attacks on the teacher find.",
 }

@@ -50,7 +50,7 @@ class Condensation(StartedInversion):
         """Those that images are inverted from, trained; the teacher alone by default."""
         return [resources.teacher.to(resources.device)]
 
-    def matcher(self, networks: list[nn.Module], members: Images, rng: torch.Generator) -> Matcher:
+    def matcher(self, networks: list[nn.Module], members: Images, device: torch.device) -> Matcher:
         """What frozen networks want of a batch."""
         raise NotImplementedError
 
@@ -69,7 +69,7 @@ class Condensation(StartedInversion):
         with ExitStack() as still:
             for network in networks:
                 still.enter_context(frozen(network))
-            matcher = self.matcher(networks, members, rng)
+            matcher = self.matcher(networks, members, device)
             rounds = self.batch_size // len(present) * len(present)
             for part in labels.split(rounds or self.batch_size):
                 start, begun = self.begin(part, members, resources, drawing)

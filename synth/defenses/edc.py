@@ -16,7 +16,7 @@ from leakbench.synth.defenses.generalized_matching import (
     member_statistics,
 )
 from leakbench.synth.defenses.inversion import Pass
-from leakbench.synth.defenses.matching import Matching, Statistics, group_statistics, matching_loss
+from leakbench.synth.defenses.matching import Matching, Statistics, batch_statistics, matching_loss
 from leakbench.synth.images import Images
 from leakbench.synth.networks.architectures import MEAN, STD
 from leakbench.synth.networks.statistics import Moments
@@ -57,17 +57,17 @@ class EDC(GeneralizedMatching):
     steps: Count = 75
     crop: Share = 0.08
 
-    def matcher(self, networks: list[nn.Module], members: Images, rng: torch.Generator) -> Matcher:
+    def matcher(self, networks: list[nn.Module], members: Images, device: torch.device) -> Matcher:
         """All members' statistics, and those of the classes in the batch."""
         if (classes := len(members.labels.unique())) > self.batch_size:
             raise ValueError(f"edc.batch_size={self.batch_size} must be {classes} at least: an image of every class")
-        known = [member_statistics(network, members, rng.device) for network in networks]
+        known = [member_statistics(network, members, device) for network in networks]
         memories = [(Remembered(self.momentum), Remembered(self.momentum)) for _ in networks]
 
         def wanted(labels: Tensor) -> list[Matching]:
-            weights = one_hot(labels.unique(return_inverse=True)[1]).T.float()
+            present, position = labels.unique(return_inverse=True)
+            weights = one_hot(position).T.float()
             weights /= weights.sum(1, keepdim=True)
-            present = labels.unique()
             return [
                 Matching(network, self._loss(overall, _rows(classes, present), weights, memory), convolutions=True)
                 for network, (overall, classes), memory in zip(networks, known, memories, strict=True)
@@ -78,10 +78,8 @@ class EDC(GeneralizedMatching):
     def _loss(
         self, overall: Statistics, classes: Statistics, weights: Tensor, memory: tuple[Remembered, Remembered]
     ) -> Callable[[Moments], Tensor]:
-        everybody = weights.new_full((1, weights.shape[1]), 1 / weights.shape[1])
-
         def loss(moments: Moments) -> Tensor:
-            of_all, of_each = (group_statistics(moments, everybody), image_statistics(moments, weights))
+            of_all, of_each = (batch_statistics(moments), image_statistics(moments, weights))
             whole = matching_loss(memory[0](of_all), overall, first=self.first_weight, leading=2)
             each = matching_loss(memory[1](of_each), classes, first=self.first_weight, leading=2)
             return (1 - self.class_share) * whole + self.class_share * each

@@ -10,7 +10,7 @@ from torch.nn.functional import kl_div
 from leakbench.synth.defenses.condensation import Matcher
 from leakbench.synth.defenses.generalized_matching import GeneralizedMatching, Remembered, member_statistics
 from leakbench.synth.defenses.inversion import Pass
-from leakbench.synth.defenses.matching import Matching, group_statistics, matching_loss
+from leakbench.synth.defenses.matching import Matching, batch_statistics, matching_loss
 from leakbench.synth.images import Images
 from leakbench.synth.networks.statistics import Moments
 from leakbench.synth.ranges import Count, NotNegative, Positive
@@ -45,9 +45,9 @@ class GVBSM(GeneralizedMatching):
     steps: Count = 4000
     jitter: int = 32
 
-    def matcher(self, networks: list[nn.Module], members: Images, rng: torch.Generator) -> Matcher:
+    def matcher(self, networks: list[nn.Module], members: Images, device: torch.device) -> Matcher:
         """All members' statistics in every network."""
-        matchings = [self._matching(network, members, rng.device) for network in networks]
+        matchings = [self._matching(network, members, device) for network in networks]
         return lambda labels: matchings
 
     def _matching(self, network: nn.Module, members: Images, device: torch.device) -> Matching:
@@ -55,8 +55,7 @@ class GVBSM(GeneralizedMatching):
         remembered = Remembered(self.momentum)
 
         def loss(moments: Moments) -> Tensor:
-            whole = moments[0][0].new_full((1, len(moments[0][0])), 1 / len(moments[0][0]))
-            found = remembered(group_statistics(moments, whole))
+            found = remembered(batch_statistics(moments))
             return matching_loss(found, wanted, first=self.first_weight, leading=2)
 
         return Matching(network, loss, convolutions=True)

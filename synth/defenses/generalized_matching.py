@@ -13,7 +13,7 @@ from leakbench.synth.images import Images
 from leakbench.synth.networks.architectures import NETWORKS, build
 from leakbench.synth.networks.statistics import Moments, recorded_moments
 from leakbench.synth.networks.training import Recipe, autocast, train
-from leakbench.synth.ranges import Count, Positive, Share
+from leakbench.synth.ranges import BelowOne, Count, Positive
 from leakbench.synth.seeds import derive_seed
 
 CHUNK = 500
@@ -35,7 +35,7 @@ class GeneralizedMatching(Condensation):
     backbones: str = "vgg11-bn"
     backbone_steps: Count = 400
     backbone_rate: Positive = 0.05
-    momentum: Share = 0.8
+    momentum: BelowOne = 0.8
     learning_rate: Positive = 0.05
     flip: bool = True
 

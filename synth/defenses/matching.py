@@ -29,6 +29,12 @@ def group_statistics(moments: Moments, weights: Tensor) -> Statistics:
     return statistics
 
 
+def batch_statistics(moments: Moments) -> Statistics:
+    """Those of all images together, (1, channels) a layer."""
+    count = len(moments[0][0])
+    return group_statistics(moments, moments[0][0].new_full((1, count), 1 / count))
+
+
 def matching_loss(found: Statistics, wanted: Statistics, *, first: float = 1.0, leading: int = 1) -> Tensor:
     """Sum over layers of the un-squared L2 norms of mean and variance differences, averaged over groups.
 
@@ -78,8 +84,7 @@ def matching(
         if overall is None:
             return groups
         statistics, share = overall
-        everybody = weights.new_full((1, weights.shape[1]), 1 / weights.shape[1])
-        return (1 - share) * groups + share * matching_loss(group_statistics(moments, everybody), statistics)
+        return (1 - share) * groups + share * matching_loss(batch_statistics(moments), statistics)
 
     return Matching(network, loss)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, interpolate
-from torchvision.transforms.v2.functional import resized_crop
+from torchvision.ops import roi_align
 
 from leakbench.synth.defense import Release, Resources, Synthesizer
 from leakbench.synth.images import Images
@@ -68,24 +68,26 @@ class RDED(Synthesizer):
                 f"{self.images_per_class * tiles} members of class {members.classes[label]}, of which it may look at "
                 f"{len(own)}: lower it, or raise candidates"
             )
-        cropped = torch.cat([self._cropped(members.pixels[who], rng) for who in own])
-        said = predict(resources.teacher.to(resources.device), cropped, device=resources.device)
+        cropped = self._cropped(members.pixels[own], rng)
+        said = predict(resources.teacher.to(resources.device), cropped.flatten(0, 1), device=resources.device)
         wrong = cross_entropy(said, torch.full((len(said),), label), reduction="none").unflatten(0, (len(own), -1))
         least, which = wrong.min(1)
         chosen = least.argsort()[: self.images_per_class * tiles]
-        best = cropped.unflatten(0, (len(own), -1))[chosen, which[chosen]]
+        best = cropped[chosen, which[chosen]]
         return self._mosaics(best), own[chosen].unflatten(0, (-1, tiles))
 
-    def _cropped(self, image: Tensor, rng: torch.Generator) -> Tensor:
-        """(crops, C, H, W) square crops of a (C, H, W) image, scaled to its size."""
-        height, width = image.shape[1:]
-        made = []
-        for area, row, column in torch.rand(self.crops, 3, generator=rng).tolist():
-            share = self.least_area + (1 - self.least_area) * area
-            side = max(1, min(height, width, round((share * height * width) ** 0.5)))
-            top, left = int(row * (height - side + 1)), int(column * (width - side + 1))
-            made.append(resized_crop(image, top, left, side, side, [height, width], antialias=True))
-        return torch.stack(made)
+    def _cropped(self, images: Tensor, rng: torch.Generator) -> Tensor:
+        """(n, crops, C, H, W) square crops of (n, C, H, W) images, scaled to their size."""
+        height, width = images.shape[2:]
+        area, row, column = torch.rand(3, len(images) * self.crops, generator=rng)
+        share = self.least_area + (1 - self.least_area) * area
+        side = (share * height * width).sqrt().clamp_max(min(height, width))
+        top, left = row * (height - side), column * (width - side)
+        whose = torch.arange(len(images)).repeat_interleave(self.crops)
+        boxes = torch.stack([whose, left, top, left + side, top + side], 1)
+        crops = roi_align(images.float(), boxes, (height, width), sampling_ratio=1, aligned=True)
+        made: Tensor = crops.round().to(torch.uint8).unflatten(0, (len(images), -1))
+        return made
 
     def _mosaics(self, crops: Tensor) -> Tensor:
         """(n, C, H, W) from (n mosaic^2, C, H, W), as many to an image as a mosaic holds."""

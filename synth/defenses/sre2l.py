@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from leakbench.synth.defenses.condensation import Condensation, Matcher
 from leakbench.synth.defenses.deepinversion import running_statistics
-from leakbench.synth.defenses.matching import Matching, group_statistics, matching_loss
+from leakbench.synth.defenses.matching import Matching, batch_statistics, matching_loss
 from leakbench.synth.images import Images
 from leakbench.synth.networks.statistics import Moments
 from leakbench.synth.ranges import Count, Positive
@@ -47,14 +47,13 @@ class SRe2L(Condensation):
         if self.curriculum != "none" and self.crop == 1:
             raise ValueError(f"sre2l.curriculum={self.curriculum} needs crop below 1: the least share that it falls to")
 
-    def matcher(self, networks: list[nn.Module], members: Images, rng: torch.Generator) -> Matcher:
+    def matcher(self, networks: list[nn.Module], members: Images, device: torch.device) -> Matcher:
         """The running statistics, whatever the labels are."""
         teacher = networks[0]
         wanted = running_statistics(teacher, "sre2l")
 
         def loss(moments: Moments) -> Tensor:
-            whole = moments[0][0].new_full((1, len(moments[0][0])), 1 / len(moments[0][0]))
-            return matching_loss(group_statistics(moments, whole), wanted, first=self.first_weight)
+            return matching_loss(batch_statistics(moments), wanted, first=self.first_weight)
 
         return lambda labels: [Matching(teacher, loss)]
 

@@ -3,18 +3,17 @@
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from pickle import UnpicklingError
 from urllib.error import URLError
 
 import torch
 import torchvision
-from safetensors import SafetensorError
 from torch import Tensor, nn
 from torchvision.transforms import v2 as transforms
 
+from leakbench.metrics.weights import DAMAGED, read_weights
 from leakbench.synth.data.image_files import DataProblems
 from leakbench.synth.networks.architectures import SMALL, build
-from leakbench.synth.networks.public import MEAN, STD, read_weights
+from leakbench.synth.networks.public import MEAN, STD
 
 TORCHVISION = "torchvision"
 """Stands for torchvision's own weights where a file may be named."""
@@ -140,7 +139,7 @@ def _torchvision_file(network: str) -> Path:
 def _read(file: Path) -> dict[str, Tensor]:
     try:
         return read_weights(file)
-    except (SafetensorError, UnpicklingError, RuntimeError, OSError, ValueError, LookupError, EOFError) as error:
+    except DAMAGED as error:
         raise DataProblems([f"{file}: is damaged ({type(error).__name__}); fetch it again"]) from error
 
 

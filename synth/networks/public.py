@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from pickle import UnpicklingError
 
 import torch
 import torchvision
@@ -14,6 +13,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torchvision.transforms import v2 as transforms
+
+from leakbench.metrics.weights import DAMAGED, read_weights
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Mean and standard deviation of ImageNet's channels, by which its networks want images in [0, 1] scaled."""
@@ -57,7 +58,7 @@ class PublicNetwork:
             network = _efficientnet() if self.name == "efficientnet-lite0" else torchvision.models.get_model(self.name)
         try:
             network.load_state_dict(read_weights(self.file))
-        except (SafetensorError, UnpicklingError, RuntimeError, OSError, EOFError) as error:
+        except DAMAGED as error:
             raise ValueError(f"{self.file}: holds no weights of {self.name} ({type(error).__name__})") from error
         return nn.Sequential(_ScaledUp(), transforms.Normalize(MEAN, STD), network).eval()
 
@@ -135,11 +136,3 @@ def _efficientnet() -> nn.Module:
 
     network: nn.Module = EfficientNet.from_name("efficientnet-lite0")
     return network
-
-
-def read_weights(file: Path) -> dict[str, Tensor]:
-    """Tensors by name, of a .safetensors file or of torch's own, which is read without running any code of it."""
-    if file.suffix == ".safetensors":
-        return dict(load_file(file))
-    state: dict[str, Tensor] = torch.load(file, map_location="cpu", weights_only=True)
-    return state

@@ -138,9 +138,12 @@ def test_weights_are_fetched_and_checked(elsewhere):
 
 def test_other_weights_than_asked_for_are_not_kept(elsewhere):
     elsewhere.write_bytes(elsewhere.read_bytes() + b"x")
+    lpips.torchvision_file().parent.mkdir(parents=True, exist_ok=True)
+    lpips.torchvision_file().write_bytes(b"what was there")
     with pytest.raises(RuntimeError, match="invalid hash value"):
         lpips.fetch()
     assert lpips.unavailable()
+    assert lpips.torchvision_file().read_bytes() == b"what was there"
 
 
 def test_doctor_fetches_and_says_what_it_could_not(elsewhere, capsys):

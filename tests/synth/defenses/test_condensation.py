@@ -15,7 +15,7 @@ from leakbench.synth.defenses.rded import RDED
 from leakbench.synth.defenses.sre2l import SRe2L
 from leakbench.synth.networks.architectures import build
 from leakbench.synth.networks.statistics import image_moments, recorded_moments
-from leakbench.synth.networks.training import predict
+from leakbench.synth.networks.training import autocast, predict
 from leakbench.synth.seeds import seeded, seeded_rng
 from tests.synth.defenses.test_defenses import teacher
 
@@ -271,3 +271,22 @@ def test_backbones_exist_for_small_images(side):
     network = build("vgg11-bn", classes=3, side=side, seed=0).eval()
     with torch.no_grad():
         assert network(torch.rand(2, 3, side, side, generator=seeded_rng("x"))).shape == (2, 3)
+
+
+@pytest.mark.parametrize("which", [GVBSM(backbones=""), *(EDC(backbones="", class_share=share) for share in (0.5, 1))])
+def test_the_members_themselves_are_what_is_wanted(which, digits, teacher, cpu):
+    """As a batch they cost nothing; with labels of others the classes' share of the loss does."""
+    members = digits.members.take(digits.members.labels.argsort(stable=True))
+    members = members.take((members.labels != 4).nonzero().squeeze(1))
+
+    def cost(labels):
+        with frozen(teacher) as network, torch.no_grad():
+            (wanted,) = which.matcher([network], members, cpu)(labels)
+            with recorded_moments(network, convolutions=True) as moments, autocast(cpu):
+                network(members.float().to(memory_format=torch.channels_last))
+            return float(wanted.loss(moments))
+
+    right = cost(members.labels)
+    wrong = cost(members.labels.roll(len(members) // 2))
+    assert right < 0.2
+    assert wrong > 20 * right if isinstance(which, EDC) else wrong == right

@@ -121,6 +121,7 @@ def test_another_seed_gives_another_release(name, digits, teacher, cpu):
         ("sre2l", {"crop": 1.5}),
         ("g-vbsm", {"temperature": 0.0}),
         ("edc", {"class_share": -0.1}),
+        ("edc", {"momentum": 1.0}),
         ("rded", {"least_area": 1.0}),
         ("diffusion", {"width": 12}),
         ("diffusion", {"draws": 0}),
