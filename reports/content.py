@@ -5,10 +5,14 @@ from pathlib import Path
 from typing import Any
 
 from leakbench.metrics.decision import MUST_BE_SILENT, Question
+from leakbench.reports.findings import findings
+from leakbench.reports.glance import FAMILIES, LEGEND, SIGNS, Found, matrix, utility
 from leakbench.reports.leakage import blind_words, expected_alarms
-from leakbench.reports.sentences import sentence
+from leakbench.reports.pictures import gallery, strip, worst
+from leakbench.reports.sentences import sentence, three_sentences
+from leakbench.reports.table import Table, show
 from leakbench.reports.tables import tables
-from leakbench.reports.verdicts import Results
+from leakbench.reports.verdicts import Results, is_control
 
 REFERENCES = (
     "The audited paper: releases by class-wise batch-norm statistics, arXiv 2210.03205",
@@ -26,19 +30,16 @@ REFERENCES = (
 
 def _galleries(results: Results, folder: Path, attack: str) -> list[dict[str, str]]:
     """An attack's galleries of the first seed, in the order of defenses."""
-    found = []
-    for defense in results.defenses:
-        record = next(iter(results.rows(defense, "attack", attack)), None)
-        if record and (folder / "galleries" / f"{record.cell.id}.png").is_file():
-            found.append(
-                {
-                    "file": f"galleries/{record.cell.id}.png",
-                    "title": f"{results.label(attack)} against {results.label(defense)}",
-                    "verdict": f"worked: {results.attack_answer(defense, attack)}; "
-                    f"members: {results.member_answer(defense, attack)}",
-                }
-            )
-    return found
+    return [
+        {
+            "file": file,
+            "title": f"{results.label(attack)} against {results.label(defense)}",
+            "verdict": f"worked: {results.attack_answer(defense, attack)}; "
+            f"members: {results.member_answer(defense, attack)}",
+        }
+        for defense in results.defenses
+        if (file := gallery(results, defense, attack, folder))
+    ]
 
 
 def _attacks(results: Results, folder: Path) -> list[dict[str, Any]]:
@@ -81,6 +82,52 @@ def _controls(results: Results) -> list[str]:
     return [passed + blind + alarms + " These controls did not pass:" * bool(wrong), *lines]
 
 
+def _cell(found: Found, family: str) -> dict[str, str]:
+    kind = found.outcome.replace(" ", "-")
+    return {
+        "sign": found.sign,
+        "outcome": found.outcome,
+        "kind": kind,
+        "detail": found.detail,
+        "link": f"found-{family}",
+    }
+
+
+def glance(results: Results, strips: dict[str, str | None]) -> dict[str, Any]:
+    """Page 1: the matrix of defenses and families of attacks, its legend, and three sentences."""
+    cells = matrix(results)
+    rows = []
+    for defense in results.defenses:
+        accuracy, kept = utility(results, defense)
+        rows.append(
+            {
+                "label": results.label(defense),
+                "control": is_control(defense),
+                "strip": strips[defense] or "",
+                "accuracy": f"{show(accuracy, interval=False)} %" if accuracy else "no student",
+                "share": None if kept is None else min(1.0, kept),
+                "cells": [_cell(found, family) for family, found in cells[defense].items()],
+            }
+        )
+    asked = next(iter(cells.values()), {})
+    legend = [
+        {"sign": SIGNS[word], "outcome": word, "kind": word.replace(" ", "-"), "text": text}
+        for word, text in LEGEND.items()
+    ]
+    heads = [FAMILIES.get(family, family) for family in asked]
+    alarms = expected_alarms(len(results.verdicts_on_members()))
+    return {"families": heads, "rows": rows, "legend": legend, "sentences": three_sentences(results), "alarms": alarms}
+
+
+def _table(table: Table) -> dict[str, Any]:
+    rows = [
+        [{"text": text, "rank": table.rank(row, column)} for column, text in enumerate(cells)]
+        for row, cells in enumerate(table.rows)
+    ]
+    said = {"name": table.name, "title": table.title, "columns": table.columns, "notes": table.notes}
+    return said | {"rows": rows, "parts": table.parts()}
+
+
 def content(results: Results, run: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Everything the template prints, as data: nothing of it is ever evaluated as markup."""
     failed = [
@@ -88,25 +135,20 @@ def content(results: Results, run: dict[str, Any], folder: Path) -> dict[str, An
         for r in results.records
         if r.status == "failed"
     ]
+    strips = {defense: strip(results, defense, folder) for defense in results.defenses}
     return {
         "date": run.get("date", ""),
         "title": f"leakbench: {run['suite']['name']} on {run['suite']['dataset']}",
-        "panels": len(results.attacks),
+        "glance": glance(results, strips),
+        "pictures": [
+            {"label": results.label(d), "strip": strips[d] or "", "worst": worst(results, d, folder)}
+            for d in results.defenses
+        ],
+        "findings": [_table(table) for table in findings(results).values()],
         "sentences": [sentence(results, defense) for defense in results.defenses],
         "controls": _controls(results),
         "failed": failed,
-        "tables": [
-            {
-                "name": t.name,
-                "title": t.title,
-                "columns": t.columns,
-                "rows": [
-                    [{"text": text, "rank": t.rank(i, j)} for j, text in enumerate(row)] for i, row in enumerate(t.rows)
-                ],
-                "notes": t.notes,
-            }
-            for t in tables(results)
-        ],
+        "tables": [_table(table) for table in tables(results)],
         "attacks": _attacks(results, folder),
         "references": REFERENCES,
         "methods": [{"label": results.label(spec), "spec": spec} for spec in (*results.defenses, *results.attacks)],

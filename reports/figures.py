@@ -1,4 +1,4 @@
-"""Figures: privacy against utility, ROC curves, and what a swept parameter changes."""
+"""Figures of the appendix: each attack against utility, ROC curves, and what a swept parameter changes."""
 
 import textwrap
 from collections.abc import Iterator
@@ -12,8 +12,11 @@ from matplotlib.figure import Figure
 from leakbench.metrics.decision import DECIDES
 from leakbench.metrics.measurement import Measurement
 from leakbench.reports.spec import parse_spec
+from leakbench.reports.tradeoff import TITLE, tradeoff
 from leakbench.reports.verdicts import Results
 
+TRADEOFF = "tradeoff.svg"
+"""The plot of page 1."""
 MARKERS = "os^DvP*X<>hp"
 EXCESS = {"private": "members leak: SSIM excess over strangers", "members": "members leak: AUC over chance"}
 
@@ -28,8 +31,11 @@ def draw(results: Results, folder: Path) -> dict[str, str]:
     Returns:
         The files' names, with their titles.
     """
+    drawn = {}
+    if tradeoff(results, folder / TRADEOFF):
+        drawn[TRADEOFF] = TITLE
     privacy_utility(results, folder / "privacy-utility.svg")
-    drawn = {"privacy-utility.svg": "Privacy against utility: one panel per attack, one marker per defense"}
+    drawn["privacy-utility.svg"] = "Each attack against utility: one panel per attack, one marker per defense"
     if roc(results, folder / "roc.svg"):
         drawn["roc.svg"] = "ROC curves of the first seed: true against false positive rate; gray: chance"
     if sweep(results, folder / "sweep.svg"):

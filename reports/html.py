@@ -1,6 +1,7 @@
 """The report as one HTML file that asks nobody for anything."""
 
 import base64
+import re
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +21,24 @@ def write_html(shown: dict[str, Any], folder: Path, figures: dict[str, str]) -> 
     Returns:
         The file.
     """
+
+    def inlined(entry: dict[str, Any], file: str) -> dict[str, Any]:
+        return entry | {"data": _inline(folder / file) if file else ""}
+
     drawn = [{"data": _inline(folder / "figures" / name), "title": title} for name, title in figures.items()]
     attacks = [
-        attack
-        | {"galleries": [gallery | {"data": _inline(folder / gallery["file"])} for gallery in attack["galleries"]]}
+        attack | {"galleries": [inlined(gallery, gallery["file"]) for gallery in attack["galleries"]]}
         for attack in shown["attacks"]
     ]
+    pictures = [
+        inlined(entry, entry["strip"]) | {"worst": [inlined(gallery, gallery["file"]) for gallery in entry["worst"]]}
+        for entry in shown["pictures"]
+    ]
+    glance = shown["glance"] | {"rows": [inlined(row, row["strip"]) for row in shown["glance"]["rows"]]}
+    more = {"figures": drawn, "attacks": attacks, "pictures": pictures, "glance": glance}
     file = folder / "report.html"
     part = file.with_name("report.html.part")
-    part.write_text(rendered("report.html", shown | {"figures": drawn, "attacks": attacks}), encoding="utf-8")
+    part.write_text(rendered("report.html", shown | more), encoding="utf-8")
     part.rename(file)
     return file
 
@@ -36,7 +46,18 @@ def write_html(shown: dict[str, Any], folder: Path, figures: dict[str, str]) -> 
 def rendered(template: str, shown: dict[str, Any]) -> str:
     """A template's page; every string is escaped, and one that it lacks is an error."""
     loader = FileSystemLoader(Path(__file__).parent / "templates")
-    return Environment(loader=loader, autoescape=True, undefined=StrictUndefined).get_template(template).render(shown)
+    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined)
+    environment.filters["parts"] = parts
+    return environment.get_template(template).render(shown)
+
+
+MINOR = re.compile(r"(\[[^\]]*\]|\([^)]*\)| / [^;]*)")
+"""What of a cell is read second: intervals, powers, and what stands beside the attack's own figure."""
+
+
+def parts(text: str) -> list[tuple[str, bool]]:
+    """A cell's text in pieces, each with whether it is read second."""
+    return [(piece, position % 2 == 1) for position, piece in enumerate(MINOR.split(text)) if piece]
 
 
 def _inline(file: Path) -> str:

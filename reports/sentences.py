@@ -1,11 +1,12 @@
-"""One sentence per defense, for the first page."""
+"""What the report says in sentences: three for page 1, and one for each defense."""
 
 from collections.abc import Iterable
 
 from leakbench.metrics.decision import CANARIES, LEAKS, NOT_VALIDATED, NOTHING
 from leakbench.reports.epsilon import epsilon
+from leakbench.reports.glance import FAMILIES, families, few, strongest, utility
 from leakbench.reports.table import show
-from leakbench.reports.verdicts import Results
+from leakbench.reports.verdicts import Results, is_control
 
 
 def sentence(results: Results, defense: str) -> str:
@@ -59,3 +60,46 @@ def _rank(words: str) -> int:
 def _listed(names: Iterable[str]) -> str:
     *most, last = names
     return f"{', '.join(most)} and {last}" if most else last
+
+
+def three_sentences(results: Results) -> list[str]:
+    """Who leaks and by what; who was not found to, and what that is good for; what was not tested."""
+    tested = [d for d in results.defenses if not is_control(d)] or results.defenses
+    leaky: list[str] = []
+    silent: list[str] = []
+    unknown: list[str] = []
+    for defense in tested:
+        known = strongest(results, defense)
+        if known is None:
+            unknown.append(results.label(defense))
+        elif known[0] > 0:
+            leaky.append(f"{results.label(defense)} (by {results.label(known[1])}{_worth(results, defense)})")
+        else:
+            silent.append(f"{results.label(defense)} ({_kept(results, defense)})")
+    first = f"Members are given away by {_listed(leaky)}." if leaky else "No release under test was found to leak."
+    second = f"No leak found, at the power in the matrix: {_listed(silent)}." if silent else ""
+    return [part for part in (first, second, _open(results, unknown)) if part]
+
+
+def _open(results: Results, unknown: list[str]) -> str:
+    """What nothing is known of."""
+    doubtful = [results.label(a) for a in results.attacks if not results.control(a, results.questions(a)[-1]).validated]
+    absent = [title for family, title in FAMILIES.items() if family not in families(results) and family != "canaries"]
+    parts = []
+    if unknown:
+        parts.append(f"nothing is known of {_listed(unknown)}")
+    if doubtful:
+        parts.append(f"controls failed or are missing for {few(doubtful, most=4)}")
+    if absent:
+        parts.append(f"this run has no attack of {_listed(absent)}")
+    parts.append("stronger attackers than these were not tried, and silence is not safety")
+    return f"Not tested: {'; '.join(parts)}."
+
+
+def _worth(results: Results, defense: str) -> str:
+    kept = utility(results, defense)[1]
+    return "" if kept is None else f"; keeps {100 * kept:.0f} % of the accuracy of the photographs"
+
+
+def _kept(results: Results, defense: str) -> str:
+    return _worth(results, defense).removeprefix("; ") or "no student was trained"

@@ -1,5 +1,7 @@
 """A method as it is asked for, parsed once: ``NAME[:key=value,…][@SCENARIO]``; and short labels among siblings."""
 
+import hashlib
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
@@ -84,3 +86,13 @@ def parse_student(text: str) -> StudentSpec:
     """The student of a utility cell's method, ``NETWORK:LABELS``."""
     network, _, kind = text.partition(":")
     return StudentSpec(network, kind)
+
+
+PUBLISHABLE, PRIVATE = "releases", "not-for-publication"
+"""Folders of releases: those that may be published, and those that show private images on purpose."""
+
+
+def slug(spec: str) -> str:
+    """A file name for a spec: its harmless characters and a hash, so that no name leaves the folder or collides."""
+    plain = re.sub(r"[^A-Za-z0-9=.-]+", "-", spec)[:60].strip(".-")
+    return f"{plain}-{hashlib.sha256(spec.encode()).hexdigest()[:6]}"

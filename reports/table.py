@@ -8,6 +8,9 @@ import pandas as pd
 
 from leakbench.metrics.measurement import Measurement
 
+KEYS = ("Defense", "Attack")
+"""Heads of the columns that say whose row it is."""
+
 
 @dataclass(frozen=True)
 class Table:
@@ -32,6 +35,19 @@ class Table:
     def frame(self) -> pd.DataFrame:
         """The same as a frame of strings."""
         return pd.DataFrame(self.rows, columns=list(self.columns))
+
+    def parts(self, most: int = 8) -> list[list[int]]:
+        """Positions of the columns that fit on a page together; whose row it is stands on each.
+
+        Args:
+            most: columns on a page.
+        """
+        keys = [position for position, head in enumerate(self.columns) if head in KEYS]
+        rest = [position for position in range(len(self.columns)) if position not in keys]
+        if len(self.columns) <= most:
+            return [[*keys, *rest]]
+        step = most - len(keys)
+        return [[*keys, *rest[first : first + step]] for first in range(0, len(rest), step)]
 
     def rank(self, row: int, column: int) -> int:
         """1 for the best of a column, 2 for the second best, 0 for the rest."""

@@ -67,7 +67,8 @@ def judge_images(guess: Reconstructions, truth: Truth) -> Judgement:
     strangers = holdout.take(of_class(holdout, victims.labels, seed=truth.seed, purpose="stranger"))
     trained, absent = likeness("trained", guess, victims, wrong, without(truth.released, position), truth)
     right, deciding = members.take(one_source(position, truth)), level("private")
-    source, missing = likeness("source", guess, right, strangers, holdout, truth, level=deciding)
+    drawn = truth.single_source is None
+    source, missing = likeness("source", guess, right, strangers, holdout, truth, level=deciding, stands_in=drawn)
     labelled, _ = paired(guess, truth)
     led, unseen = relinked(guess, truth)
     measurements = [*trained, label_accuracy(guess, victims), *source, *led, *private_leak(labelled, truth)]

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import torch
+from scipy.stats import binom
 from torch import Tensor
 
 from leakbench.attacks.guess import Reconstructions
@@ -50,6 +51,7 @@ def likeness(
     truth: Truth,
     *,
     level: float = 0.95,
+    stands_in: bool = False,
 ) -> tuple[list[Measurement], dict[str, str]]:
     """How like the right images the guesses are.
 
@@ -61,6 +63,8 @@ def likeness(
         others: images to tell the right ones apart from.
         truth: what only the judge knows.
         level: of the excess of the identification, which decides.
+        stands_in: whether the right images were drawn at random, because nobody in particular stands behind what was
+            attacked: whom they are told apart from then says nothing of a leak, so the excess has no interval.
 
     Returns:
         For SSIM, PSNR, mean absolute pixel error and LPIPS (absent, with the reason, where its weights are not here)
@@ -88,7 +92,8 @@ def likeness(
     plain = identification_hits(trivial, right, others, seed=truth.seed)
     expected = chance(guess.pixels, clients, right.labels, others, seed=truth.seed)
     found, trite = (by_client(np.array(each, dtype=np.float64), clients) for each in (hits, plain))
-    return measurements + _identification(f"{name}.identification", found, trite, expected, level), absent
+    deciding = None if stands_in else level
+    return measurements + _identification(f"{name}.identification", found, trite, expected, deciding), absent
 
 
 def by_client(values: Floats, clients: Tensor) -> Floats:
@@ -107,11 +112,19 @@ def _rate(values: Floats, level: float = 0.95) -> Interval:
     )
 
 
-def _identification(name: str, hits: Floats, plain: Floats, expected: float, level: float) -> list[Measurement]:
+def _identification(name: str, hits: Floats, plain: Floats, expected: float, level: float | None) -> list[Measurement]:
     note = "nearest in pixel distance among others of the class; control: chance; Clopper-Pearson over clients"
     parts = {"attack": _rate(hits), "control": Interval(expected, expected, expected), "baseline": _rate(plain)}
-    excess = Interval(*(end - expected for end in _rate(hits, level)))  # type: ignore[operator]
     shown = [measurement(f"{name}.{part}", interval, len(hits), variant=note) for part, interval in parts.items()]
+    if level is None:
+        stood_in = Interval(parts["attack"].value - expected, None, None)
+        note += "; a member of the class stood in, so it decides nothing"
+        return [*shown, measurement(f"{name}.excess", stood_in, len(hits), variant=note)]
+    value, low, high = (end - expected for end in _rate(hits, level))  # type: ignore[operator]
+    as_many = 2 * float(
+        binom.sf(math.floor(hits.sum() + 1e-9) - 1, len(hits), expected)
+    )  # as two-sided as the interval
+    excess = Excess(value, low, high, min(1.0, as_many))
     return [*shown, measurement(f"{name}.excess", excess, len(hits), variant=note, level=level)]
 
 

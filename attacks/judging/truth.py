@@ -92,7 +92,7 @@ def _in_gray(images: Images, channels: int) -> Images:
 def one_source(position: Tensor, truth: Truth) -> Tensor:
     """The member behind each attacked image: its source where there is exactly one, else one of its class at random.
 
-    Standing in at random makes `disjoint` a control for measurements that need a source.
+    Whoever stands in at random is found by chance alone: what needs somebody in particular decides nothing then.
     """
     if truth.single_source is not None:
         return truth.single_source[position]

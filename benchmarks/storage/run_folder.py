@@ -1,9 +1,7 @@
 """A run folder: records, releases, galleries, and what only the judge reads."""
 
-import hashlib
 import io
 import json
-import re
 import shutil
 import tarfile
 import tempfile
@@ -20,19 +18,11 @@ from torch import Tensor
 from leakbench.benchmarks.storage.store import write_whole
 from leakbench.benchmarks.suite.problems import RequestProblems
 from leakbench.reports.records import Cell, Record, append_record, read_records
+from leakbench.reports.spec import PRIVATE, PUBLISHABLE, slug
 from leakbench.synth.defense import Release
 from leakbench.synth.release_files import DESCRIPTION, load_release, save_release
 
 RECORD = "record.json"
-
-PUBLISHABLE, PRIVATE = "releases", "not-for-publication"
-"""Folders of releases: those that may be published, and those that show private images on purpose."""
-
-
-def slug(spec: str) -> str:
-    """A file name for a spec: its harmless characters and a hash, so that no name leaves the folder or collides."""
-    plain = re.sub(r"[^A-Za-z0-9=.-]+", "-", spec)[:60].strip(".-")
-    return f"{plain}-{hashlib.sha256(spec.encode()).hexdigest()[:6]}"
 
 
 class RunFolder:

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from leakbench.reports.content import content
 from leakbench.reports.figures import draw
+from leakbench.reports.findings import findings
 from leakbench.reports.html import write_html
 from leakbench.reports.verdicts import Results
 from tests.reports.test_tables import accuracy, attack, good_run, record
@@ -77,7 +78,10 @@ def test_tables_are_the_csv_tables(tmp_path):
     verdicts = [
         (d, results.attack_answer(d, a), results.member_answer(d, a)) for a in results.attacks for d in results.defenses
     ]
-    assert reader.cells == [*wanted, *(cell for row in verdicts for cell in row)]
+    told = [*wanted, *(cell for row in verdicts for cell in row)]
+    assert reader.cells[-len(told) :] == told
+    found = [cell for table in findings(results).values() for row in table.rows for cell in row]
+    assert reader.cells[-len(told) - len(found) : -len(told)] == found
 
 
 @pytest.mark.parametrize("name", EVIL)

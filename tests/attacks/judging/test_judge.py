@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from scipy.stats import binom
 
 from leakbench.attacks.guess import Reconstructions, Scores
 from leakbench.attacks.judging.candidates import class_means
@@ -14,7 +15,8 @@ from leakbench.attacks.judging.judge import (
     judge_members,
     judge_memorization,
 )
-from leakbench.attacks.judging.truth import Truth
+from leakbench.attacks.judging.truth import Truth, one_source
+from leakbench.metrics import decision
 from leakbench.metrics.rates import clopper_pearson
 from leakbench.synth.images import Images, Split
 
@@ -105,7 +107,31 @@ def test_without_a_pairing_a_random_member_stands_in(truth):
     strangers = truth.split.holdout
     guess = Reconstructions(strangers.float()[truth.victims], strangers.labels[truth.victims], torch.arange(4))
     found = figures(judge_images(guess, unpaired))
-    assert found["source.identification.excess"].low <= 0
+    assert found["source.identification.excess"].low is None, "it decides nothing"
+    assert found["source.identification.excess"].p is None
+
+
+def test_a_stand_in_that_happens_to_be_found_is_no_leak(truth):
+    """The guesses are the very members that stand in: nobody says that these stand behind what was attacked."""
+    unpaired = replace(truth, sources=None)
+    labels = truth.released.labels[truth.victims]
+    drawn = truth.split.members.take(one_source(truth.victims, unpaired))
+    found = figures(judge_images(Reconstructions(drawn.float(), labels, torch.arange(4)), unpaired))
+    assert found["source.identification.attack"].value > found["source.identification.control"].value
+    assert not decision.above_zero([list(found.values())], "source.identification.excess")
+
+
+def test_the_probability_of_an_identification_by_chance(truth):
+    """As many hits or more, of a binomial distribution, twice, since its interval has two ends."""
+    guess = Reconstructions(
+        truth.split.members.float()[truth.sources[truth.victims, 0]],
+        truth.released.labels[truth.victims],
+        torch.arange(4),
+    )
+    found = figures(judge_images(guess, truth))
+    chance, rate = (found[f"source.identification.{part}"].value for part in ("control", "attack"))
+    hits = round(4 * rate)
+    assert found["source.identification.excess"].p == pytest.approx(min(1, 2 * binom.sf(hits - 1, 4, chance)))
 
 
 def test_the_baseline_is_the_mean_auxiliary_image(truth):

@@ -222,7 +222,7 @@ def test_list_and_doctor(capsys):
 
 
 def test_names_never_leave_the_run_folder():
-    from leakbench.benchmarks.storage.run_folder import slug
+    from leakbench.reports.spec import slug
 
     for spec in ("../../etc/passwd", "a/b", "..", "", "x" * 500, "é\n"):
         assert "/" not in slug(spec)

@@ -1,0 +1,185 @@
+"""What page 1 says: which family of attacks finds members of which release, how sure that is, what each is good for."""
+
+from dataclasses import dataclass
+
+from leakbench.metrics import decision
+from leakbench.metrics.decision import CANARIES, LEAKS, NOT_VALIDATED, NOTHING
+from leakbench.metrics.measurement import Measurement
+from leakbench.reports.verdicts import Results
+
+FAMILIES = {
+    "gradient": "Gradient matching",
+    "memorization": "Memorization by training code",
+    "gan": "GAN-based",
+    "membership": "Membership, linkage, copies",
+    "canaries": "Canaries",
+}
+"""Columns of the matrix."""
+
+FAILED, INAPPLICABLE = "failed", "not applicable"
+SIGNS = {LEAKS: "■", NOTHING: "□", NOT_VALIDATED: "?", FAILED: "!", INAPPLICABLE: "–"}  # noqa: RUF001
+"""What prints gray as well as in color."""
+LEGEND = {
+    LEAKS: "an attack that passed its controls finds members",
+    NOTHING: "attacks that passed their controls find none; the least that the keenest of them would have seen stands "
+    "beside it",
+    NOT_VALIDATED: "no attack of the family passed its controls, so its silence and its alarms prove nothing",
+    FAILED: "an attack did not finish, and no other finds members",
+    INAPPLICABLE: "the release has nothing for the family to attack, or the run did not ask",
+}
+MOST = 2
+"""Attacks named in a cell."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """A cell of the matrix.
+
+    Args:
+        outcome: a key of `SIGNS`.
+        detail: by what, from what power, or why not.
+        attacks: all of the family, the strongest first.
+    """
+
+    outcome: str
+    detail: str
+    attacks: tuple[str, ...]
+
+    @property
+    def sign(self) -> str:
+        """The outcome as one character."""
+        return SIGNS[self.outcome]
+
+
+def column(results: Results, attack: str) -> str:
+    """The column of the matrix that an attack belongs to."""
+    return "canaries" if results.goal(attack) == "canaries" else results.family(attack)
+
+
+def families(results: Results) -> dict[str, list[str]]:
+    """The columns that a run has, with their attacks."""
+    found: dict[str, list[str]] = {}
+    for attack in results.attacks:
+        found.setdefault(column(results, attack), []).append(attack)
+    return {family: found[family] for family in sorted(found, key=_order)}
+
+
+def _order(family: str) -> int:
+    return list(FAMILIES).index(family) if family in FAMILIES else len(FAMILIES)
+
+
+def matrix(results: Results) -> dict[str, dict[str, Found]]:
+    """What each family of attacks found of each release, by defense and family."""
+    return {
+        defense: {family: found(results, defense, attacks) for family, attacks in families(results).items()}
+        for defense in results.defenses
+    }
+
+
+def found(results: Results, defense: str, attacks: list[str]) -> Found:
+    """What attacks of one family say together: a leak that one proves counts, a failure is never a silence."""
+    said: dict[str, list[str]] = {}
+    for attack in attacks:
+        said.setdefault(outcome(results, defense, attack), []).append(attack)
+    ordered = tuple(sorted(attacks, key=lambda attack: -(share(results, defense, attack) or 0.0)))
+    if LEAKS in said:
+        named = [attack for attack in ordered if attack in said[LEAKS]]
+        return Found(LEAKS, "by " + few([results.label(attack) for attack in named]), ordered)
+    if FAILED in said:
+        return Found(FAILED, few([results.label(attack) for attack in said[FAILED]]), ordered)
+    if NOTHING in said:
+        left = len(said.get(NOT_VALIDATED, ()))
+        more = f"; {left} of {len(attacks)} not validated" if left else ""
+        return Found(NOTHING, keenest(results, defense, said[NOTHING]) + more, ordered)
+    if NOT_VALIDATED in said:
+        why = results.member_verdict(defense, said[NOT_VALIDATED][0]).partition(": ")[2]
+        return Found(NOT_VALIDATED, why, ordered)
+    return Found(INAPPLICABLE, "", ordered)
+
+
+def outcome(results: Results, defense: str, attack: str) -> str:
+    """The key of `SIGNS` that a verdict on members, or on canaries, belongs to."""
+    verdict = results.member_verdict(defense, attack)
+    for known in (LEAKS, NOTHING):
+        if verdict in (known, CANARIES[known]):
+            return known
+    if verdict.startswith(NOT_VALIDATED):
+        return NOT_VALIDATED
+    return INAPPLICABLE if verdict.startswith("n/a") else FAILED  # so is what is incomplete
+
+
+def keenest(results: Results, defense: str, attacks: list[str]) -> str:
+    """The least that the keenest of silent attacks would have seen, measured by what it sees on `identity`."""
+    known = [
+        worth
+        for attack in attacks
+        if (worth := results.power(defense, attack, results.questions(attack)[-1])) and worth.identity
+    ]
+    if not known:
+        return "power not known"
+    best = min(known, key=lambda worth: worth.smallest / (worth.identity or 1.0))
+    return best.least + ", weak" * best.weak
+
+
+def share(results: Results, defense: str, attack: str) -> float | None:
+    """How much of what an attack gains where every member is published it gains here: 1 is all of it.
+
+    Of the measurements that may decide and are above 0 for sure, the largest share of the same on `identity`; 0 where
+    there is none of them.
+
+    Returns:
+        It, from 0 to 1, or None where the attack is not validated, or was not measured.
+    """
+    asked = results.questions(attack)[-1]
+    identity = results.spec_named("identity")
+    said = outcome(results, defense, attack)
+    if said == NOTHING or identity is None:
+        return 0.0 if said == NOTHING else None
+    if said != LEAKS:
+        return None
+    against = results.without_sanitizing(attack)
+    names = [name for name in decision.deciding(asked) if results.above_zero(defense, attack, name)]
+    pairs = [
+        (results.measurement(defense, "attack", attack, name), results.measurement(identity, "attack", against, name))
+        for name in names or [decision.DECIDES[asked]]  # an area below chance is above zero nowhere
+    ]
+    shares = [abs(here.value) / there.value for here, there in pairs if here and there and there.value > 0]
+    return min(1.0, max(shares, default=1.0))  # nothing to set it against: count all of it rather than none
+
+
+def strongest(results: Results, defense: str) -> tuple[float, str] | None:
+    """The largest share of any validated attack on members, and which attack; None where none is validated."""
+    known = [
+        (value, attack)
+        for attack in results.attacks
+        if column(results, attack) != "canaries" and (value := share(results, defense, attack)) is not None
+    ]
+    return max(known, key=lambda pair: pair[0]) if known else None
+
+
+def unseen(results: Results, defense: str) -> float | None:
+    """The least share that the keenest silent attack would have seen; None where that is not known."""
+    worths = [
+        worth.smallest / worth.identity
+        for attack in results.attacks
+        if outcome(results, defense, attack) == NOTHING
+        and (worth := results.power(defense, attack, results.questions(attack)[-1]))
+        and worth.identity
+        and worth.identity > 0
+    ]
+    return min(1.0, min(worths)) if worths else None
+
+
+def utility(results: Results, defense: str) -> tuple[Measurement | None, float | None]:
+    """Test accuracy of the first student of hard labels, and its share of that of `identity`'s."""
+    student = next(iter(results.hard_students), "")
+    identity = results.spec_named("identity")
+    mine = results.measurement(defense, "utility", student, "student.accuracy")
+    base = results.measurement(identity, "utility", student, "student.accuracy") if identity else None
+    return mine, mine.value / base.value if mine and base and base.value else None
+
+
+def few(names: list[str], most: int = MOST) -> str:
+    """The first names, and how many more there are."""
+    shown, left = names[:most], len(names) - most
+    return ", ".join(shown) + (f" and {left} more" if left > 0 else "")
