@@ -1,14 +1,58 @@
-"""Runs side by side: what changed, by how much, and whether that is more than the intervals allow."""
+"""Runs side by side: the matrix of each, what changed, by how much, and whether the intervals allow for it."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from leakbench.metrics.decision import deciding
 from leakbench.metrics.measurement import Measurement
+from leakbench.reports.glance import FAMILIES, families, matrix, utility
 from leakbench.reports.table import Table, show
 from leakbench.reports.verdicts import Results
 from leakbench.reports.write import ReportProblem, load_run
+
+
+def matrices(folders: list[Path]) -> list[Table]:
+    """The first page of each run as a table, and below the last which cells are not what they are in the first.
+
+    Args:
+        folders: run folders.
+
+    Raises:
+        ReportProblem: one is no run.
+    """
+    named = {letter: load_run(folder)[0] for letter, folder in zip(_letters(folders), folders, strict=True)}
+    tables = [_matrix(name, results) for name, results in named.items()]
+    return [*tables[:-1], replace(tables[-1], notes=tuple(_turned(named)))] if tables else []
+
+
+def _letters(folders: list[Path]) -> list[str]:
+    return [f"{chr(65 + i)}: {folder.name}" for i, folder in enumerate(folders)]
+
+
+def _matrix(name: str, results: Results) -> Table:
+    rows = []
+    for defense, cells in matrix(results).items():
+        accuracy = show(utility(results, defense)[0], "no student", interval=False)
+        told = (f"{found.sign} {found.outcome} {found.detail}".rstrip() for found in cells.values())
+        rows.append((results.label(defense), accuracy, *told))
+    heads = ("Defense", "accuracy, %", *(FAMILIES.get(family, family) for family in families(results)))
+    return Table("matrix", name, heads, tuple(rows))
+
+
+def _turned(named: dict[str, Results]) -> list[str]:
+    """A sentence for each release and family whose outcome is another than in the first run."""
+    (first, before), *others = named.items()
+    known = matrix(before)
+    return [
+        f"{results.label(defense)}, {FAMILIES.get(family, family)}: {known[defense][family].outcome} in {first}, "
+        f"{found.outcome} in {name}."
+        for name, results in others
+        for defense, cells in matrix(results).items()
+        for family, found in cells.items()
+        if family in known.get(defense, {}) and known[defense][family].outcome != found.outcome
+    ]
 
 
 def compare(folders: list[Path]) -> Table:
@@ -27,7 +71,7 @@ def compare(folders: list[Path]) -> Table:
     if len(folders) < 2:
         raise ReportProblem("compare needs two run folders at least")
     runs = [load_run(folder) for folder in folders]
-    names = [f"{chr(65 + i)}: {folder.name}" for i, folder in enumerate(folders)]
+    names = _letters(folders)
     rows = [row for key in _keys([results for results, _ in runs]) if (row := _row(key, [r for r, _ in runs]))]
     changes = [f"{chr(66 + i)} - A" for i in range(len(runs) - 1)]
     columns = ("Defense", "Method", "Figure", *names, *changes, "outside")

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 from rich.table import Table as Grid
 from rich.text import Text
 
@@ -17,6 +18,7 @@ from leakbench.benchmarks.cli.options import (
 from leakbench.benchmarks.execution import contract, plugins
 from leakbench.benchmarks.suite.model import available
 from leakbench.reports.compare import compare as compare_runs
+from leakbench.reports.compare import matrices
 from leakbench.reports.write import EVERYTHING, write_reports
 from leakbench.synth.data.datasets import DATASETS
 
@@ -32,13 +34,14 @@ def report(
 
 def compare(runs: Annotated[list[Path], typer.Argument(help="Run folders, two or more.")]) -> None:
     """Put runs side by side: what changed, by how much, and is it outside the intervals."""
-    table = compare_runs(runs)
-    grid = Grid(*table.columns)
-    for row in table.rows:
-        grid.add_row(*map(Text, row))
-    out_console.print(grid)
-    for note in table.notes:
-        out_console.print(Text(note), soft_wrap=True)
+    changes = compare_runs(runs)
+    for table in (*matrices(runs), changes):
+        grid = Grid(*map(escape, table.columns), title=Text(table.title))
+        for row in table.rows:
+            grid.add_row(*map(Text, row))
+        out_console.print(grid)
+        for note in table.notes:
+            out_console.print(Text(note), soft_wrap=True)
 
 
 def list_(

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from leakbench.reports.compare import compare
+from leakbench.reports.compare import compare, matrices
 from leakbench.reports.records import append_record
 from leakbench.reports.write import ReportProblem
 from tests.benchmarks.conftest import call
@@ -42,6 +42,19 @@ def test_other_suites_and_members_are_said(tmp_path):
         "Not the same in all runs: the suite: s (h); t (h).",
         "Not the same in all runs: the members: m; n.",
     )
+
+
+def test_each_run_has_its_matrix_and_what_turned_is_said(tmp_path):
+    first = folder(tmp_path / "a", good_run())
+    worse = [
+        attack("noise", 0.6, 0.5) if r.cell.task == "attack" and r.cell.defense == "noise" else r for r in good_run()
+    ]
+    tables = matrices([first, folder(tmp_path / "b", worse)])
+    assert [table.title for table in tables] == ["A: a", "B: b"]
+    row = next(row for row in tables[1].rows if row[0] == "noise")
+    assert row[1:] == ("40.0", "■ leaks by sign")
+    assert tables[0].notes == ()
+    assert tables[1].notes == ("noise, Memorization by training code: no leak found in A: a, leaks in B: b.",)
 
 
 def test_the_command_line(tmp_path, capsys):
