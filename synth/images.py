@@ -54,6 +54,11 @@ class Images:
         """The images of one class, in order."""
         return self.take((self.labels == label).nonzero().squeeze(1))
 
+    @property
+    def is_gray(self) -> bool:
+        """Whether all channels of every image are equal."""
+        return bool((self.pixels == self.pixels[:, :1]).all())
+
     def gray(self) -> "Images":
         """The luma (ITU-R BT.601) of the images, (N, 1, H, W)."""
         return replace(self, pixels=rgb_to_grayscale(self.pixels))

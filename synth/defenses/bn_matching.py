@@ -60,7 +60,7 @@ class BNMatching(StartedInversion):
         teacher, device = resources.teacher, resources.device
         rng, drawing = seeded_rng("bn-matching", resources.seed, device=device), seeded_rng("start", resources.seed)
         groups = self._groups(members, rng)
-        pixels, labels, begun = [], [], []
+        pixels, labels, begun, shape, gray = [], [], [], members.pixels.shape[1:], members.is_gray
         with frozen(teacher.to(device)):
             overall = self._overall(teacher, members, device)
             for batch, copies in self._batches(groups, members):
@@ -70,7 +70,7 @@ class BNMatching(StartedInversion):
                 start, shown = self.begin(labels[-1], members, resources, drawing)
                 begun.append(shown)
                 wanted = matching(teacher, targets, weights, overall)
-                pixels.append(self.invert([wanted], labels[-1], members.pixels.shape[1:], rng, start=start))
+                pixels.append(self.invert([wanted], labels[-1], shape, rng, start=start, gray=gray))
         images = Images(torch.cat(pixels), torch.cat(labels), members.classes)
         soft = predict(teacher, images.pixels, device=device).softmax(1) if self.soft_labels else None
         return Release(images, soft_labels=soft, sources=self._sources(groups, torch.cat(begun)))

@@ -74,8 +74,9 @@ class Condensation(StartedInversion):
             for part in labels.split(rounds or self.batch_size):
                 start, begun = self.begin(part, members, resources, drawing)
                 shown.append(begun)
-                shape, wanted = members.pixels.shape[1:], matcher(part.to(device))
-                pixels.append(self.invert(wanted, part, shape, rng, start=start, also=self.also(part.to(device))))
+                shape, wanted, also = members.pixels.shape[1:], matcher(part.to(device)), self.also(part.to(device))
+                made = self.invert(wanted, part, shape, rng, start=start, gray=members.is_gray, also=also)
+                pixels.append(made)
             images = Images(torch.cat(pixels), labels, members.classes)
             said = [predict(network, images.pixels, device=device) for network in networks]
         soft = torch.stack(said).mean(0).softmax(1) if self.soft_labels else None

@@ -63,7 +63,7 @@ class DeepInversion(Inversion):
                 whole = torch.full((1, len(part)), 1 / len(part), device=device)
                 also = self._disagreement(made, labels, members.classes, seed, device)
                 wanted = matching(teacher, statistics, whole)
-                made.append(self.invert([wanted], part, members.pixels.shape[1:], rng, also=also))
+                made.append(self.invert([wanted], part, members.pixels.shape[1:], rng, gray=members.is_gray, also=also))
             images = Images(torch.cat(made), labels, members.classes)
             soft = predict(teacher, images.pixels, device=device).softmax(1) if self.soft_labels else None
         return Release(images, soft_labels=soft)

@@ -64,6 +64,7 @@ class StatisticSampling(Inversion):
                     whose,
                     shape,
                     rng,
+                    gray=members.is_gray,
                 )
                 for part, whose in parts
             ]

@@ -34,6 +34,7 @@ def test_arrays_and_datasets_are_data_as_well(digits, suites, tmp_path):
         leakbench.run("tiny", data=3, **place)
 
 
+@pytest.mark.slow
 def test_an_audit_of_arrays(digits, tmp_path):
     private, released, holdout = (part.pixels for part in (digits.members, digits.public, digits.holdout))
     found = leakbench.audit(private.permute(0, 2, 3, 1).numpy(), private[:50], holdout, out=tmp_path / "out")

@@ -28,7 +28,7 @@ def test_the_package_ships_its_type_marker():
     assert (ROOT / "leakbench" / "py.typed").is_file()
 
 
-@pytest.mark.parametrize("page", ["add-a-defense", "add-an-attack"])
+@pytest.mark.parametrize("page", [pytest.param("add-a-defense", marks=pytest.mark.slow), "add-an-attack"])
 def test_the_examples_of_the_docs_run(page, tmp_path, suites, unregister):
     text = (ROOT / "docs" / f"{page}.md").read_text()
     code = textwrap.dedent(re.search(r"```python\n(.*?)```", text, re.S)[1])

@@ -256,7 +256,7 @@ def test_a_release_that_reads_public_images_needs_them(tmp_path, capsys, others)
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name.startswith("dp-") and name != "dp-sgd"])
-@pytest.mark.parametrize("epsilon", [0.005, 1e-9])
+@pytest.mark.parametrize("epsilon", [pytest.param(0.005, marks=pytest.mark.slow), 1e-9])
 def test_a_small_epsilon_is_kept_or_refused_in_a_sentence(name, epsilon, tmp_path, others, capsys):
     small = spec(name) + f",epsilon={epsilon}"
     out = tmp_path / "out"

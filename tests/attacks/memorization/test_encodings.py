@@ -197,8 +197,8 @@ def test_parameters_out_of_range(make, message):
     ("attack", "error"),
     [
         (LeastSignificantBits(num_images=8), 0.0),
-        (Sign(num_images=8, strength=1200.0), 10.0),
-        (CorrelatedValue(num_images=8, gray=True, strength=20.0), 30.0),
+        pytest.param(Sign(num_images=8, strength=1200.0), 10.0, marks=pytest.mark.slow),
+        pytest.param(CorrelatedValue(num_images=8, gray=True, strength=20.0), 30.0, marks=pytest.mark.slow),
     ],
     ids=["lsb", "sign", "correlated-value"],
 )

@@ -159,6 +159,7 @@ def test_distribution_matching_brings_means_together(digits, cpu):
     assert distance(30) < 0.7 * distance(1)
 
 
+@pytest.mark.slow
 def test_deepinversion_finds_the_running_statistics(digits, teacher, cpu):
     """The batch's own statistics come nearer to the teacher's running ones than those of the noise it began with."""
     layers = [layer for layer in teacher.modules() if isinstance(layer, nn.BatchNorm2d)]
@@ -206,6 +207,7 @@ def test_what_diffusion_mixes_can_be_told_apart(time):
     assert (added * mixed + kept * told).item() == pytest.approx(noise, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_diffusion_learns_what_it_is_shown(digits, cpu):
     """One image over and over, half a minute of training: it is given back, by class, and nothing else is."""
     zero, one = ((digits.members.labels == k).nonzero()[0] for k in (0, 1))

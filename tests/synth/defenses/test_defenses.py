@@ -1,6 +1,6 @@
 """One contract over every registered defense."""
 
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, replace
 
 import pytest
 import torch
@@ -130,6 +130,21 @@ def test_another_seed_gives_another_release(name, digits, teacher, cpu):
 def test_bad_parameters_are_named(name, bad):
     with pytest.raises(ValueError, match=rf"{name}\.{next(iter(bad))} must be"):
         make(name, **bad)
+
+
+@pytest.mark.parametrize("name", ["bn-matching", "statistic-sampling", "deepinversion", "sre2l", "edc"])
+def test_of_gray_photographs_a_gray_release_is_made(name, digits, teacher, cpu):
+    """One photograph in color, and the release may have colors; a guarantee must not hang on it (no dp-* is here)."""
+    assert digits.members.is_gray
+    resources = Resources(seed=0, device=cpu, teacher=teacher, public=digits.public)
+    made = make(name).release(digits.members, resources)
+    assert made.images.is_gray
+    assert made.images.pixels.float().std() > 10, "noise keeps its spread"
+    pixels = digits.members.pixels.clone()
+    pixels[0, 0] = 255 - pixels[0, 0]
+    colored = replace(digits.members, pixels=pixels)
+    assert not colored.is_gray
+    assert not make(name).release(colored, resources).images.is_gray
 
 
 def test_controls(digits, cpu):

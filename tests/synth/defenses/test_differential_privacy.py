@@ -154,7 +154,9 @@ def test_the_claim_is_the_parameters(defense):
     assert claim.relation == "add/remove one image"
 
 
-@pytest.mark.parametrize(("kind", "start"), [(DPBNMatching, "noise"), (DPStatisticSampling, "public")])
+@pytest.mark.parametrize(
+    ("kind", "start"), [pytest.param(DPBNMatching, "noise", marks=pytest.mark.slow), (DPStatisticSampling, "public")]
+)
 def test_private_inversions_release_as_many_images_as_asked_for(kind, start, digits, cpu):
     release = kind(**SMALL, start=start).release(
         digits.members, Resources(teacher=None, public=digits.public, seed=0, device=cpu)
