@@ -46,8 +46,8 @@ def parse_spec(text: str) -> MethodSpec:
 def labels(texts: Iterable[str]) -> dict[str, str]:
     """A short label for each spec of a run: its name, and what sets it apart from its siblings of the same name.
 
-    ``bn-matching (class)`` beside ``bn-matching (1)`` where they differ in one parameter, with the parameters' names
-    where they differ in several. The scenario stands behind, where there is one.
+    ``bn-matching (class)`` beside ``bn-matching (1)`` where one parameter tells all of them apart, with the parameters'
+    names where it takes several. The scenario stands behind, where there is one.
     """
     specs = {text: parse_spec(text) for text in texts}
     found = {}
@@ -55,6 +55,8 @@ def labels(texts: Iterable[str]) -> dict[str, str]:
         siblings = [other for other in specs.values() if (other.name, other.scenario) == (spec.name, spec.scenario)]
         keys = dict.fromkeys(key for other in siblings for key, _ in other.parameters)
         apart = [key for key in keys if len({other.value(key) for other in siblings}) > 1]
+        alone = next((key for key in apart if len({other.value(key) for other in siblings}) == len(siblings)), None)
+        apart = apart if alone is None else [alone]
         given = [(key, value) for key, value in spec.parameters if key in apart]
         told = ", ".join(value if len(apart) == 1 else f"{key}={value}" for key, value in given)
         told = told or "as it is" * bool(apart)

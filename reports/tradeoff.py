@@ -1,5 +1,6 @@
 """The plot of page 1: what a release gives away against what it is good for."""
 
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ def tradeoff(results: Results, file: Path) -> bool:
         return False
     figure = Figure(figsize=(7.2, 3.9))
     axes = figure.subplots()
-    figure.subplots_adjust(left=0.09, right=0.63, top=0.97, bottom=0.13)
+    figure.subplots_adjust(left=0.09, right=0.6, top=0.97, bottom=0.13)
     for point in points:
         _draw(axes, point)
     _label(axes, points)
@@ -73,17 +74,26 @@ def _draw(axes: Axes, point: dict[str, Any]) -> None:
 def _label(axes: Axes, points: list[dict[str, Any]]) -> None:
     """Labels in a column beside the axes, in the order of heights and far enough apart, each led to its point."""
     ordered = sorted(points, key=lambda point: (point["y"], point["x"]))
-    at = 0.0
-    for point in ordered:
-        at = max(at, (point["y"] + 0.04) / 1.1)
+    heights = _apart([(point["y"] + 0.04) / 1.1 for point in ordered], min(LEAST_APART, 1 / len(points)))
+    for point, height in zip(ordered, heights, strict=True):
         axes.annotate(
-            point["label"],
+            textwrap.shorten(point["label"], 44, placeholder=" …"),
             (point["x"], point["y"]),
-            xytext=(1.04, at),
+            xytext=(1.04, height),
             textcoords="axes fraction",
             fontsize=8,
             verticalalignment="center",
             annotation_clip=False,
             arrowprops={"arrowstyle": "-", "color": "0.7", "linewidth": 0.6, "shrinkA": 2, "shrinkB": 5},
         )
-        at += min(LEAST_APART, 1 / len(points))
+
+
+def _apart(heights: list[float], least: float) -> list[float]:
+    """Increasing heights from 0 to 1, moved as far as it takes to be so far apart."""
+    moved = list(heights)
+    for at in range(1, len(moved)):
+        moved[at] = max(moved[at], moved[at - 1] + least)
+    moved[-1] = min(moved[-1], 1.0)
+    for at in range(len(moved) - 2, -1, -1):
+        moved[at] = min(moved[at], moved[at + 1] - least)
+    return moved

@@ -1,6 +1,7 @@
 """Page 1: every cell of the matrix, the shares of the plot, and the sentences, of records written by hand."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 from PIL import Image
@@ -12,7 +13,7 @@ from leakbench.reports.pictures import SHOWN, SIDE, strip, worst
 from leakbench.reports.sentences import three_sentences
 from leakbench.reports.spec import PRIVATE, slug
 from leakbench.reports.table import Table
-from leakbench.reports.tradeoff import tradeoff
+from leakbench.reports.tradeoff import _apart, tradeoff
 from leakbench.reports.verdicts import Results
 from tests.reports.test_tables import attack, good_run, members, record
 
@@ -145,6 +146,14 @@ def test_the_plot_has_a_point_for_everything_that_is_known(tmp_path):
     assert not tradeoff(Results([members("noise", 0.3, 0.5)]), tmp_path / "nothing.svg")
     drawn = (tmp_path / "plot.svg").read_text()
     assert all(f"<!-- {label} -->" in drawn for label in ("identity", "disjoint", "blur", "noise"))
+
+
+@pytest.mark.parametrize("heights", [[0.0, 0.0, 0.01, 0.9], [0.99, 0.99, 1.0], [0.5]])
+def test_labels_lie_apart_within_the_plot(heights):
+    moved = _apart(heights, 0.055)
+    assert all(high - low >= 0.055 - 1e-9 for low, high in pairwise(moved))
+    assert moved[0] >= 0
+    assert moved[-1] <= 1
 
 
 def test_strips_show_several_classes_and_galleries_the_worst(tmp_path):

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from scipy.stats import binomtest
 
 from leakbench.attacks.guess import Reconstructions
 from leakbench.attacks.judging import likeness
@@ -63,3 +64,15 @@ def test_identification_is_judged_against_its_chance():
     assert found["i.excess"].low == pytest.approx(deciding.low - 0.25)
     assert found["i.excess"].high == pytest.approx(deciding.high - 0.25)
     assert found["i.excess"].level == 0.9
+
+
+def test_the_probability_of_as_many_identifications_by_chance():
+    """Three hits of ten against a chance of one in 46: twice the binomial tail, as two-sided as its interval."""
+    hits = np.array([1.0] * 3 + [0.0] * 7)
+    excess = likeness._identification("x", hits, np.zeros(10), 1 / 46, 0.95)[-1]
+    assert excess.p == pytest.approx(2 * binomtest(3, 10, 1 / 46, alternative="greater").pvalue)
+    assert excess.low > 0
+    nobody = likeness._identification("x", np.zeros(10), np.zeros(10), 1 / 46, 0.95)[-1]
+    assert nobody.p == 1
+    stood_in = likeness._identification("x", hits, np.zeros(10), 1 / 46, None)[-1]
+    assert (stood_in.low, stood_in.high, stood_in.p) == (None, None, None)
