@@ -38,12 +38,10 @@ class Found:
     Args:
         outcome: a key of `SIGNS`.
         detail: by what, from what power, or why not.
-        attacks: all of the family, the strongest first.
     """
 
     outcome: str
     detail: str
-    attacks: tuple[str, ...]
 
     @property
     def sign(self) -> str:
@@ -81,20 +79,18 @@ def found(results: Results, defense: str, attacks: list[str]) -> Found:
     said: dict[str, list[str]] = {}
     for attack in attacks:
         said.setdefault(outcome(results, defense, attack), []).append(attack)
-    ordered = tuple(sorted(attacks, key=lambda attack: -(share(results, defense, attack) or 0.0)))
     if LEAKS in said:
-        named = [attack for attack in ordered if attack in said[LEAKS]]
-        return Found(LEAKS, "by " + few([results.label(attack) for attack in named]), ordered)
+        named = sorted(said[LEAKS], key=lambda attack: -(share(results, defense, attack) or 0.0))
+        return Found(LEAKS, "by " + few([results.label(attack) for attack in named]))
     if FAILED in said:
-        return Found(FAILED, few([results.label(attack) for attack in said[FAILED]]), ordered)
+        return Found(FAILED, few([results.label(attack) for attack in said[FAILED]]))
     if NOTHING in said:
         left = len(said.get(NOT_VALIDATED, ()))
         more = f"; {left} of {len(attacks)} not validated" if left else ""
-        return Found(NOTHING, keenest(results, defense, said[NOTHING]) + more, ordered)
+        return Found(NOTHING, keenest(results, defense, said[NOTHING]) + more)
     if NOT_VALIDATED in said:
-        why = results.member_verdict(defense, said[NOT_VALIDATED][0]).partition(": ")[2]
-        return Found(NOT_VALIDATED, why, ordered)
-    return Found(INAPPLICABLE, "", ordered)
+        return Found(NOT_VALIDATED, results.member_verdict(defense, said[NOT_VALIDATED][0]).partition(": ")[2])
+    return Found(INAPPLICABLE, "")
 
 
 def outcome(results: Results, defense: str, attack: str) -> str:
