@@ -196,7 +196,7 @@ def compare(*folders: Path | str) -> pd.DataFrame:
     Raises:
         ReportProblem: fewer than two folders, or one that is no run.
     """
-    return comparing.compare([Path(folder) for folder in folders]).frame()
+    return comparing.compare([Path(folder) for folder in folders])[-1].frame()
 
 
 class _Silent:

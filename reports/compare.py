@@ -1,7 +1,6 @@
 """Runs side by side: the matrix of each, what changed, by how much, and whether the intervals allow for it."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,24 +10,6 @@ from leakbench.reports.glance import FAMILIES, families, matrix, utility
 from leakbench.reports.table import Table, show
 from leakbench.reports.verdicts import Results
 from leakbench.reports.write import ReportProblem, load_run
-
-
-def matrices(folders: list[Path]) -> list[Table]:
-    """The first page of each run as a table, and below the last which cells are not what they are in the first.
-
-    Args:
-        folders: run folders.
-
-    Raises:
-        ReportProblem: one is no run.
-    """
-    named = {letter: load_run(folder)[0] for letter, folder in zip(_letters(folders), folders, strict=True)}
-    tables = [_matrix(name, results) for name, results in named.items()]
-    return [*tables[:-1], replace(tables[-1], notes=tuple(_turned(named)))] if tables else []
-
-
-def _letters(folders: list[Path]) -> list[str]:
-    return [f"{chr(65 + i)}: {folder.name}" for i, folder in enumerate(folders)]
 
 
 def _matrix(name: str, results: Results) -> Table:
@@ -55,15 +36,16 @@ def _turned(named: dict[str, Results]) -> list[str]:
     ]
 
 
-def compare(folders: list[Path]) -> Table:
-    """The measurements that decide, and the students' accuracy, of two or more runs; each run is set against the first.
+def compare(folders: list[Path]) -> list[Table]:
+    """The first page of each run as a table, and the measurements that decide of all, each run set against the first.
 
     Args:
         folders: run folders, two at least.
 
     Returns:
-        A row for each measurement that any of them has. ``outside`` says whether the intervals of the first run and
-        another have nothing in common; where one has no interval, it says nothing. Its notes say what else differs.
+        A matrix for each run, and last a row for each measurement that any of them has. ``outside`` says whether the
+        intervals of the first run and another have nothing in common; where one has no interval, it says nothing. Notes
+        say which cells of a matrix are not what they are in the first, and what else differs.
 
     Raises:
         ReportProblem: fewer than two folders, or one that is no run.
@@ -71,12 +53,14 @@ def compare(folders: list[Path]) -> Table:
     if len(folders) < 2:
         raise ReportProblem("compare needs two run folders at least")
     runs = [load_run(folder) for folder in folders]
-    names = _letters(folders)
-    rows = [row for key in _keys([results for results, _ in runs]) if (row := _row(key, [r for r, _ in runs]))]
+    all_results = [results for results, _ in runs]
+    names = [f"{chr(65 + i)}: {folder.name}" for i, folder in enumerate(folders)]
+    rows = [row for key in _keys(all_results) if (row := _row(key, all_results))]
     changes = [f"{chr(66 + i)} - A" for i in range(len(runs) - 1)]
     columns = ("Defense", "Method", "Figure", *names, *changes, "outside")
-    notes = _differences([run for _, run in runs])
-    return Table("compare", "Runs side by side", columns, tuple(rows), tuple(notes))
+    named = dict(zip(names, all_results, strict=True))
+    notes = (*_turned(named), *_differences([run for _, run in runs]))
+    return [*map(_matrix, names, all_results), Table("compare", "Runs side by side", columns, tuple(rows), notes)]
 
 
 def _keys(all_results: list[Results]) -> list[tuple[str, str, str, str]]:

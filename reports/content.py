@@ -1,6 +1,7 @@
 """What a report says, as data: every format prints the same."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from leakbench.reports.glance import FAMILIES, LEGEND, SIGNS, Found, matrix, uti
 from leakbench.reports.leakage import blind_words, expected_alarms
 from leakbench.reports.pictures import gallery, strip, worst
 from leakbench.reports.sentences import sentence, three_sentences
-from leakbench.reports.table import Table, show
+from leakbench.reports.table import KEYS, Table, show
 from leakbench.reports.tables import tables
 from leakbench.reports.verdicts import Results, is_control
 
@@ -82,15 +83,14 @@ def _controls(results: Results) -> list[str]:
     return [passed + blind + alarms + " These controls did not pass:" * bool(wrong), *lines]
 
 
+def _kind(outcome: str) -> str:
+    """An outcome as templates name its colors."""
+    return outcome.replace(" ", "-")
+
+
 def _cell(found: Found, family: str) -> dict[str, str]:
-    kind = found.outcome.replace(" ", "-")
-    return {
-        "sign": found.sign,
-        "outcome": found.outcome,
-        "kind": kind,
-        "detail": found.detail,
-        "link": f"found-{family}",
-    }
+    said = {"sign": found.sign, "outcome": found.outcome, "detail": found.detail}
+    return said | {"kind": _kind(found.outcome), "link": f"found-{family}"}
 
 
 def glance(results: Results, strips: dict[str, str | None]) -> dict[str, Any]:
@@ -111,17 +111,30 @@ def glance(results: Results, strips: dict[str, str | None]) -> dict[str, Any]:
         )
     asked = next(iter(cells.values()), {})
     legend = [
-        {"sign": SIGNS[word], "outcome": word, "kind": word.replace(" ", "-"), "text": text}
-        for word, text in LEGEND.items()
+        {"sign": SIGNS[word], "outcome": word, "kind": _kind(word), "text": text} for word, text in LEGEND.items()
     ]
     heads = [FAMILIES.get(family, family) for family in asked]
     alarms = expected_alarms(len(results.verdicts_on_members()))
     return {"families": heads, "rows": rows, "legend": legend, "sentences": three_sentences(results), "alarms": alarms}
 
 
+MINOR = re.compile(r"(\[[^\]]*\]|\([^)]*\)| / [^;]*)")
+"""What of a cell is read second: intervals, powers, and what stands beside the attack's own figure."""
+
+
+def _pieces(text: str, head: str) -> list[tuple[str, bool]]:
+    """A cell's text in pieces, each with whether it is read second; whose row it is, is read as a whole."""
+    if head in KEYS:
+        return [(text, False)]
+    return [(piece, position % 2 == 1) for position, piece in enumerate(MINOR.split(text)) if piece]
+
+
 def _table(table: Table) -> dict[str, Any]:
     rows = [
-        [{"text": text, "rank": table.rank(row, column)} for column, text in enumerate(cells)]
+        [
+            {"pieces": _pieces(text, head), "rank": table.rank(row, column)}
+            for column, (head, text) in enumerate(zip(table.columns, cells, strict=True))
+        ]
         for row, cells in enumerate(table.rows)
     ]
     said = {"name": table.name, "title": table.title, "columns": table.columns, "notes": table.notes}
@@ -129,7 +142,10 @@ def _table(table: Table) -> dict[str, Any]:
 
 
 def content(results: Results, run: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Everything the template prints, as data: nothing of it is ever evaluated as markup."""
+    """Everything the template prints, as data: nothing of it is ever evaluated as markup.
+
+    Strips of released images are drawn beside the galleries on the way.
+    """
     failed = [
         f"{r.cell.defense} {r.cell.task} {r.cell.method} seed {r.cell.seed}: {''.join(r.reason.splitlines()[:1])}"
         for r in results.records

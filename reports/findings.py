@@ -1,7 +1,7 @@
 """What attacks found of members, one short table for each family: the measurement that says most, and its control."""
 
-from leakbench.metrics import decision
-from leakbench.reports.glance import FAMILIES, families, share
+from leakbench.metrics.decision import DECIDES
+from leakbench.reports.glance import FAMILIES, families, share, shares
 from leakbench.reports.leakage_columns import LEAKAGE
 from leakbench.reports.table import Table, digits, short, show
 from leakbench.reports.verdicts import Results
@@ -11,20 +11,9 @@ COLUMNS = ("Defense", "Attack", "worked", "members leak", "of what", "attack", "
 
 
 def told_by(results: Results, defense: str, attack: str) -> str:
-    """The measurement to print: of those that decide the one furthest above 0 for sure, else the first of them.
-
-    Furthest is measured by what it reaches on `identity`, as `glance.share` does.
-    """
-    asked = results.questions(attack)[-1]
-    identity = results.spec_named("identity")
-    sure = [name for name in decision.deciding(asked) if results.above_zero(defense, attack, name)]
-
-    def reached(name: str) -> float:
-        here = results.measurement(defense, "attack", attack, name)
-        there = results.measurement(identity, "attack", attack, name) if identity else None
-        return here.value / there.value if here and there and there.value > 0 else 0.0
-
-    return max(sure, key=reached, default=decision.DECIDES[asked]).removesuffix(".excess")
+    """The measurement to print: of those that decide the one with the largest share, else the first of them."""
+    known = shares(results, defense, attack) if share(results, defense, attack) else {}
+    return max(known, key=known.__getitem__, default=DECIDES[results.questions(attack)[-1]]).removesuffix(".excess")
 
 
 def findings(results: Results) -> dict[str, Table]:

@@ -1,10 +1,12 @@
 """What page 1 says: which family of attacks finds members of which release, how sure that is, what each is good for."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from leakbench.metrics import decision
 from leakbench.metrics.decision import CANARIES, LEAKS, NOT_VALIDATED, NOTHING
 from leakbench.metrics.measurement import Measurement
+from leakbench.metrics.power import Power
 from leakbench.reports.verdicts import Results
 
 FAMILIES = {
@@ -87,7 +89,7 @@ def found(results: Results, defense: str, attacks: list[str]) -> Found:
     if NOTHING in said:
         left = len(said.get(NOT_VALIDATED, ()))
         more = f"; {left} of {len(attacks)} not validated" if left else ""
-        return Found(NOTHING, keenest(results, defense, said[NOTHING]) + more)
+        return Found(NOTHING, least(results, defense, said[NOTHING]) + more)
     if NOT_VALIDATED in said:
         return Found(NOT_VALIDATED, results.member_verdict(defense, said[NOT_VALIDATED][0]).partition(": ")[2])
     return Found(INAPPLICABLE, "")
@@ -104,43 +106,56 @@ def outcome(results: Results, defense: str, attack: str) -> str:
     return INAPPLICABLE if verdict.startswith("n/a") else FAILED  # so is what is incomplete
 
 
-def keenest(results: Results, defense: str, attacks: list[str]) -> str:
-    """The least that the keenest of silent attacks would have seen, measured by what it sees on `identity`."""
-    known = [
-        worth
-        for attack in attacks
-        if (worth := results.power(defense, attack, results.questions(attack)[-1])) and worth.identity
-    ]
-    if not known:
-        return "power not known"
-    best = min(known, key=lambda worth: worth.smallest / (worth.identity or 1.0))
-    return best.least + ", weak" * best.weak
+def keenest(results: Results, defense: str, attacks: Iterable[str]) -> Power | None:
+    """The power of the keenest of silent attacks, measured by what it sees on `identity`; None where none is known."""
+    worths = (results.power(defense, attack, results.questions(attack)[-1]) for attack in attacks)
+    known = [worth for worth in worths if worth and worth.identity and worth.identity > 0]
+    return min(known, key=_relative) if known else None
+
+
+def _relative(worth: Power) -> float:
+    assert worth.identity is not None
+    return worth.smallest / worth.identity
+
+
+def least(results: Results, defense: str, attacks: Iterable[str]) -> str:
+    """What the keenest of silent attacks would have seen, in words."""
+    worth = keenest(results, defense, attacks)
+    return "power not known" if worth is None else worth.least + ", weak" * worth.weak
+
+
+def silent(results: Results, defense: str) -> list[str]:
+    """The attacks on members that are validated and found nothing."""
+    return [a for a in results.attacks if column(results, a) != "canaries" and outcome(results, defense, a) == NOTHING]
+
+
+def shares(results: Results, defense: str, attack: str) -> dict[str, float]:
+    """Of the measurements that may decide and are above 0 for sure, how much of the same on `identity` each is.
+
+    At most 1 each, which is also what one counts that has nothing to be set against.
+    """
+    asked, identity = results.questions(attack)[-1], results.spec_named("identity")
+    against = results.without_sanitizing(attack)
+    names = [name for name in decision.deciding(asked) if results.above_zero(defense, attack, name)]
+    found = {}
+    for name in names or [decision.DECIDES[asked]]:  # an area below chance is above zero nowhere
+        here = results.measurement(defense, "attack", attack, name)
+        there = results.measurement(identity, "attack", against, name) if identity else None
+        if here and there and there.value > 0:
+            found[name] = min(1.0, abs(here.value) / there.value)
+    return found or dict.fromkeys(names, 1.0)
 
 
 def share(results: Results, defense: str, attack: str) -> float | None:
-    """How much of what an attack gains where every member is published it gains here: 1 is all of it.
-
-    Of the measurements that may decide and are above 0 for sure, the largest share of the same on `identity`; 0 where
-    there is none of them.
+    """How much of what an attack gains where every member is published it gains here: 1 is all of it, 0 a silence.
 
     Returns:
-        It, from 0 to 1, or None where the attack is not validated, or was not measured.
+        The largest of `shares`, or None where the attack is not validated, or was not measured.
     """
-    asked = results.questions(attack)[-1]
-    identity = results.spec_named("identity")
     said = outcome(results, defense, attack)
-    if said == NOTHING or identity is None:
-        return 0.0 if said == NOTHING else None
-    if said != LEAKS:
-        return None
-    against = results.without_sanitizing(attack)
-    names = [name for name in decision.deciding(asked) if results.above_zero(defense, attack, name)]
-    pairs = [
-        (results.measurement(defense, "attack", attack, name), results.measurement(identity, "attack", against, name))
-        for name in names or [decision.DECIDES[asked]]  # an area below chance is above zero nowhere
-    ]
-    shares = [abs(here.value) / there.value for here, there in pairs if here and there and there.value > 0]
-    return min(1.0, max(shares, default=1.0))  # nothing to set it against: count all of it rather than none
+    if said == LEAKS:
+        return max(shares(results, defense, attack).values(), default=1.0)
+    return 0.0 if said == NOTHING else None
 
 
 def strongest(results: Results, defense: str) -> tuple[float, str] | None:
@@ -155,15 +170,8 @@ def strongest(results: Results, defense: str) -> tuple[float, str] | None:
 
 def unseen(results: Results, defense: str) -> float | None:
     """The least share that the keenest silent attack would have seen; None where that is not known."""
-    worths = [
-        worth.smallest / worth.identity
-        for attack in results.attacks
-        if outcome(results, defense, attack) == NOTHING
-        and (worth := results.power(defense, attack, results.questions(attack)[-1]))
-        and worth.identity
-        and worth.identity > 0
-    ]
-    return min(1.0, min(worths)) if worths else None
+    worth = keenest(results, defense, silent(results, defense))
+    return None if worth is None else min(1.0, _relative(worth))
 
 
 def utility(results: Results, defense: str) -> tuple[Measurement | None, float | None]:

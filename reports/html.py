@@ -1,7 +1,6 @@
 """The report as one HTML file that asks nobody for anything."""
 
 import base64
-import re
 from pathlib import Path
 from typing import Any
 
@@ -46,18 +45,7 @@ def write_html(shown: dict[str, Any], folder: Path, figures: dict[str, str]) -> 
 def rendered(template: str, shown: dict[str, Any]) -> str:
     """A template's page; every string is escaped, and one that it lacks is an error."""
     loader = FileSystemLoader(Path(__file__).parent / "templates")
-    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined)
-    environment.filters["parts"] = parts
-    return environment.get_template(template).render(shown)
-
-
-MINOR = re.compile(r"(\[[^\]]*\]|\([^)]*\)| / [^;]*)")
-"""What of a cell is read second: intervals, powers, and what stands beside the attack's own figure."""
-
-
-def parts(text: str) -> list[tuple[str, bool]]:
-    """A cell's text in pieces, each with whether it is read second."""
-    return [(piece, position % 2 == 1) for position, piece in enumerate(MINOR.split(text)) if piece]
+    return Environment(loader=loader, autoescape=True, undefined=StrictUndefined).get_template(template).render(shown)
 
 
 def _inline(file: Path) -> str:

@@ -4,29 +4,26 @@ from collections.abc import Iterable
 
 from leakbench.metrics.decision import CANARIES, LEAKS, NOT_VALIDATED, NOTHING
 from leakbench.reports.epsilon import epsilon
-from leakbench.reports.glance import FAMILIES, families, few, strongest, utility
+from leakbench.reports.glance import FAILED, FAMILIES, families, few, least, outcome, silent, strongest, utility
 from leakbench.reports.table import show
 from leakbench.reports.verdicts import Results, is_control
 
 
 def sentence(results: Results, defense: str) -> str:
     """Utility first, then what gives members away, what does not, and what proves nothing; never the word safe."""
-    student = next(iter(results.hard_students), "")
-    accuracy = results.measurement(defense, "utility", student, "student.accuracy")
-    identity = results.spec_named("identity")
-    base = results.measurement(identity, "utility", student, "student.accuracy") if identity else None
     parts = []
-    if student:
-        share = f", {100 * accuracy.value / base.value:.0f} % of identity's" if accuracy and base and base.value else ""
-        parts.append(f"a student reaches {show(accuracy, 'no known')} % accuracy{share}")
+    if results.hard_students:
+        accuracy, kept = utility(results, defense)
+        ratio = "" if kept is None else f", {100 * kept:.0f} % of identity's"
+        parts.append(f"a student reaches {show(accuracy, 'no known')} % accuracy{ratio}")
     verdicts: dict[str, list[str]] = {}
     for attack in results.attacks:
         verdict = results.member_verdict(defense, attack)
         verdicts.setdefault(_words(verdict), []).append(attack)
     for words in sorted(verdicts, key=_rank):
-        silent = words in (WORDS[NOTHING], WORDS[CANARIES[NOTHING]])
+        powered = words in (WORDS[NOTHING], WORDS[CANARIES[NOTHING]])
         who = verdicts[words]
-        parts.append(f"{words} {results.silent(defense, who) if silent else _listed(map(results.label, who))}")
+        parts.append(f"{words} {results.silent(defense, who) if powered else _listed(map(results.label, who))}")
     shown = [
         a for a in results.attacks if results.questions(a)[0] == "class" and results.attack_verdict(defense, a) == "yes"
     ]
@@ -66,18 +63,21 @@ def three_sentences(results: Results) -> list[str]:
     """Who leaks and by what; who was not found to, and what that is good for; what was not tested."""
     tested = [d for d in results.defenses if not is_control(d)] or results.defenses
     leaky: list[str] = []
-    silent: list[str] = []
+    quiet: list[str] = []
     unknown: list[str] = []
     for defense in tested:
-        known = strongest(results, defense)
+        known, label = strongest(results, defense), results.label(defense)
         if known is None:
-            unknown.append(results.label(defense))
+            unknown.append(label)
         elif known[0] > 0:
-            leaky.append(f"{results.label(defense)} (by {results.label(known[1])}{_worth(results, defense)})")
+            leaky.append(f"{label} (by {results.label(known[1])}{_worth(results, defense)})")
+        elif FAILED in {outcome(results, defense, attack) for attack in results.attacks}:
+            unknown.append(f"{label}, of which some attacks did not finish")
         else:
-            silent.append(f"{results.label(defense)} ({_kept(results, defense)})")
-    first = f"Members are given away by {_listed(leaky)}." if leaky else "No release under test was found to leak."
-    second = f"No leak found, at the power in the matrix: {_listed(silent)}." if silent else ""
+            power = least(results, defense, silent(results, defense))
+            quiet.append(f"{label} ({power}{_worth(results, defense)})")
+    first = f"Members are given away by {_listed(leaky)}." if leaky else ""
+    second = f"No leak found by the attacks of the matrix: {_listed(quiet)}." if quiet else ""
     return [part for part in (first, second, _open(results, unknown)) if part]
 
 
@@ -99,7 +99,3 @@ def _open(results: Results, unknown: list[str]) -> str:
 def _worth(results: Results, defense: str) -> str:
     kept = utility(results, defense)[1]
     return "" if kept is None else f"; keeps {100 * kept:.0f} % of the accuracy of the photographs"
-
-
-def _kept(results: Results, defense: str) -> str:
-    return _worth(results, defense).removeprefix("; ") or "no student was trained"

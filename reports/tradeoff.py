@@ -57,6 +57,7 @@ def _points(results: Results) -> list[dict[str, Any]]:
         if found is not None:
             bar = unseen(results, defense) if found[0] == 0 else None
             label = results.label(defense).replace("$", r"\$")  # a dollar sign would start mathematics
+            label += " (worth not known)" * (kept is None)
             points.append({"x": kept or 0.0, "known": kept is not None, "y": found[0], "bar": bar, "label": label})
     return points
 

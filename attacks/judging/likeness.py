@@ -121,10 +121,8 @@ def _identification(name: str, hits: Floats, plain: Floats, expected: float, lev
         note += "; a member of the class stood in, so it decides nothing"
         return [*shown, measurement(f"{name}.excess", stood_in, len(hits), variant=note)]
     value, low, high = (end - expected for end in _rate(hits, level))  # type: ignore[operator]
-    as_many = 2 * float(
-        binom.sf(math.floor(hits.sum() + 1e-9) - 1, len(hits), expected)
-    )  # as two-sided as the interval
-    excess = Excess(value, low, high, min(1.0, as_many))
+    as_many = float(binom.sf(math.floor(hits.sum() + 1e-9) - 1, len(hits), expected))
+    excess = Excess(value, low, high, min(1.0, 2 * as_many))  # as two-sided as the interval
     return [*shown, measurement(f"{name}.excess", excess, len(hits), variant=note, level=level)]
 
 

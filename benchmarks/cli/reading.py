@@ -18,7 +18,6 @@ from leakbench.benchmarks.cli.options import (
 from leakbench.benchmarks.execution import contract, plugins
 from leakbench.benchmarks.suite.model import available
 from leakbench.reports.compare import compare as compare_runs
-from leakbench.reports.compare import matrices
 from leakbench.reports.write import EVERYTHING, write_reports
 from leakbench.synth.data.datasets import DATASETS
 
@@ -34,8 +33,7 @@ def report(
 
 def compare(runs: Annotated[list[Path], typer.Argument(help="Run folders, two or more.")]) -> None:
     """Put runs side by side: what changed, by how much, and is it outside the intervals."""
-    changes = compare_runs(runs)
-    for table in (*matrices(runs), changes):
+    for table in compare_runs(runs):
         grid = Grid(*map(escape, table.columns), title=Text(table.title))
         for row in table.rows:
             grid.add_row(*map(Text, row))

@@ -60,7 +60,8 @@ class BNMatching(StartedInversion):
         teacher, device = resources.teacher, resources.device
         rng, drawing = seeded_rng("bn-matching", resources.seed, device=device), seeded_rng("start", resources.seed)
         groups = self._groups(members, rng)
-        pixels, labels, begun, shape, gray = [], [], [], members.pixels.shape[1:], members.is_gray
+        pixels, labels, begun = [], [], []
+        shape, gray = members.pixels.shape[1:], members.is_gray
         with frozen(teacher.to(device)):
             overall = self._overall(teacher, members, device)
             for batch, copies in self._batches(groups, members):

@@ -65,7 +65,7 @@ class Condensation(StartedInversion):
         present = members.labels.unique()
         labels = present.repeat(self.images_per_class)
         networks = self.networks(members, resources)
-        pixels, shown = [], []
+        pixels, shown, gray = [], [], members.is_gray
         with ExitStack() as still:
             for network in networks:
                 still.enter_context(frozen(network))
@@ -75,7 +75,7 @@ class Condensation(StartedInversion):
                 start, begun = self.begin(part, members, resources, drawing)
                 shown.append(begun)
                 shape, wanted, also = members.pixels.shape[1:], matcher(part.to(device)), self.also(part.to(device))
-                made = self.invert(wanted, part, shape, rng, start=start, gray=members.is_gray, also=also)
+                made = self.invert(wanted, part, shape, rng, start=start, gray=gray, also=also)
                 pixels.append(made)
             images = Images(torch.cat(pixels), labels, members.classes)
             said = [predict(network, images.pixels, device=device) for network in networks]

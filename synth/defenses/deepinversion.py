@@ -58,12 +58,13 @@ class DeepInversion(Inversion):
         present = members.labels.unique()
         labels = present[torch.arange(self.num_images) % len(present)]
         made: list[Tensor] = []
+        gray = members.is_gray
         with frozen(teacher):
             for part in labels.split(self.batch_size):
                 whole = torch.full((1, len(part)), 1 / len(part), device=device)
                 also = self._disagreement(made, labels, members.classes, seed, device)
                 wanted = matching(teacher, statistics, whole)
-                made.append(self.invert([wanted], part, members.pixels.shape[1:], rng, gray=members.is_gray, also=also))
+                made.append(self.invert([wanted], part, members.pixels.shape[1:], rng, gray=gray, also=also))
             images = Images(torch.cat(made), labels, members.classes)
             soft = predict(teacher, images.pixels, device=device).softmax(1) if self.soft_labels else None
         return Release(images, soft_labels=soft)

@@ -104,8 +104,8 @@ class Inversion(Synthesizer):
             shape: (C, H, W) of an image.
             rng: of the noise and of what is done to the images before each pass; its device computes.
             start: uint8 (N, C, H, W) to start from; noise by default.
-            gray: all channels are one, as those of gray photographs are. Colors that no photograph has are noise to a
-                student: on digits 47 % instead of 72 % (class-wise, 200 images of 150 steps, soft labels).
+            gray: all channels are one, as those of gray photographs are: colors that no photograph has are noise to a
+                student.
             also: a further term of the loss.
 
         Returns:

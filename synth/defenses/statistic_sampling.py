@@ -57,14 +57,14 @@ class StatisticSampling(Inversion):
         with frozen(teacher.to(device)):
             drawn = self._sampled(image_moments(teacher, members.pixels, device=device), members.labels, labels, seed)
             parts = zip(drawn.split(self.batch_size), labels.split(self.batch_size), strict=True)
-            shape = members.pixels.shape[1:]
+            shape, gray = members.pixels.shape[1:], members.is_gray
             pixels = [
                 self.invert(
                     [matching(teacher, by_layer(part.to(device), teacher), torch.eye(len(part)).to(device))],
                     whose,
                     shape,
                     rng,
-                    gray=members.is_gray,
+                    gray=gray,
                 )
                 for part, whose in parts
             ]

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from leakbench.reports.compare import compare, matrices
+from leakbench.reports.compare import compare
 from leakbench.reports.records import append_record
 from leakbench.reports.write import ReportProblem
 from tests.benchmarks.conftest import call
@@ -19,7 +19,7 @@ def folder(root, records, *, suite="s", members="m"):
 
 
 def test_a_run_and_itself_differ_in_nothing(tmp_path):
-    table = compare([folder(tmp_path / "a", good_run()), folder(tmp_path / "b", good_run())])
+    table = compare([folder(tmp_path / "a", good_run()), folder(tmp_path / "b", good_run())])[-1]
     assert {row[-1] for row in table.rows} == {"no"}
     assert {row[-2] for row in table.rows} == {"+0"}
     assert table.notes == ()
@@ -28,7 +28,7 @@ def test_a_run_and_itself_differ_in_nothing(tmp_path):
 def test_what_changed_by_how_much_and_is_it_outside(tmp_path):
     first = folder(tmp_path / "a", [accuracy("noise", 50), attack("noise", 0.5, 0.0)])
     other = folder(tmp_path / "b", [accuracy("noise", 70), attack("noise", 0.55, 0.0), accuracy("new", 3)])
-    rows = {(row[0], row[2]): row for row in compare([first, other]).rows}
+    rows = {(row[0], row[2]): row for row in compare([first, other])[-1].rows}
     assert rows["noise", "student.accuracy"][-2:] == ("+20", "yes")
     assert rows["noise", "trained.ssim.excess"][-2:] == ("+0.05", "no")
     assert rows["new", "student.accuracy"][3] == "incomplete"
@@ -38,7 +38,7 @@ def test_what_changed_by_how_much_and_is_it_outside(tmp_path):
 def test_other_suites_and_members_are_said(tmp_path):
     first = folder(tmp_path / "a", good_run())
     other = folder(tmp_path / "b", good_run(), suite="t", members="n")
-    assert compare([first, other]).notes == (
+    assert compare([first, other])[-1].notes == (
         "Not the same in all runs: the suite: s (h); t (h).",
         "Not the same in all runs: the members: m; n.",
     )
@@ -49,12 +49,11 @@ def test_each_run_has_its_matrix_and_what_turned_is_said(tmp_path):
     worse = [
         attack("noise", 0.6, 0.5) if r.cell.task == "attack" and r.cell.defense == "noise" else r for r in good_run()
     ]
-    tables = matrices([first, folder(tmp_path / "b", worse)])
-    assert [table.title for table in tables] == ["A: a", "B: b"]
+    tables = compare([first, folder(tmp_path / "b", worse)])
+    assert [table.title for table in tables] == ["A: a", "B: b", "Runs side by side"]
     row = next(row for row in tables[1].rows if row[0] == "noise")
     assert row[1:] == ("40.0", "■ leaks by sign")
-    assert tables[0].notes == ()
-    assert tables[1].notes == ("noise, Memorization by training code: no leak found in A: a, leaks in B: b.",)
+    assert tables[2].notes == ("noise, Memorization by training code: no leak found in A: a, leaks in B: b.",)
 
 
 def test_the_command_line(tmp_path, capsys):

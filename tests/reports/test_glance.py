@@ -8,7 +8,18 @@ from PIL import Image
 
 from leakbench.reports.content import content
 from leakbench.reports.findings import findings, told_by
-from leakbench.reports.glance import FAMILIES, LEGEND, SIGNS, families, matrix, share, strongest, unseen, utility
+from leakbench.reports.glance import (
+    FAMILIES,
+    LEGEND,
+    SIGNS,
+    families,
+    keenest,
+    matrix,
+    share,
+    strongest,
+    unseen,
+    utility,
+)
 from leakbench.reports.pictures import SHOWN, SIDE, strip, worst
 from leakbench.reports.sentences import three_sentences
 from leakbench.reports.spec import PRIVATE, slug
@@ -112,14 +123,33 @@ def test_utility_is_a_share_of_identitys():
 
 
 def test_three_sentences_name_leaks_silences_and_what_was_not_tested():
-    first, second, third = three_sentences(Results([*good_run(), *CONTROLS]))
+    records = [*good_run(), *CONTROLS]
+    first, second, third = three_sentences(Results(records, planned=[r.cell.id for r in records]))
     assert first.startswith("Members are given away by blur (by sign; keeps 62 %")
-    assert "noise (keeps 50 % of the accuracy of the photographs)" in second
+    assert "noise (from SSIM +0.143; keeps 50 % of the accuracy of the photographs)" in second
     assert "identity" not in first + second
     assert "this run has no attack of Gradient matching and GAN-based" in third
     assert "silence is not safety" in third
     (only, _) = three_sentences(Results([*CONTROLS, members("noise", 0.3, 0.5)]))
     assert only.startswith("Members are given away by noise (by gan-leaks)")
+
+
+def test_where_nothing_is_known_no_sentence_says_that_nothing_leaks():
+    (only,) = three_sentences(Results([members("noise", 0.0, 0.0)]))
+    assert only.startswith("Not tested: nothing is known of noise;")
+    failed = replace(
+        record("noise", "attack", "nearest", status="failed", reason="boom"), attacked=CONTROLS[0].attacked
+    )
+    (only,) = three_sentences(Results([*CONTROLS, members("noise", 0.0, 0.0), failed]))
+    assert "nothing is known of noise, of which some attacks did not finish" in only
+
+
+def test_what_an_attack_sees_below_chance_on_identity_is_no_power():
+    """Validated by an area below chance: a share of that would be negative, and the keenest of all."""
+    odd = [members(d, a, 0.0, method="nearest") for d, a in (("identity", -0.5), ("disjoint", 0.0), ("noise", 0.0))]
+    results = Results([*CONTROLS, members("noise", 0.0, 0.0), *odd])
+    assert keenest(results, "noise", ["nearest", "gan-leaks"]) == results.power("noise", "gan-leaks", "members")
+    assert 0 < unseen(results, "noise") <= 1
 
 
 def test_findings_are_one_row_for_each_attack_with_its_control():
