@@ -179,6 +179,9 @@ class Synthesizer(Defense):
 class PrivateTrainer(Defense):
     """Protects by how students are trained on the members: networks are published, no images."""
 
+    architecture = ""
+    """The network that its students are, where it is none of the suite's."""
+
     @property
     def student_claim(self) -> Claim:
         """What is guaranteed of one student; by default nothing."""

@@ -6,7 +6,10 @@ from leakbench.benchmarks.storage.environment import is_plugin
 from leakbench.benchmarks.suite.model import Suite
 from leakbench.benchmarks.suite.spec import attack_of, defense_of
 from leakbench.reports.records import Cell
+from leakbench.reports.spec import parse_student
 from leakbench.synth.defense import PrivateTrainer, Synthesizer
+from leakbench.synth.networks.architectures import PROBE
+from leakbench.synth.networks.public import missing
 
 
 def inapplicable(suite: Suite, weights: bool, cell: Cell) -> str:
@@ -49,6 +52,8 @@ def _withheld(suite: Suite, weights: bool, cell: Cell) -> str:
 
 def _missing(cell: Cell) -> str:
     """What a cell's defense or attack needs and this machine lacks; empty where nothing is missing."""
+    if cell.task == "utility" and parse_student(cell.method).network == PROBE and missing():
+        return missing()
     absent = lacking(cell) if cell.task in ("release", "attack") else ""  # an attack may make the release again
     return absent or (attack_of(cell.method).missing() if cell.task == "attack" else "")
 

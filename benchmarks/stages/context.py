@@ -25,8 +25,9 @@ from leakbench.benchmarks.suite.spec import attack_of, defense_of
 from leakbench.reports.records import Cell
 from leakbench.synth.defense import PrivateTrainer, Release, Resources, Synthesizer
 from leakbench.synth.images import Images, Split, concatenate
-from leakbench.synth.networks.architectures import build
+from leakbench.synth.networks.architectures import PROBE, build
 from leakbench.synth.networks.pretrained import PretrainedWeights
+from leakbench.synth.networks.public import digests
 from leakbench.synth.networks.training import Recipe, train
 from leakbench.synth.networks.views import as_shown, labelled_views
 from leakbench.synth.seeds import derive_seed, seeded_rng
@@ -126,7 +127,7 @@ class RunContext:
 
         soft = None if soft_labels is None else digest(soft_labels)
         taught = None if teacher is None else digest(*teacher.state_dict().values())
-        what = [purpose, name, asdict(recipe), own, soft, taught]
+        what = [purpose, name, asdict(recipe), own, soft, taught, *_read_by(name)]
         key = result_key("network", ("synth", "metrics"), self.device, what, images)
         network.load_state_dict(self.store.tensors(key, compute))
         return network.to(self.device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload,no-any-return]
@@ -175,7 +176,9 @@ class RunContext:
 
         if is_plugin(type(defense)):
             return trained().to(self.device).eval()
-        key = result_key("network", ("synth", "metrics"), self.device, ["protected", spec, name, own], members)
+        key = result_key(
+            "network", ("synth", "metrics"), self.device, ["protected", spec, name, own, *defense.reads()], members
+        )
         network = defense.prepared(fresh)
         network.load_state_dict(self.store.tensors(key, lambda: trained().state_dict()))
         return network.to(self.device).eval()
@@ -190,7 +193,8 @@ class RunContext:
 
             if is_plugin(type(learner)):  # nobody would notice that somebody else's code has changed
                 return learner.restore(compute(), images, device=device)
-            what = [type(learner).__qualname__, asdict(learner), seed, own]  # type: ignore[call-overload]
+            settings = asdict(learner)  # type: ignore[call-overload]
+            what = [type(learner).__qualname__, settings, seed, own, *_read_by(settings.get("network"))]
             key = result_key("learned", ("synth", "attacks", "metrics"), device, what)
             return learner.restore(store.tensors(key, compute), images, device=device)
 
@@ -247,3 +251,8 @@ class RunContext:
             linker=observer and self.linker(cell.seed, of_teacher),
             observer=observer,
         )
+
+
+def _read_by(network: str | None) -> tuple[str, ...]:
+    """Digests of what an architecture is built of: networks are kept under it."""
+    return digests() if network == PROBE else ()

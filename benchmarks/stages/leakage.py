@@ -19,6 +19,7 @@ from leakbench.attacks.view import Access, HonestEncoder, PublishedModel, View
 from leakbench.benchmarks.stages.context import RunContext
 from leakbench.benchmarks.stages.outcome import Outcome
 from leakbench.benchmarks.stages.publish import equipped, offered
+from leakbench.benchmarks.suite.graph import student_networks
 from leakbench.benchmarks.suite.model import Training
 from leakbench.benchmarks.suite.spec import attack_of, defense_of, parameters, scenario_of
 from leakbench.metrics.measurement import Judgement
@@ -126,7 +127,7 @@ def scenario_for(
     defense = defense_of(cell.defense)
 
     def student(labels: str) -> PublishedModel:
-        return context.student(cell.defense, cell.seed, suite.student.networks[0], labels)
+        return context.student(cell.defense, cell.seed, student_networks(suite, defense)[0], labels)
 
     return Scenario(
         release=release,

@@ -9,7 +9,7 @@ import torch
 from leakbench.attacks.attack import Attack
 from leakbench.attacks.victims.owner import DataOwner
 from leakbench.attacks.view import STUDENTS, Access, of_the_teacher
-from leakbench.benchmarks.suite.graph import Plan
+from leakbench.benchmarks.suite.graph import Plan, student_networks
 from leakbench.benchmarks.suite.model import Suite
 from leakbench.benchmarks.suite.spec import attack_of, defense_of, scenario_of
 from leakbench.reports.records import Cell
@@ -130,7 +130,7 @@ def _attack_seconds(suite: Suite, cell: Cell, seconds, cost, trained) -> float: 
         trained = 0.0 if clients.state == "untrained" else cost(clients.network, clients.recipe)
         return float(4 * steps * clients.victims * seconds(clients.network) + trained)
     if Access.MODEL in attack.needs:
-        return float(_inversion_passes(attack, trained) * seconds(suite.student.networks[0]))
+        return float(_inversion_passes(attack, trained) * seconds(student_networks(suite, defense_of(cell.defense))[0]))
     rules = suite.federation
     steps = rules.rounds * (rules.clients * rules.local_steps + getattr(attack, "generator_steps", 0))
     return float(2 * 3 * steps * rules.batch_size * seconds(rules.network))
@@ -189,7 +189,7 @@ def _shadow_seconds(suite: Suite, cell: Cell, attack: Attack, cost, trained) -> 
         return 0.0
     trained.add(key)
     if of_students:
-        return float(runs * cost(suite.student.networks[0], suite.student.recipe))
+        return float(runs * cost(student_networks(suite, defense_of(cell.defense))[0], suite.student.recipe))
     return float(runs * cost(suite.teacher.network, suite.teacher.recipe))
 
 

@@ -10,7 +10,7 @@ from leakbench.benchmarks.suite.model import Suite
 from leakbench.benchmarks.suite.spec import attack_of, defense_of
 from leakbench.reports.records import Cell, Record
 from leakbench.reports.spec import ASKING, parse_student
-from leakbench.synth.defense import Defense, Synthesizer
+from leakbench.synth.defense import Defense, PrivateTrainer, Synthesizer
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,12 @@ def rungs(suite: Suite, defense: Defense) -> list[str]:
     return [labels for labels in suite.student.labels if there[labels]]
 
 
+def student_networks(suite: Suite, defense: Defense) -> tuple[str, ...]:
+    """Architectures of the students of a defense: the suite's, or the one that it trains; the first is attacked."""
+    own = defense.architecture if isinstance(defense, PrivateTrainer) else ""
+    return (own,) if own and suite.student.networks else suite.student.networks
+
+
 def plan(suite: Suite) -> Plan:
     """All cells of a suite.
 
@@ -91,7 +97,8 @@ def plan(suite: Suite) -> Plan:
                 yield release, (teacher,) if defense.teacher_based else ()
                 yield cell(spec, "visual", "", seed), (release,)
                 labels = rungs(suite, defense)
-                students = [cell(spec, "utility", f"{n}:{k}", seed) for n in suite.student.networks for k in labels]
+                networks = student_networks(suite, defense)
+                students = [cell(spec, "utility", f"{n}:{k}", seed) for n in networks for k in labels]
                 for student in students:
                     yield student, (release, *[teacher] * (parse_student(student.method).labels in ASKING))
                 for attack in suite.attacks:

@@ -22,7 +22,7 @@ from leakbench.benchmarks.suite.spec import attack_class, build_method, family_o
 from leakbench.synth.data.datasets import DATASETS
 from leakbench.synth.data.split import Sizes
 from leakbench.synth.images import Images
-from leakbench.synth.networks.architectures import NETWORKS, build
+from leakbench.synth.networks.architectures import NETWORKS, PROBE, build
 from leakbench.synth.networks.training import Recipe, train
 from leakbench.synth.ranges import Count
 from leakbench.synth.registry import Registry
@@ -238,8 +238,10 @@ def _unknown_names(suite: Suite) -> list[str]:
     victims = {scenario.network for scenario in suite.gradient.values()}
     victims |= {owner.network for owner in suite.memorization.values()}
     named = victims | {suite.teacher.network, suite.federation.network, *suite.student.networks}
-    for network in sorted(named - set(NETWORKS)):
+    for network in sorted(named - {*NETWORKS, PROBE}):
         problems.append(f"there is no network {network!r}; there are: {', '.join(sorted(NETWORKS))}")
+    if PROBE in victims | {suite.teacher.network, suite.federation.network}:
+        problems.append(f"{PROBE} is for [student] networks alone; give one of {', '.join(sorted(NETWORKS))}")
     return problems
 
 

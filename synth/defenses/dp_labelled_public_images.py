@@ -5,20 +5,16 @@ from dataclasses import dataclass
 import torch
 from sklearn.decomposition import PCA
 from torch import Tensor
-from torch.nn.functional import one_hot
 
 from leakbench.synth.defense import Claim, Release, Resources, Synthesizer
-from leakbench.synth.defenses.differential_privacy import check_delta, dp_claim, noise_multiplier_within_budget
+from leakbench.synth.defenses.differential_privacy import check_delta
+from leakbench.synth.defenses.private_head import head_claim, noise_of_a_step, noisy_softmax_regression, with_constant
 from leakbench.synth.images import Images
-from leakbench.synth.networks.public import at_hand, missing, public_network
+from leakbench.synth.networks.public import at_hand, digests, missing
 from leakbench.synth.networks.training import penultimate
-from leakbench.synth.randomness import Randomness
 from leakbench.synth.ranges import Count, Positive
 from leakbench.synth.registry import defenses
 
-BIAS = 0.1
-"""The constant beside every feature vector, which gets sqrt(1 - BIAS**2) of a norm of 1."""
-MOMENTUM = 0.9
 LEAST_VARIANCE = 1e-8
 """Of the largest component's: others hold rounding alone, which whitening would blow up."""
 
@@ -63,9 +59,8 @@ class DPLabelledPublicImages(Synthesizer):
 
     @property
     def release_claim(self) -> Claim:
-        """The (epsilon, delta) of the head: many Gaussian mechanisms, which compose to one (arXiv 1905.02383)."""
-        mechanism = f"{self.steps} noisy gradients of a linear head, each a Gaussian mechanism"
-        return dp_claim(self.epsilon, self.delta, mechanism, gaussian=True)
+        """The (epsilon, delta) of the head."""
+        return head_claim(self.epsilon, self.delta, self.steps)
 
     def missing(self) -> str:
         """A network trained on public photographs, where none is at hand."""
@@ -73,8 +68,7 @@ class DPLabelledPublicImages(Synthesizer):
 
     def reads(self) -> tuple[str, ...]:
         """The weights of the public network."""
-        network = public_network()
-        return () if network is None else (network.digest,)
+        return digests()
 
     def release(self, members: Images, resources: Resources) -> Release:
         """Learn the head from the members, and label public images by it."""
@@ -82,12 +76,11 @@ class DPLabelledPublicImages(Synthesizer):
         public = resources.public
         known, private = (penultimate(network, images.pixels, device=device) for images in (public, members))
         basis = PublicBasis(known, self.components)
-        noise = noise_multiplier_within_budget((), self.epsilon, self.delta) * self.steps**0.5
         head = noisy_softmax_regression(
             basis.seen(private),
             members.labels,
             len(members.classes),
-            noise=noise,
+            noise=noise_of_a_step(self.epsilon, self.delta, self.steps),
             steps=self.steps,
             learning_rate=self.learning_rate,
             randomness=resources.randomness,
@@ -124,48 +117,4 @@ class PublicBasis:
 
     def seen(self, features: Tensor) -> Tensor:
         """(N, J + 1) float64 of J components that there are, a constant at the end, for anybody's features (N, D)."""
-        projected = self._projected(features) / self._bound
-        short = projected / projected.norm(dim=1, keepdim=True).clamp_min(1)
-        return torch.cat([short * (1 - BIAS**2) ** 0.5, short.new_full((len(short), 1), BIAS)], 1)
-
-
-def noisy_softmax_regression(
-    seen: Tensor,
-    labels: Tensor,
-    classes: int,
-    *,
-    noise: float,
-    steps: int,
-    learning_rate: float,
-    randomness: Randomness,
-) -> Tensor:
-    """Weights (K, D) of a softmax regression by full-batch gradient descent on clipped gradients with noise.
-
-    A gradient of one image is an outer product, of which the norm is the product of two: it is cut to at most 1, so
-    that a step's sum changes by no more when an image comes or goes.
-
-    Args:
-        seen: (N, D) of norms of at most 1.
-        labels: (N,) of them.
-        classes: K.
-        noise: standard deviation of what is added to every entry of a step's sum.
-        steps: in all.
-        learning_rate: with momentum.
-        randomness: of the noise.
-    """
-    wanted = one_hot(labels, classes).to(seen.dtype)
-    weights = torch.zeros(classes, seen.shape[1], dtype=seen.dtype)
-    speed = torch.zeros_like(weights)
-    for _ in range(steps):
-        total = clipped_sum((seen @ weights.T).softmax(1) - wanted, seen)
-        total = total + noise * randomness.normal(*weights.shape).to(seen.dtype)
-        speed = MOMENTUM * speed + total / len(seen)
-        weights = weights - learning_rate * speed
-    return weights
-
-
-def clipped_sum(errors: Tensor, seen: Tensor) -> Tensor:
-    """(K, D) the sum of the outer products of errors (N, K) and inputs (N, D), each cut to a norm of at most 1."""
-    norms = errors.norm(dim=1, keepdim=True) * seen.norm(dim=1, keepdim=True)
-    total: Tensor = (errors / norms.clamp_min(1)).T @ seen
-    return total
+        return with_constant(self._projected(features) / self._bound)

@@ -6,6 +6,7 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
+from leakbench.synth.networks.linear_probe import LinearProbe
 from leakbench.synth.seeds import seeded
 
 SMALL = 64
@@ -122,6 +123,10 @@ NETWORKS: dict[str, Callable[[int, int], nn.Module]] = {
     "lenet": _lenet,
     "dcgan": _dcgan,
 }
+"""Those that are trained from scratch."""
+
+PROBE = "linear-probe"
+"""A student that is a linear layer on the features of a network trained on public photographs."""
 
 
 def build(name: str, *, classes: int, side: int, seed: int) -> nn.Module:
@@ -131,10 +136,11 @@ def build(name: str, *, classes: int, side: int, seed: int) -> nn.Module:
     `resnet34`, `resnet50`, `vgg11-bn` and `mobilenet-v2` are torchvision's, with a stem that keeps the resolution
     where images have at most 64 pixels; `convnet3` is the condensation papers' (three blocks of 128,
     instance norm); `dcgan` is a DCGAN discriminator without normalisation, which federated averaging would blur;
-    `lenet` is DLG's (sigmoid, arXiv 1906.08935), whose own initialisation is uniform in [-0.5, 0.5].
+    `lenet` is DLG's (sigmoid, arXiv 1906.08935), whose own initialisation is uniform in [-0.5, 0.5]. `linear-probe`
+    trains a linear layer alone, on what a public network sees (`linear_probe.LinearProbe`).
 
     Args:
-        name: one of NETWORKS.
+        name: one of NETWORKS, or PROBE.
         classes: outputs.
         side: pixels of the (square) images.
         seed: of the initialisation.
@@ -144,7 +150,11 @@ def build(name: str, *, classes: int, side: int, seed: int) -> nn.Module:
 
     Raises:
         KeyError: there is no such network.
+        ValueError: a public network is needed, and none is at hand.
     """
+    if name == PROBE:
+        with seeded(seed):
+            return LinearProbe(classes)
     if name not in NETWORKS:
         raise KeyError(f"there is no network {name!r}; there are: {', '.join(sorted(NETWORKS))}")
     with seeded(seed):

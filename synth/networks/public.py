@@ -19,7 +19,7 @@ from leakbench.metrics.weights import DAMAGED, read_weights
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Mean and standard deviation of ImageNet's channels, by which its networks want images in [0, 1] scaled."""
 LEAST_SIDE = 96
-"""Pixels a side below which images are scaled up: such networks halve them five times."""
+"""Pixels a side below which images are scaled up, unless asked otherwise: such networks halve them five times."""
 VARIABLE = "LEAKBENCH_PUBLIC_NETWORK"
 """Names a .safetensors file of the weights of torchvision's ResNet-18 or ResNet-50."""
 RESNETS = {512: "resnet18", 2048: "resnet50"}
@@ -48,8 +48,11 @@ class PublicNetwork:
         """SHA-256 of the weights."""
         return hashlib.sha256(self.file.read_bytes()).hexdigest()
 
-    def load(self) -> nn.Module:
+    def load(self, side: int = LEAST_SIDE) -> nn.Module:
         """The network in evaluation mode, from images (N, 3, H, W) in [0, 1] to logits of ImageNet's classes.
+
+        Args:
+            side: pixels of the shorter side that smaller images are scaled up to.
 
         Raises:
             ValueError: the file does not hold weights of this network.
@@ -60,18 +63,22 @@ class PublicNetwork:
             network.load_state_dict(read_weights(self.file))
         except DAMAGED as error:
             raise ValueError(f"{self.file}: holds no weights of {self.name} ({type(error).__name__})") from error
-        return nn.Sequential(_ScaledUp(), transforms.Normalize(MEAN, STD), network).eval()
+        return nn.Sequential(_ScaledUp(side), transforms.Normalize(MEAN, STD), network).eval()
 
 
 class _ScaledUp(nn.Module):
-    """Enlarges images whose shorter side is below `LEAST_SIDE`; three channels of gray ones."""
+    """Enlarges images whose shorter side is below `side`; three channels of gray ones."""
+
+    def __init__(self, side: int) -> None:
+        super().__init__()
+        self._side = side
 
     def forward(self, images: Tensor) -> Tensor:
         images = images.expand(-1, 3, -1, -1) if images.shape[1] == 1 else images
         shorter = min(images.shape[-2:])
-        if shorter >= LEAST_SIDE:
+        if shorter >= self._side:
             return images
-        return nn.functional.interpolate(images, scale_factor=LEAST_SIDE / shorter, mode="bilinear", antialias=False)
+        return nn.functional.interpolate(images, scale_factor=self._side / shorter, mode="bilinear", antialias=False)
 
 
 def public_network() -> PublicNetwork | None:
@@ -79,8 +86,11 @@ def public_network() -> PublicNetwork | None:
     return next((network for source in SOURCES if (network := source())), None)
 
 
-def at_hand() -> nn.Module:
+def at_hand(side: int = LEAST_SIDE) -> nn.Module:
     """The network at hand.
+
+    Args:
+        side: pixels of the shorter side that smaller images are scaled up to.
 
     Raises:
         ValueError: there is none, or its file is damaged.
@@ -88,7 +98,13 @@ def at_hand() -> nn.Module:
     network = public_network()
     if network is None:
         raise ValueError(missing())
-    return network.load()
+    return network.load(side)
+
+
+def digests() -> tuple[str, ...]:
+    """SHA-256 of the weights of the network at hand, if there is one: what reads them is kept under it."""
+    network = public_network()
+    return () if network is None else (network.digest,)
 
 
 def missing() -> str:

@@ -44,7 +44,7 @@ NO_RELEASE = {
 """Plug-ins whose release is none, with what is said of it."""
 MINE = (*SHOWING, *NO_RELEASE, "mine-trains", "mine-shares")
 NAMES = sorted(defenses)
-TINY_LOOKS = {"dp-sgd": {"steps": 1, "batch_size": 10}}
+TINY_LOOKS = {"dp-sgd": {"steps": 1, "batch_size": 10}, "dp-linear-probe": {"epsilon": 8, "side": 32}}
 
 
 @pytest.fixture(autouse=True)
@@ -98,6 +98,7 @@ def test_a_run_publishes_nobody(tmp_path, suites, capfd):
     trained = {"lenet", "resnet20", "loss-threshold"}
     assert claimed(cells, "dp-sgd") == dict.fromkeys(trained, 8.0)
     assert {what for (name, what), r in cells.items() if name == "dp-sgd" and r.status == "ok"} == trained
+    assert claimed(cells, "dp-linear-probe") == dict.fromkeys({"linear-probe", "loss-threshold"}, 8.0)
     assert claimed(cells, "dp-merf").keys() == trained | {"release", "visual", "gan-leaks", "inverting-gradients"}
     assert not run.stat().st_mode & 0o077, "nobody else looks in"
     assert not [f for f in (tmp_path / "cache").rglob("*.*") if f.is_file() and f.stat().st_mode & 0o077]
@@ -255,7 +256,7 @@ def test_a_release_that_reads_public_images_needs_them(tmp_path, capsys, others)
     )
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name.startswith("dp-") and name != "dp-sgd"])
+@pytest.mark.parametrize("name", [n for n in NAMES if n.startswith("dp-") and issubclass(defenses[n], Synthesizer)])
 @pytest.mark.parametrize("epsilon", [pytest.param(0.005, marks=pytest.mark.slow), 1e-9])
 def test_a_small_epsilon_is_kept_or_refused_in_a_sentence(name, epsilon, tmp_path, others, capsys):
     small = spec(name) + f",epsilon={epsilon}"

@@ -11,13 +11,8 @@ from leakbench.benchmarks.suite import model
 from leakbench.reports.records import read_records
 from leakbench.synth.defense import Resources
 from leakbench.synth.defenses.differential_privacy import epsilon_of
-from leakbench.synth.defenses.dp_labelled_public_images import (
-    BIAS,
-    DPLabelledPublicImages,
-    PublicBasis,
-    clipped_sum,
-    noisy_softmax_regression,
-)
+from leakbench.synth.defenses.dp_labelled_public_images import DPLabelledPublicImages, PublicBasis
+from leakbench.synth.defenses.private_head import BIAS, clipped_sum, noisy_softmax_regression
 from leakbench.synth.networks import public
 from leakbench.synth.randomness import SeededRandomness
 from leakbench.synth.seeds import seeded_rng
