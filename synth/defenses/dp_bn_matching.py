@@ -7,9 +7,10 @@ from torch import Tensor, nn
 from leakbench.synth.defense import Resources
 from leakbench.synth.defenses.differential_privacy import noisy_class_means
 from leakbench.synth.defenses.private_inversion import PrivateInversion
+from leakbench.synth.defenses.public_components import PublicStatistics
 from leakbench.synth.images import Images
-from leakbench.synth.networks.statistics import image_moments, means_and_variances
-from leakbench.synth.ranges import Positive
+from leakbench.synth.networks.statistics import means_and_variances
+from leakbench.synth.ranges import Count, Positive
 from leakbench.synth.registry import defenses
 
 
@@ -18,12 +19,13 @@ from leakbench.synth.registry import defenses
 class DPBNMatching(PrivateInversion):
     """The idea of arXiv 2210.03205 with a guarantee for every member.
 
-    The teacher is trained by DP-SGD. Every member's moments at the teacher's group norms, scaled as public images'
-    are, are clipped, summed per class, and released once with Gaussian noise; everything after that is computed from
-    what is public. Images of a class all have its statistics.
+    Every member's moments at the teacher's normalisation layers, projected to principal components of public images'
+    (arXiv 2210.03205 has neither noise nor components), are clipped, summed per class, and released once with Gaussian
+    noise; everything after that is computed from what is public. Images of a class all have its statistics.
 
     Args:
-        clip: norm of an image's scaled moments, at most, as a multiple of the public images' median.
+        components: principal components of public images' moments that members' are projected to.
+        clip: norm of a projected vector, at most, as a multiple of the public images' median.
 
     The other parameters are those of `private_inversion.PrivateInversion` and
     `inversion.Inversion`.
@@ -32,6 +34,7 @@ class DPBNMatching(PrivateInversion):
         ValueError: a parameter is out of range.
     """
 
+    components: Count = 64
     clip: Positive = 1.0
 
     def statistics(
@@ -39,18 +42,13 @@ class DPBNMatching(PrivateInversion):
     ) -> Tensor:
         """The noisy class means of moments, as means and variances."""
         device = next(network.parameters()).device
-        known, private = (
-            image_moments(network, images.pixels, device=device) for images in (resources.public, members)
-        )
-        centre, scale = known.mean(0), known.std(0).clamp_min(1e-6)
-        bound = self.clip * ((known - centre) / scale).flatten(1).norm(dim=1).median().item()
-        vectors = ((private - centre) / scale).flatten(1)
+        space = PublicStatistics(network, resources.public, self.components, lambda m: m.flatten(1), device)
         means = noisy_class_means(
-            vectors,
+            space.seen(members),
             members.labels,
             len(members.classes),
-            clip=bound,
+            clip=self.clip * space.bound,
             noise=noise,
             randomness=resources.randomness,
         )
-        return means_and_variances(means.view(-1, *centre.shape) * scale + centre)[labels]
+        return means_and_variances(space.restored(means).unflatten(1, (2, -1)))[labels]

@@ -2,21 +2,17 @@
 
 from dataclasses import dataclass
 
-import torch
-from sklearn.decomposition import PCA
 from torch import Tensor
 
 from leakbench.synth.defense import Claim, Release, Resources, Synthesizer
 from leakbench.synth.defenses.differential_privacy import check_delta
 from leakbench.synth.defenses.private_head import head_claim, noise_of_a_step, noisy_softmax_regression, with_constant
+from leakbench.synth.defenses.public_components import PublicComponents
 from leakbench.synth.images import Images
 from leakbench.synth.networks.public import at_hand, digests, missing
 from leakbench.synth.networks.training import penultimate
 from leakbench.synth.ranges import Count, Positive
 from leakbench.synth.registry import defenses
-
-LEAST_VARIANCE = 1e-8
-"""Of the largest component's: others hold rounding alone, which whitening would blow up."""
 
 
 @defenses.register("dp-labelled-public-images")
@@ -75,9 +71,13 @@ class DPLabelledPublicImages(Synthesizer):
         network, device = at_hand().to(resources.device), resources.device
         public = resources.public
         known, private = (penultimate(network, images.pixels, device=device) for images in (public, members))
-        basis = PublicBasis(known, self.components)
+        basis = PublicComponents(known, self.components)
+
+        def seen(features: Tensor) -> Tensor:
+            return with_constant(basis.seen(features) / basis.bound)
+
         head = noisy_softmax_regression(
-            basis.seen(private),
+            seen(private),
             members.labels,
             len(members.classes),
             noise=noise_of_a_step(self.epsilon, self.delta, self.steps),
@@ -85,36 +85,6 @@ class DPLabelledPublicImages(Synthesizer):
             learning_rate=self.learning_rate,
             randomness=resources.randomness,
         )
-        soft = (basis.seen(known[: self.num_images]) @ head.T).softmax(1)
+        soft = (seen(known[: self.num_images]) @ head.T).softmax(1)
         images = Images(public.pixels[: self.num_images].clone(), soft.argmax(1), members.classes)
         return Release(images, soft_labels=soft.float())
-
-
-class PublicBasis:
-    """Whitened principal components of public images' features, in which every vector has a norm of at most 1.
-
-    Args:
-        features: (N, D) of public images.
-        components: at most.
-
-    Raises:
-        ValueError: all are alike.
-    """
-
-    def __init__(self, features: Tensor, components: int) -> None:
-        count = min(components, len(features) - 1, features.shape[1])
-        if count < 1 or not features.std(0).max() > 0:
-            raise ValueError("the public images must be two different ones at least: their features are the basis")
-        plain = PCA(count, svd_solver="covariance_eigh").fit(features.double().numpy())
-        there = plain.explained_variance_ > LEAST_VARIANCE * plain.explained_variance_[0]
-        self._centre = torch.from_numpy(plain.mean_)
-        scales = torch.from_numpy(plain.explained_variance_[there]).sqrt()
-        self._directions = torch.from_numpy(plain.components_[there]).T / scales
-        self._bound = self._projected(features).norm(dim=1).median()
-
-    def _projected(self, features: Tensor) -> Tensor:
-        return (features.double() - self._centre) @ self._directions
-
-    def seen(self, features: Tensor) -> Tensor:
-        """(N, J + 1) float64 of J components that there are, a constant at the end, for anybody's features (N, D)."""
-        return with_constant(self._projected(features) / self._bound)

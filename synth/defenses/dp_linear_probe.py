@@ -8,7 +8,7 @@ from torch.nn.functional import normalize
 from torch.nn.utils import skip_init
 
 from leakbench.synth.defense import Claim, PrivateTrainer, Resources
-from leakbench.synth.defenses.differential_privacy import check_delta
+from leakbench.synth.defenses.differential_privacy import MechanismSpec, check_delta
 from leakbench.synth.defenses.private_head import (
     BIAS,
     head_claim,
@@ -63,6 +63,10 @@ class DPLinearProbe(PrivateTrainer):
         """The (epsilon, delta) of one student."""
         return head_claim(self.epsilon, self.delta, self.steps)
 
+    def spend(self, count: int) -> MechanismSpec:
+        """What the training spends, of however many images: the least noise that keeps epsilon."""
+        return noise_of_a_step(self.epsilon, self.delta, self.steps), 1.0, self.steps
+
     def missing(self) -> str:
         """A network trained on public photographs, where none is at hand."""
         return missing()
@@ -84,7 +88,7 @@ class DPLinearProbe(PrivateTrainer):
             with_constant(penultimate(probe, members.pixels, device=resources.device)),
             members.labels,
             len(members.classes),
-            noise=noise_of_a_step(self.epsilon, self.delta, self.steps),
+            noise=self.spend(len(members))[0],
             steps=self.steps,
             learning_rate=self.learning_rate,
             randomness=resources.randomness,

@@ -1,16 +1,18 @@
 """Statistics drawn from a noisy model of the members' statistics: sampling with a guarantee."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
-from sklearn.decomposition import PCA
 from torch import Tensor, nn
 
 from leakbench.synth.defense import Resources
 from leakbench.synth.defenses.differential_privacy import noisy_class_means
 from leakbench.synth.defenses.private_inversion import PrivateInversion
+from leakbench.synth.defenses.public_components import PublicStatistics
 from leakbench.synth.images import Images
-from leakbench.synth.networks.statistics import LEAST_VARIANCE, from_vectors, image_moments, to_vectors
+from leakbench.synth.networks.statistics import LEAST_VARIANCE, from_vectors, to_vectors
+from leakbench.synth.randomness import Randomness
 from leakbench.synth.ranges import Count, Positive
 from leakbench.synth.registry import defenses
 from leakbench.synth.seeds import seeded_rng
@@ -21,13 +23,16 @@ from leakbench.synth.seeds import seeded_rng
 class DPStatisticSampling(PrivateInversion):
     """`statistic-sampling` with a guarantee for every member.
 
-    The teacher is trained by DP-SGD; the directions that statistics are projected to come from public images. Of every
-    member's projected vector, clipped, the vector itself and its outer product are summed per class and released once
-    with Gaussian noise. Each released image gets statistics of its own, drawn from the Gaussian of this mean and
-    covariance.
+    Every member's vector of means and log-variances at the teacher's normalisation layers is projected to principal
+    components of public images' and clipped. The vectors are summed per class, their outer products per class or over
+    all (arXiv 2210.03205 has neither; sums of both, once, with one Gaussian mechanism, are from SPS, openreview
+    VgVeQpagf7, which projects at random and matches Gaussians), and released with Gaussian noise. Each released image
+    gets statistics of its own, drawn from the Gaussian of its class's mean and this covariance.
 
     Args:
         components: principal components of public images' statistics that members' are projected to.
+        covariance: whose outer products are summed: of each ``class``, or ``shared`` by all, which has as much less
+            noise as there are classes.
         clip: norm of a projected vector, at most, as a multiple of the public images' median.
         temperature: of the standard deviations that are drawn from.
 
@@ -39,6 +44,7 @@ class DPStatisticSampling(PrivateInversion):
     """
 
     components: Count = 16
+    covariance: Literal["class", "shared"] = "class"
     clip: Positive = 1.0
     temperature: Positive = 1.0
 
@@ -47,33 +53,33 @@ class DPStatisticSampling(PrivateInversion):
     ) -> Tensor:
         """A draw for every image from its class's noisy Gaussian, as means and variances."""
         device = next(network.parameters()).device
-        known, private = (
-            to_vectors(image_moments(network, images.pixels, device=device)) for images in (resources.public, members)
-        )
-        centre, scale = known.mean(0), known.std(0).clamp_min(LEAST_VARIANCE)
-        basis = PCA(n_components=min(self.components, *known.shape), svd_solver="covariance_eigh")
-        seen = torch.from_numpy(basis.fit_transform(((known - centre) / scale).numpy()))
-        projected = torch.from_numpy(basis.transform(((private - centre) / scale).numpy()))
-        drawn = self._drawn(projected, members, seen.norm(dim=1).median().item(), labels, noise, resources)
-        restored = torch.from_numpy(basis.inverse_transform(drawn.numpy())) * scale + centre
-        return from_vectors(restored)
-
-    def _drawn(
-        self, projected: Tensor, members: Images, typical: float, labels: Tensor, noise: float, resources: Resources
-    ) -> Tensor:
-        """(N, J) from the classes' noisy means and covariances."""
-        bound, width = self.clip * typical, projected.shape[1]
-        short = projected * (bound / projected.norm(dim=1, keepdim=True).clamp_min(bound)) / bound
-        outer = (short[:, :, None] * short[:, None, :]).flatten(1)
-        both = torch.cat([short, outer], 1)  # no longer than the root of 2
-        means = noisy_class_means(
-            both, members.labels, len(members.classes), clip=2**0.5, noise=noise, randomness=resources.randomness
-        )
-        first, second = means[:, :width], means[:, width:].view(-1, width, width)
-        second = (second + second.mT) / 2
-        values, directions = torch.linalg.eigh(second - first[:, :, None] * first[:, None, :])
+        space = PublicStatistics(network, resources.public, self.components, to_vectors, device)
+        bound = self.clip * space.bound
+        means, covariances = self._gaussians(space.seen(members) / bound, members, noise, resources.randomness)
+        values, directions = torch.linalg.eigh(covariances)
         roots = directions * values.clamp_min(LEAST_VARIANCE).sqrt()[:, None]
         rng = seeded_rng("private statistics", resources.seed)
-        normal = torch.randn(len(labels), width, 1, generator=rng, dtype=projected.dtype)
-        drawn: Tensor = first[labels] + self.temperature * (roots[labels] @ normal).squeeze(2)
-        return bound * drawn
+        normal = torch.randn(len(labels), means.shape[1], 1, generator=rng, dtype=means.dtype)
+        drawn = means[labels] + self.temperature * (roots[labels] @ normal).squeeze(2)
+        return from_vectors(space.restored(bound * drawn))
+
+    def _gaussians(
+        self, projected: Tensor, members: Images, noise: float, randomness: Randomness
+    ) -> tuple[Tensor, Tensor]:
+        """Noisy means (K, J) and covariances (K, J, J) of vectors that are clipped to a norm of 1.
+
+        Two looks with the root of 2 as much noise are one with the noise that is left.
+        """
+        short = projected / projected.norm(dim=1, keepdim=True).clamp_min(1)
+        outer = (short[:, :, None] * short[:, None, :]).flatten(1)
+        count, shared = len(members.classes), self.covariance == "shared"
+        alike = torch.zeros_like(members.labels) if shared else members.labels
+        each = 2**0.5 * noise
+        means = noisy_class_means(short, members.labels, count, clip=1.0, noise=each, randomness=randomness)
+        second = noisy_class_means(outer, alike, 1 if shared else count, clip=1.0, noise=each, randomness=randomness)
+        second = second.view(-1, *2 * (short.shape[1],))
+        second = (second + second.mT) / 2
+        between = means[:, :, None] * means[:, None, :]
+        if shared:  # classes are about as large as each other: sizes would cost a look of their own
+            between = between.mean(0, keepdim=True)
+        return means, (second - between).expand(count, -1, -1)

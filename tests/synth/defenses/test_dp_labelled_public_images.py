@@ -11,8 +11,9 @@ from leakbench.benchmarks.suite import model
 from leakbench.reports.records import read_records
 from leakbench.synth.defense import Resources
 from leakbench.synth.defenses.differential_privacy import epsilon_of
-from leakbench.synth.defenses.dp_labelled_public_images import DPLabelledPublicImages, PublicBasis
-from leakbench.synth.defenses.private_head import BIAS, clipped_sum, noisy_softmax_regression
+from leakbench.synth.defenses.dp_labelled_public_images import DPLabelledPublicImages
+from leakbench.synth.defenses.private_head import BIAS, clipped_sum, noisy_softmax_regression, with_constant
+from leakbench.synth.defenses.public_components import PublicComponents
 from leakbench.synth.networks import public
 from leakbench.synth.randomness import SeededRandomness
 from leakbench.synth.seeds import seeded_rng
@@ -54,8 +55,7 @@ def test_short_gradients_are_left_as_they_are():
 
 @pytest.mark.parametrize("size", [0.0, 1.0, 1e6])
 def test_nobodys_features_are_longer_than_one(size):
-    public_features = torch.randn(30, 6, generator=seeded_rng("public"))
-    seen = PublicBasis(public_features, 4).seen(size * torch.randn(20, 6, generator=seeded_rng("members")))
+    seen = with_constant(size * torch.randn(20, 4, generator=seeded_rng("members")))
     assert seen.shape == (20, 5)
     assert (seen.norm(dim=1) <= 1 + 1e-9).all()
     assert torch.allclose(seen[:, -1], torch.full((20,), BIAS, dtype=torch.float64))
@@ -63,16 +63,16 @@ def test_nobodys_features_are_longer_than_one(size):
 
 def test_public_images_that_are_all_alike_are_no_basis():
     with pytest.raises(ValueError, match="two different ones at least"):
-        PublicBasis(torch.ones(30, 6), 4)
+        PublicComponents(torch.ones(30, 6), 4)
 
 
 def test_components_of_rounding_are_none():
     """Copies among public images leave directions of no variance, into which whitening would throw all others."""
     few = torch.randn(5, 12, generator=seeded_rng("few"))
-    basis = PublicBasis(torch.cat([few, few, few]), 10)
+    basis = PublicComponents(torch.cat([few, few, few]), 10)
     seen = basis.seen(torch.randn(20, 12, generator=seeded_rng("members")))
-    assert seen.shape == (20, 5)
-    assert (seen[:, :-1].std(0) > 0.05).all()
+    assert seen.shape == (20, 4)
+    assert (seen.std(0) > 0.05).all()
 
 
 def test_every_step_gets_noise_of_the_stated_strength():
