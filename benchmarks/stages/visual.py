@@ -13,9 +13,6 @@ from leakbench.metrics.visual import compare
 from leakbench.reports.records import Cell
 from leakbench.synth.images import Images
 
-SEARCHED = 200
-"""Private images, and as many strangers, that copies are looked for of, at most."""
-
 
 def visual_stage(context: RunContext, cell: Cell) -> Outcome:
     """Compare a release with the private images it came from, the nearest ones, and the nearest strangers'."""
@@ -34,18 +31,17 @@ def visual_stage(context: RunContext, cell: Cell) -> Outcome:
         index = nearest(images.pixels, candidates.pixels).position
         found.append(compare(name, images.pixels, candidates.pixels[index], seed=seed))
     seen = described(images.pixels)
-    copied = [_copied(name, who, seen) for name, who in (("private", members), ("stranger", parts.holdout))]
+    copied = [_copied(name, who, seen) for name, who in context.looked_for(cell.seed).items()]
     given_back = [_given_back(name, who, images) for name, who in (("private", members), ("stranger", parts.holdout))]
     measured = (*(m for judgement in found for m in judgement.measurements), *copied, *given_back)
     absent = {name: why for judgement in found for name, why in judgement.absent.items()}
     return Outcome(Judgement(measured, absent), paired_with=pairing)
 
 
-def _copied(name: str, images: Images, released: Described) -> Measurement:
-    """How many of the first of these images the release shows, whole or in part; their order is random."""
-    count = min(SEARCHED, len(images))
-    found = find_copies(described(images.pixels[:count]), released)
-    return _share(f"{name}.copied", len(found), count, "hashes, pixels, frequencies and local features")
+def _copied(name: str, pictures: Described, released: Described) -> Measurement:
+    """How many of these pictures the release shows, whole or in part."""
+    found = find_copies(pictures, released)
+    return _share(f"{name}.copied", len(found), len(pictures), "hashes, pixels, frequencies and local features")
 
 
 def _given_back(name: str, images: Images, released: Images) -> Measurement:

@@ -52,12 +52,17 @@ def noise_multiplier_within_budget(spent: tuple[MechanismSpec, ...], epsilon: fl
     Raises:
         ValueError: nothing, or next to nothing, of epsilon is left.
     """
-    low, high, error = 0.1, 1e4, _error(epsilon)
-    if epsilon_of([*spent, (high, 1.0, 1)], delta, error) > epsilon:
+    most, error = 1e4, _error(epsilon)
+    if epsilon_of([*spent, (most, 1.0, 1)], delta, error) > epsilon:
         if not spent:
             raise ValueError(f"epsilon {epsilon:g} is too small for delta {delta:g}: no noise of use keeps it")
         already = epsilon_of(spent, delta, error)
         raise ValueError(f"epsilon {epsilon:g} leaves nothing for one noisy look; {already:.3g} of it is spent before")
+    # No less than where nothing is spent: what is spent is dear to account for again and again.
+    low = noise_multiplier_within_budget((), epsilon, delta) / (1 + TOLERANCE) if spent else 0.1
+    high = min(most, 2 * low)
+    while high < most and epsilon_of([*spent, (high, 1.0, 1)], delta, error) > epsilon:
+        low, high = high, min(most, 2 * high)
     while high / low > 1 + TOLERANCE:
         middle = (low * high) ** 0.5
         low, high = (low, middle) if epsilon_of([*spent, (middle, 1.0, 1)], delta, error) <= epsilon else (middle, high)

@@ -44,7 +44,7 @@ NO_RELEASE = {
 """Plug-ins whose release is none, with what is said of it."""
 MINE = (*SHOWING, *NO_RELEASE, "mine-trains", "mine-shares")
 NAMES = sorted(defenses)
-TINY_LOOKS = {"dp-sgd": {"steps": 1, "batch_size": 10}, "dp-linear-probe": {"epsilon": 8, "side": 32}}
+TINY_LOOKS = {"dp-sgd": {"steps": 1, "batch_size": 60}, "dp-linear-probe": {"epsilon": 8, "side": 32}}
 
 
 @pytest.fixture(autouse=True)
@@ -76,6 +76,7 @@ ATTACKS = ("gan-leaks", "inverting-gradients:iterations=1", "loss-threshold")
 
 def test_a_run_publishes_nobody(tmp_path, suites, capfd):
     """Of every defense there is: who shows members says so and lies apart."""
+    (suites / "tiny.toml").write_text(TINY.replace('["lenet", "resnet20"]', '["lenet"]'))
     specs = list(map(spec, NAMES))
     chosen = [part for one in specs for part in ("--defense", one)]
     assert run_tiny(tmp_path, *chosen, *(part for attack in ATTACKS for part in ("--attack", attack))) == 0
@@ -95,7 +96,7 @@ def test_a_run_publishes_nobody(tmp_path, suites, capfd):
     assert cells["instahide", "visual"].public == "a part of the dataset (simulation)"
     assert cells["noise", "visual"].public == ""
     assert "known seed" in cells["dp-sgd", "lenet"].claim["void"]
-    trained = {"lenet", "resnet20", "loss-threshold"}
+    trained = {"lenet", "loss-threshold"}
     assert claimed(cells, "dp-sgd") == dict.fromkeys(trained, 8.0)
     assert {what for (name, what), r in cells.items() if name == "dp-sgd" and r.status == "ok"} == trained
     assert claimed(cells, "dp-linear-probe") == dict.fromkeys({"linear-probe", "loss-threshold"}, 8.0)

@@ -15,7 +15,7 @@ ATTACKS = (
 def test_attacks_on_images_do_not_apply(suites, tmp_path):
     chosen = [part for name in ATTACKS for part in ("--attack", name)]
     assert (
-        run_tiny(tmp_path, "--defense", "identity", "--defense", "dp-sgd:epsilon=50,steps=1,batch_size=10", *chosen)
+        run_tiny(tmp_path, "--defense", "identity", "--defense", "dp-sgd:epsilon=50,steps=1,batch_size=60", *chosen)
         == 0
     )
     records = [

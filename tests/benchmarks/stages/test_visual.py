@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch.nn.functional import interpolate
 
+from leakbench.benchmarks.stages.context import looked_for
 from leakbench.benchmarks.stages.visual import visual_stage
 from leakbench.reports.records import Cell
 from leakbench.synth.defense import Release
@@ -28,7 +29,10 @@ def parts(request):
 
 def looked_at(release, parts):
     context = SimpleNamespace(
-        attacked=lambda defense, seed: (Release(release), None), parts=lambda seed: parts, seed=lambda *names: 7
+        attacked=lambda defense, seed: (Release(release), None),
+        parts=lambda seed: parts,
+        seed=lambda *names: 7,
+        looked_for=lambda seed: looked_for(parts),
     )
     cell = Cell(suite="s", dataset="d", defense="x", task="visual")
     return {m.name: m for m in visual_stage(context, cell).judgement.measurements}

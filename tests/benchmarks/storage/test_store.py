@@ -60,7 +60,7 @@ def test_what_killed_processes_left_is_cleared_away_when_a_run_begins(tmp_path):
 
 
 def test_students_that_a_defense_trains_are_kept(suites, tmp_path, monkeypatch, cpu):
-    spec = "dp-sgd:epsilon=50,steps=1,batch_size=10"
+    spec = "dp-sgd:epsilon=50,steps=1,batch_size=60"
     suite = load_suite("tiny", defenses=[spec], attacks=[])
     pool = open_pool("digits", None, None)
     config = prepare_run(suite, pool, out=tmp_path / "run", cache=tmp_path / "cache", device=cpu)

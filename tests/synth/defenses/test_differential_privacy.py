@@ -29,7 +29,7 @@ from leakbench.synth.networks.training import predict
 from leakbench.synth.randomness import SeededRandomness
 from leakbench.synth.seeds import seeded, seeded_rng
 
-SMALL = {"num_images": 20, "steps": 2, "teacher_steps": 2, "teacher_batch": 40, "batch_size": 10}
+SMALL = {"num_images": 20, "steps": 2, "teacher_steps": 1, "teacher_batch": 200, "batch_size": 10}
 
 
 def delta_of(epsilon, sigma):
