@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import leakbench
 from leakbench.benchmarks.suite.model import available
 from tests.benchmarks.conftest import run_tiny
 
@@ -39,3 +40,14 @@ def test_the_examples_of_the_docs_run(page, tmp_path, suites, unregister):
         "add-an-attack": ("--defense", "identity", "--attack", "brightness"),
     }[page]
     assert run_tiny(tmp_path, "--plugin", file, *chosen) == 0
+
+
+def test_the_reference_has_every_public_name():
+    text = (ROOT / "docs" / "reference.md").read_text()
+    homes = [f"::: leakbench.{home}.{name}" for home, names in leakbench._HOMES.items() for name in names]
+    assert sorted(re.findall(r"^::: .*$", text, re.M)) == sorted(homes)
+
+
+def test_every_guide_is_in_the_sites_navigation():
+    text = (ROOT / "mkdocs.yml").read_text()
+    assert all(f"- {page.name}\n" in text or f": {page.name}\n" in text for page in (ROOT / "docs").glob("*.md"))
