@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-WORTH = 20_000
+WORTH = 25_000
 """Images times steps of a batch; most releases have several. What compiling takes and gains: docs/speed.md."""
 
 NETWORKS = 64
