@@ -1,11 +1,13 @@
 """Membership by pairwise likelihood ratios with other people's images (RMIA, Zarifzadeh et al., arXiv 2312.03262)."""
 
 from dataclasses import dataclass
+from math import factorial
 from typing import Annotated, Literal
 
 import torch
 from annotated_types import Ge
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.functional import one_hot
 
 from leakbench.attacks.attack import attacks
 from leakbench.attacks.guess import Scores
@@ -15,6 +17,9 @@ from leakbench.attacks.view import Access, View
 from leakbench.synth.images import Images
 from leakbench.synth.ranges import Count, Share
 from leakbench.synth.seeds import seeded_rng
+
+TEMPERATURE, MARGIN, ORDER = 2.0, 0.6, 4
+"""Of the soft-margin Taylor softmax; an even order keeps it above 0."""
 
 
 @attacks.register("rmia")
@@ -34,6 +39,8 @@ class Rmia(ModelAttack):
         others: other people's images that a candidate is compared with.
         gamma: of the ratio.
         a: of the offline approximation, which serves other people's images in either mode: no shadow saw them.
+        probabilities: ``softmax``, or ``taylor``: the soft-margin Taylor softmax (arXiv 2011.11538) at a temperature of
+            `TEMPERATURE`, with a margin of `MARGIN` and terms up to `ORDER`, as in the authors' code.
 
     Differs from the paper: where students are trained on mirror images, the probabilities of both are averaged instead
     of taking a vote.
@@ -44,6 +51,7 @@ class Rmia(ModelAttack):
     others: Count = 2500
     gamma: Annotated[float, Ge(1)] = 2.0
     a: Share = 0.3
+    probabilities: Literal["softmax", "taylor"] = "softmax"
 
     needs = frozenset({Access.MODEL, Access.CANDIDATES, Access.AUXILIARY})
 
@@ -58,15 +66,14 @@ class Rmia(ModelAttack):
         shadows = view.train_on_candidates(
             ShadowTraining(network=student.name, recipe=student.recipe, count=self.shadows)
         )
-        flip = student.recipe.flip
-        known = probability(shadows.answers, candidates)
-        elsewhere = torch.stack(
-            [probability(answers(network, others, flip=flip, device=device), others) for network in shadows.networks]
-        )
-        mine, theirs = (
-            probability(answers(student.network, images, flip=flip, device=device), images)
-            for images in (candidates, others)
-        )
+        of = PROBABILITIES[self.probabilities]
+
+        def answered(network: nn.Module, images: Images) -> Tensor:
+            return of(answers(network, images, flip=student.recipe.flip, device=device), images.labels)
+
+        known = of(shadows.answers, candidates.labels)
+        elsewhere = torch.stack([answered(network, others) for network in shadows.networks])
+        mine, theirs = (answered(student.network, images) for images in (candidates, others))
         outside = _mean(known, ~shadows.inside)
         online = (outside + _mean(known, shadows.inside)) / 2
         usual = online if self.mode == "online" else self._offline(outside)
@@ -82,10 +89,25 @@ class Rmia(ModelAttack):
         return below.double() / len(others)
 
 
-def probability(logits: Tensor, images: Images) -> Tensor:
+def softmax(logits: Tensor, labels: Tensor) -> Tensor:
     """(..., N) probability of the label from logits (..., Q, N, K), the mean over queries."""
-    chances = logits.double().softmax(-1).mean(-3)
-    return chances.gather(-1, images.labels.view(-1, 1).expand(*chances.shape[:-1], 1)).squeeze(-1)
+    return _of_the_label(logits.double().softmax(-1), labels)
+
+
+def taylor(logits: Tensor, labels: Tensor) -> Tensor:
+    """The same of a polynomial in the place of the exponential, the label's logit lowered by a margin."""
+    z = logits.double() / TEMPERATURE
+    z = z - MARGIN * one_hot(labels, z.shape[-1])
+    powers = torch.stack([z**k / factorial(k) for k in range(ORDER + 1)]).sum(0)
+    return _of_the_label(powers / powers.sum(-1, keepdim=True), labels)
+
+
+PROBABILITIES = {"softmax": softmax, "taylor": taylor}
+
+
+def _of_the_label(chances: Tensor, labels: Tensor) -> Tensor:
+    mean = chances.mean(-3)
+    return mean.gather(-1, labels.view(-1, 1).expand(*mean.shape[:-1], 1)).squeeze(-1)
 
 
 def _mean(values: Tensor, who: Tensor) -> Tensor:

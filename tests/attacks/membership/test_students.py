@@ -10,7 +10,7 @@ from leakbench.attacks.judging.judge import judge_members
 from leakbench.attacks.membership.lira import Lira, LiraPipeline, LiraSoft, LiraTeacher, confidence
 from leakbench.attacks.membership.loss_threshold import LossThreshold, LossThresholdSoft, LossThresholdTeacher
 from leakbench.attacks.membership.qmia import Qmia, QmiaTeacher, foreseen
-from leakbench.attacks.membership.rmia import Rmia, RmiaSoft, RmiaTeacher
+from leakbench.attacks.membership.rmia import Rmia, RmiaSoft, RmiaTeacher, softmax, taylor
 from leakbench.attacks.membership.shadows import halves
 from leakbench.synth.defense import Release
 from leakbench.synth.images import Images
@@ -26,6 +26,7 @@ ATTACKS = {
     "offline, per example": Lira(shadows=4, mode="offline", variance="per-example"),
     "rmia": Rmia(shadows=4),
     "rmia, offline": Rmia(shadows=4, mode="offline"),
+    "rmia, taylor": Rmia(shadows=4, probabilities="taylor"),
     "pipeline": LiraPipeline(shadows=2, variance="fixed"),
     "online, shrunken": Lira(shadows=4),
     "offline, shrunken": Lira(shadows=4, mode="offline"),
@@ -215,3 +216,19 @@ def test_the_pipeline_runs_the_defense_as_often_as_it_says(overfitted, cpu):
 def test_parameters_out_of_range(build, message):
     with pytest.raises(ValueError, match=message):
         build()
+
+
+def test_the_taylor_softmax_of_two_classes():
+    """Logits of 3.2 and 0 are 1 and 0 by temperature and margin: 65 / 24 against 1; and the mean over queries."""
+    logits, label = torch.tensor([[[3.2, 0.0]], [[1.2, 0.0]]]), torch.tensor([0])
+    assert taylor(logits[:1], label).item() == pytest.approx(65 / 89)
+    assert taylor(logits, label).item() == pytest.approx((65 / 89 + 1 / 2) / 2)
+    assert softmax(logits[:1], label).item() == pytest.approx(math.exp(3.2) / (math.exp(3.2) + 1))
+
+
+def test_rmia_reads_the_probabilities_that_it_is_told(overfitted, cpu):
+    view = [overfitted.view(ATTACKS[name], "attack") for name in ("rmia", "rmia, taylor")]
+    plain, other = (
+        ATTACKS[n].run(v, seed=1, device=cpu).values for n, v in zip(("rmia", "rmia, taylor"), view, strict=True)
+    )
+    assert not torch.equal(plain, other)
