@@ -64,7 +64,6 @@ def privacy_utility(results: Results, file: Path) -> None:
         results: of a run.
         file: SVG or PNG to write.
     """
-    student = next(iter(results.hard_students), "")
     columns = min(4, max(1, len(results.attacks)))
     lines = -(-len(results.attacks) // columns) or 1
     figure, axes = _subplots(lines, columns, figsize=(3.6 * columns, 3.6 * lines), sharex=True)
@@ -72,7 +71,7 @@ def privacy_utility(results: Results, file: Path) -> None:
         axis.set_visible(False)
     for axis, attack in zip(axes.flat, results.attacks, strict=False):
         question = results.questions(attack)[-1]
-        _draw_defenses(axis, results, student, attack)
+        _draw_defenses(axis, results, attack)
         control = results.control(attack, question)
         axis.axhline(0, color="0.6", linewidth=0.8)
         note = "" if control.validated else str(control)
@@ -83,12 +82,12 @@ def privacy_utility(results: Results, file: Path) -> None:
     _save(figure, lines, file)
 
 
-def _draw_defenses(axis: Axes, results: Results, student: str, attack: str) -> None:
+def _draw_defenses(axis: Axes, results: Results, attack: str) -> None:
     """A marker for each defense, and all bars in one go, which takes a quarter of the time."""
     across, up = [], []
     name = DECIDES[results.questions(attack)[-1]]
     for index, defense in enumerate(results.defenses):
-        x = results.measurement(defense, "utility", student, "student.accuracy")
+        x = results.measurement(defense, "utility", results.hard_student(defense), "student.accuracy")
         y = results.measurement(defense, "attack", attack, name)
         if y is None or (x is None and results.students):
             continue

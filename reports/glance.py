@@ -175,8 +175,8 @@ def unseen(results: Results, defense: str) -> float | None:
 
 
 def utility(results: Results, defense: str) -> tuple[Measurement | None, float | None]:
-    """Test accuracy of the first student of hard labels, and its share of that of `identity`'s."""
-    student = next(iter(results.hard_students), "")
+    """Test accuracy of the first student of hard labels, and its share of that of `identity`'s of the same kind."""
+    student = results.hard_student(defense)
     identity = results.spec_named("identity")
     mine = results.measurement(defense, "utility", student, "student.accuracy")
     base = results.measurement(identity, "utility", student, "student.accuracy") if identity else None

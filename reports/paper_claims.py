@@ -1,6 +1,7 @@
 """The paper's five claims (arXiv 2210.03205), each with what this run says of it."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 from leakbench.metrics.decision import LEAKS, NOTHING
 from leakbench.reports.spec import parse_spec, parse_student
@@ -63,7 +64,7 @@ def _claims(results: Results) -> Iterator[tuple[str, str, Callable[[str], Answer
 def _accuracy(results: Results, spec: str) -> Answer:
     """Of all students with hard labels: it holds where it does for each."""
     identity, answers, measurements = results.spec_named("identity"), [], []
-    for student in results.hard_students:
+    for student in filter(partial(results.asked_for, spec, "utility"), results.hard_students):
         ours = results.measurement(spec, "utility", student, "student.accuracy")
         base = results.measurement(identity, "utility", student, "student.accuracy") if identity else None
         if ours is None or base is None or ours.low is None or ours.high is None:

@@ -47,7 +47,7 @@ def _utility(results: Results) -> Table:
             notes.append(f"The {who} that {does} has a test accuracy of {show(found)} %.")
     return Table(
         "T1",
-        "Utility: students trained from scratch on the release",
+        "Utility: students of each release, tested on real images",
         ("Defense", *heads),
         tuple(map(tuple, rows)),
         tuple(notes),

@@ -26,6 +26,7 @@ from leakbench.benchmarks.stages.stages import STAGES
 from leakbench.benchmarks.storage.environment import environment, is_plugin, peak_memory, result_key
 from leakbench.benchmarks.storage.run_folder import RunFolder
 from leakbench.benchmarks.storage.store import Store
+from leakbench.benchmarks.suite.graph import networks_of
 from leakbench.benchmarks.suite.model import Suite
 from leakbench.benchmarks.suite.spec import attack_of, defense_of
 from leakbench.metrics import lpips
@@ -33,8 +34,10 @@ from leakbench.reports.records import Attacked, Cell, Guarantee, Record
 from leakbench.synth.data.image_files import DataProblems
 from leakbench.synth.defense import Synthesizer
 from leakbench.synth.images import Split
+from leakbench.synth.networks.architectures import PROBE
 from leakbench.synth.networks.compilation import can_compile
 from leakbench.synth.networks.pretrained import PretrainedWeights
+from leakbench.synth.networks.public import digests
 
 COMPUTING = ("synth", "metrics", "attacks", "benchmarks")
 """The packages whose code measurements come from."""
@@ -158,6 +161,7 @@ def cell_key(context: RunContext, cell: Cell) -> str | None:
     weights += [context.weights.digest] if context.weights else []
     weights += attack_of(cell.method).reads() if cell.task == "attack" else ()
     weights += defense_of(cell.defense).reads() if cell.defense else ()
+    weights += digests() if PROBE in networks_of(context.suite, cell) else ()
     compiled = (
         [can_compile(context.device)] if cell.task in ("release", "attack") else []
     )  # which may rerun the defense

@@ -25,7 +25,7 @@ from leakbench.synth.defense import (
 )
 from leakbench.synth.guard import Guard
 from leakbench.synth.images import Images
-from leakbench.synth.networks.architectures import build
+from leakbench.synth.networks.architectures import NETWORKS, PROBE, build
 from leakbench.synth.registry import defenses
 from leakbench.synth.seeds import seeded_rng
 
@@ -156,11 +156,14 @@ def _check_release(make: Callable[[], Defense], channels: int) -> None:
 
 
 def _check_train(defense: PrivateTrainer) -> None:
-    images, fresh = small(3, "members"), build("lenet", classes=2, side=32, seed=0)
-    before = images.pixels.clone()
+    if defense.architecture not in {"", PROBE, *NETWORKS}:
+        known = ", ".join(sorted(NETWORKS))
+        raise ContractViolation(f"its architecture must be one of {known}, {PROBE}, got {defense.architecture!r}")
+    images, before = small(3, "members"), small(3, "members").pixels
+    first, second = (build(defense.architecture or "lenet", classes=2, side=32, seed=0) for _ in range(2))
     try:
-        trained = defense.train(fresh, images, Resources(seed=1, device=CPU))
-        defense.prepared(build("lenet", classes=2, side=32, seed=0)).load_state_dict(trained.state_dict())
+        trained = defense.train(first, images, Resources(seed=1, device=CPU))
+        defense.prepared(second).load_state_dict(trained.state_dict())
         answers = trained.eval()(images.float())
     except (Exception, SystemExit) as error:
         raise ContractViolation(f"train and prepared do not go together: {type(error).__name__}: {error}") from error

@@ -3,10 +3,10 @@
 from leakbench.attacks.view import Access, of_the_teacher
 from leakbench.benchmarks.stages.publish import offered, publishes
 from leakbench.benchmarks.storage.environment import is_plugin
+from leakbench.benchmarks.suite.graph import networks_of
 from leakbench.benchmarks.suite.model import Suite
 from leakbench.benchmarks.suite.spec import attack_of, defense_of
 from leakbench.reports.records import Cell
-from leakbench.reports.spec import parse_student
 from leakbench.synth.defense import PrivateTrainer, Synthesizer
 from leakbench.synth.networks.architectures import PROBE
 from leakbench.synth.networks.public import missing
@@ -20,7 +20,7 @@ def inapplicable(suite: Suite, weights: bool, cell: Cell) -> str:
         weights: whether the teacher is somebody else's network.
         cell: that is asked for.
     """
-    return _beside_the_point(cell) or _withheld(suite, weights, cell) or _missing(cell)
+    return _beside_the_point(cell) or _withheld(suite, weights, cell) or _unlike(cell) or _missing(suite, cell)
 
 
 def _beside_the_point(cell: Cell) -> str:
@@ -50,9 +50,20 @@ def _withheld(suite: Suite, weights: bool, cell: Cell) -> str:
     return ""
 
 
-def _missing(cell: Cell) -> str:
+def _unlike(cell: Cell) -> str:
+    """Why an attack that trains shadows of students has none of this one; empty where it has, or trains none."""
+    defense = defense_of(cell.defense) if cell.task == "attack" else None
+    if not isinstance(defense, PrivateTrainer) or not defense.architecture:
+        return ""
+    attack = attack_of(cell.method)
+    if Access.MODEL not in attack.needs or not hasattr(attack, "shadows"):
+        return ""
+    return "this defense trains a network of its own, in its own way, and the attack's shadows would be unlike it"
+
+
+def _missing(suite: Suite, cell: Cell) -> str:
     """What a cell's defense or attack needs and this machine lacks; empty where nothing is missing."""
-    if cell.task == "utility" and parse_student(cell.method).network == PROBE and missing():
+    if PROBE in networks_of(suite, cell) and missing():
         return missing()
     absent = lacking(cell) if cell.task in ("release", "attack") else ""  # an attack may make the release again
     return absent or (attack_of(cell.method).missing() if cell.task == "attack" else "")

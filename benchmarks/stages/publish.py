@@ -31,6 +31,7 @@ SIMULATED = "a part of the dataset (simulation)"
 
 VOID_SEED = "everything random follows from a known seed: whoever knows the command can make the release again"
 VOID_PUBLIC = "what was read as public is a part of the dataset, which the guarantee leaves out"
+VOID_LEFT_OUT = "public images were left out as copies of private ones: that they are missing tells of these"
 
 
 def equipped(
@@ -82,7 +83,9 @@ def unpublishable(defense: Synthesizer, *, public_given: bool, known_seed: bool)
     return why
 
 
-def about(spec: str, defense: Synthesizer, *, public: str | None, known_seed: bool) -> dict[str, Any]:
+def about(
+    spec: str, defense: Synthesizer, *, public: str | None, known_seed: bool, left_out: bool = False
+) -> dict[str, Any]:
     """What release.json says of how a release was made.
 
     Args:
@@ -90,9 +93,11 @@ def about(spec: str, defense: Synthesizer, *, public: str | None, known_seed: bo
         defense: the same, built.
         public: what the public images' folder is called; None for a part of the dataset.
         known_seed: whether its randomness can be drawn again.
+        left_out: whether some of the public images were found among the private ones, and left out.
     """
     claim = asdict(defense.release_claim)
     void = [VOID_SEED] * known_seed + [VOID_PUBLIC] * (defense.reads_public and public is None)
+    void += [VOID_LEFT_OUT] * (defense.reads_public and left_out)
     if defense.release_claim.kind == "differential-privacy" and void:
         claim |= {"kind": "void", "why": "; ".join(void)}
     said = {"defense": spec, "parameters": parameters(defense), "claim": claim}

@@ -65,13 +65,15 @@ def synthesize(
     try:
         release = _made(suite, spec, private, others, seed, device)
         named = None if public is None else public.resolve().name
-        said = about(spec, defense, public=named, known_seed=seed is not None)
+        said = about(spec, defense, public=named, known_seed=seed is not None, left_out=bool(left_out))
         _save(release, out, said)
     except OSError:
         raise  # the disk's, which is said elsewhere
     except (Exception, SystemExit) as error:  # whatever a defense, somebody's own too, does wrong is a sentence
         kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
         raise RequestProblems([f"{spec!r}: {kind}{error}"]) from error
+    if said["claim"]["kind"] == "void":
+        announce(f"the claim is void: {said['claim']['why']}")
     why = f"; not for publication: {said['not for publication']}" if "not for publication" in said else ""
     return f"{len(release.images)} images in {out}, made from {len(private)} private ones{why}"
 

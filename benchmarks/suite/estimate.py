@@ -9,19 +9,21 @@ import torch
 from leakbench.attacks.attack import Attack
 from leakbench.attacks.victims.owner import DataOwner
 from leakbench.attacks.view import STUDENTS, Access, of_the_teacher
-from leakbench.benchmarks.suite.graph import Plan, student_networks
+from leakbench.benchmarks.suite.graph import Plan, networks_of, student_networks
 from leakbench.benchmarks.suite.model import Suite
 from leakbench.benchmarks.suite.spec import attack_of, defense_of, scenario_of
 from leakbench.reports.records import Cell
 from leakbench.synth.data.datasets import DATASETS
-from leakbench.synth.defense import Defense
+from leakbench.synth.defense import Defense, PrivateTrainer
 from leakbench.synth.defenses.generalized_matching import GeneralizedMatching
+from leakbench.synth.defenses.private_inversion import PrivateInversion
 from leakbench.synth.images import Images
-from leakbench.synth.networks.architectures import build
+from leakbench.synth.networks.architectures import PROBE, build
+from leakbench.synth.networks.public import missing
 from leakbench.synth.networks.training import Recipe, train
 from leakbench.synth.seeds import seeded_rng
 
-PROBE = 16
+TIMED = 16
 CLASSES = 10
 """Of a dataset that has not been opened."""
 
@@ -62,19 +64,22 @@ def _seconds_per_image(suite: Suite, network: str, device: torch.device) -> floa
     """Seconds that one image takes in one training step: the fastest of a few, whatever else the machine does."""
     side = side_of(suite)
     rng = seeded_rng("estimate")
-    pixels = torch.randint(0, 256, (PROBE, 3, side, side), generator=rng, dtype=torch.uint8)
-    images = Images(pixels, torch.arange(PROBE) % CLASSES, tuple(map(str, range(CLASSES))))
+    pixels = torch.randint(0, 256, (TIMED, 3, side, side), generator=rng, dtype=torch.uint8)
+    images = Images(pixels, torch.arange(TIMED) % CLASSES, tuple(map(str, range(CLASSES))))
     model = build(network, classes=CLASSES, side=side, seed=0)
 
     def step() -> float:
         start = time.perf_counter()
-        train(model, images, Recipe(steps=1, batch_size=PROBE), seed=0, device=device)
+        train(model, images, Recipe(steps=1, batch_size=TIMED), seed=0, device=device)
         return time.perf_counter() - start
 
-    return min(step() for _ in range(5)) / PROBE
+    return min(step() for _ in range(5)) / TIMED
 
 
 def _seconds(suite: Suite, cell: Cell, seconds, trained: set[tuple[object, ...]]) -> float:  # type: ignore[no-untyped-def]
+    if PROBE in networks_of(suite, cell) and missing():
+        return 0.0
+
     def cost(network: str, recipe: Recipe) -> float:
         return float(seconds(network)) * recipe.steps * recipe.batch_size
 
@@ -86,12 +91,9 @@ def _seconds(suite: Suite, cell: Cell, seconds, trained: set[tuple[object, ...]]
     if cell.task in ("oracle", "teacher"):
         return teacher
     if cell.task == "release":
-        defense = defense_of(cell.defense)
-        if not defense.teacher_based:
-            return suite.sizes.members * 1e-3
-        return _release_seconds(suite, defense, seconds)
+        return _release_seconds(suite, defense_of(cell.defense), seconds)
     if cell.task == "utility":
-        return cost(cell.method.split(":")[0], suite.student.recipe)
+        return _student_seconds(suite, cell, seconds, cost)
     if cell.task == "visual":
         return suite.sizes.members * 2e-3 + (suite.sizes.members / 1e4) ** 2 * 10
     attack = attack_of(cell.method)
@@ -109,13 +111,33 @@ def _released(suite: Suite, defense: Defense) -> int:
     return count if isinstance(count, int) else suite.sizes.members
 
 
+def _student_seconds(suite: Suite, cell: Cell, seconds, cost) -> float:  # type: ignore[no-untyped-def]
+    """Of a student by the suite's recipe; of one whose defense looks at everybody once, in its own way."""
+    defense = defense_of(cell.defense)
+    if isinstance(defense, PrivateTrainer) and defense.architecture:
+        return float(suite.sizes.members * seconds(defense.architecture))
+    return float(cost(cell.method.split(":")[0], suite.student.recipe))
+
+
 def _release_seconds(suite: Suite, defense: Defense, seconds: Callable[[str], float]) -> float:
     """Of an inversion: each step asks one network, in turn, some of which are trained first."""
+    if isinstance(defense, PrivateInversion):
+        return _private_inversion_seconds(suite, defense, seconds)
+    if not defense.teacher_based:
+        return suite.sizes.members * 1e-3
     further = defense.names() if isinstance(defense, GeneralizedMatching) else []
     asked = [suite.teacher.network, *further]
     step = sum(map(seconds, asked)) / len(asked)
     trained = sum(seconds(name) * Recipe().batch_size * getattr(defense, "backbone_steps", 0) for name in further)
     return _released(suite, defense) * int(getattr(defense, "steps", 0)) * step + trained
+
+
+def _private_inversion_seconds(suite: Suite, defense: PrivateInversion, seconds: Callable[[str], float]) -> float:
+    """Of a teacher, of two looks at everybody, and of an inversion, whose steps go back through the whole network."""
+    steps, looks = defense.num_images * defense.steps, 2 * suite.sizes.members
+    if defense.teacher == "public":
+        return 0.0 if missing() else (looks + 3 * steps) * seconds(PROBE)
+    return (2 * defense.teacher_steps * defense.teacher_batch + looks + steps) * seconds(defense.network)
 
 
 def _attack_seconds(suite: Suite, cell: Cell, seconds, cost, trained) -> float:  # type: ignore[no-untyped-def]

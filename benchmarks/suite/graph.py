@@ -11,6 +11,7 @@ from leakbench.benchmarks.suite.spec import attack_of, defense_of
 from leakbench.reports.records import Cell, Record
 from leakbench.reports.spec import ASKING, parse_student
 from leakbench.synth.defense import Defense, PrivateTrainer, Synthesizer
+from leakbench.synth.defenses.controls import Identity
 
 
 @dataclass(frozen=True)
@@ -63,9 +64,33 @@ def rungs(suite: Suite, defense: Defense) -> list[str]:
 
 
 def student_networks(suite: Suite, defense: Defense) -> tuple[str, ...]:
-    """Architectures of the students of a defense: the suite's, or the one that it trains; the first is attacked."""
-    own = defense.architecture if isinstance(defense, PrivateTrainer) else ""
-    return (own,) if own and suite.student.networks else suite.student.networks
+    """Architectures of the students of a defense: the suite's, or the one that it trains; the first is attacked.
+
+    `identity` has those that others train as well: what they reach without a guarantee.
+    """
+    asked = suite.student.networks
+    if own := _own(defense):
+        return (own,) if asked else ()
+    if isinstance(defense, Identity) and asked:
+        asked += tuple(filter(None, (_own(defense_of(spec)) for spec in suite.defenses)))
+    return tuple(dict.fromkeys(asked))
+
+
+def _own(defense: Defense) -> str:
+    return defense.architecture if isinstance(defense, PrivateTrainer) else ""
+
+
+def networks_of(suite: Suite, cell: Cell) -> set[str]:
+    """Architectures that a cell's student has, that it attacks, or that an attacker trains of its own."""
+    if cell.task == "utility":
+        return {parse_student(cell.method).network}
+    if cell.task != "attack":
+        return set()
+    attack = attack_of(cell.method)
+    found = {str(getattr(attack, "network", ""))} - {""}
+    if attack.needs & {Access.MODEL, Access.SOFT_MODEL}:
+        found |= set(student_networks(suite, defense_of(cell.defense))[:1])
+    return found
 
 
 def plan(suite: Suite) -> Plan:

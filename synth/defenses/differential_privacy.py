@@ -242,16 +242,18 @@ def noisy_class_means(
         randomness: of the noise.
 
     Returns:
-        (K, D); towards 0 where a class has no more images than the noise.
+        (K, D) of a norm of at most `clip`, as that of the true means is; mostly noise where a class has no more images
+        than the noise.
     """
     vectors = vectors.double()
-    short = vectors / vectors.norm(dim=1, keepdim=True).clamp_min(clip)
-    rows = torch.cat([short * (1 - COUNTED**2) ** 0.5, short.new_full((len(short), 1), COUNTED)], 1)
+    clipped = vectors / vectors.norm(dim=1, keepdim=True).clamp_min(clip)
+    rows = torch.cat([clipped * (1 - COUNTED**2) ** 0.5, clipped.new_full((len(clipped), 1), COUNTED)], 1)
     sums = torch.zeros(classes, rows.shape[1], dtype=torch.float64).index_add_(0, labels, rows)
     sums = sums + noise * randomness.normal(*sums.shape)
     counts = (sums[:, -1:] / COUNTED).clamp_min(1)
     means: Tensor = sums[:, :-1] / (1 - COUNTED**2) ** 0.5 / counts
-    return means * clip
+    short: Tensor = means / means.norm(dim=1, keepdim=True).clamp_min(1) * clip
+    return short
 
 
 COUNTED = 0.3

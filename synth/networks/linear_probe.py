@@ -1,6 +1,7 @@
 """A linear layer on what a network trained on public photographs sees: a pretrained student."""
 
 from torch import Tensor, nn
+from torch.nn.functional import batch_norm
 
 from leakbench.synth.networks.public import LEAST_SIDE, at_hand
 
@@ -56,5 +57,10 @@ class LinearProbe(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """(N, K) logits for images (N, 3, H, W) in [0, 1]."""
-        logits: Tensor = self.head(self._scale * self.standardise(self.features(images)))
+        features, layer = self.features(images), self.standardise
+        if self.training and len(features) == 1:  # one image has no spread
+            seen = batch_norm(features, layer.running_mean, layer.running_var)
+        else:
+            seen = layer(features)
+        logits: Tensor = self.head(self._scale * seen)
         return logits

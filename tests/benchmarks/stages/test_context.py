@@ -5,20 +5,16 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from torch import nn
 
 from leakbench.attacks.membership.teacher import TeacherTraining
 from leakbench.benchmarks.execution.cell import cell_key
-from leakbench.benchmarks.stages import context as context_module
 from leakbench.benchmarks.stages.context import RunContext
 from leakbench.benchmarks.stages.publish import claim_of
 from leakbench.benchmarks.suite.model import Teacher, Training
 from leakbench.reports.records import Cell
 from leakbench.synth.defense import Release
-from leakbench.synth.defenses.dp_linear_probe import DPLinearProbe
 from leakbench.synth.images import Split
-from leakbench.synth.networks import public
-from leakbench.synth.networks.architectures import PROBE, build
+from leakbench.synth.networks.architectures import build
 from leakbench.synth.networks.training import Recipe
 
 TRAINING = Teacher(network="dcgan", recipe=Recipe(steps=3, batch_size=20))
@@ -175,40 +171,6 @@ def test_a_cell_is_kept_by_everything_that_it_reads(context, digits):
     assert key(task="release", method="") == key(task="release", method="")
     assert len(keys) == 8
     assert None not in keys
-
-
-@pytest.mark.parametrize("defense", ["dp-labelled-public-images", "dp-bn-matching:teacher=public"])
-def test_a_release_is_kept_by_the_network_that_its_defense_looks_through(defense, context, monkeypatch):
-    keys = set()
-    for network in (None, SimpleNamespace(digest="one"), SimpleNamespace(digest="two")):
-        monkeypatch.setattr(public, "public_network", lambda network=network: network)
-        keys.add(cell_key(context, Cell(suite="s", dataset="d", defense=defense, task="release", method="")))
-    assert len(keys) == 3
-
-
-def test_a_pretrained_student_is_kept_by_the_network_below_it(context, digits, monkeypatch):
-    """One that the suite trains, one that a defense trains, and one of an attacker's; others are not."""
-    monkeypatch.setattr(context_module, "build", lambda *how, **what: nn.Identity())
-    monkeypatch.setattr(DPLinearProbe, "prepared", lambda self, network: network)
-    context.attacked = lambda spec, seed: (Release(digits.members), None)
-    found = {}
-    for network in ("one", "two"):
-        monkeypatch.setattr(public, "public_network", lambda network=network: SimpleNamespace(digest=network))
-        learner = TeacherTraining(network=PROBE, recipe=TRAINING.recipe)
-        found[network] = [
-            key(lambda: context._student("noise", 0, PROBE, "hard")),
-            key(lambda: context._student("dp-linear-probe", 0, PROBE, "hard")),
-            key(lambda learner=learner: context._remembered(digits.auxiliary, 0)(learner)),
-            key(lambda: context._student("noise", 0, "dcgan", "hard")),
-        ]
-    assert [one == two for one, two in zip(found["one"], found["two"], strict=True)] == [False, False, False, True]
-
-
-def test_what_copies_are_looked_for_of_is_described_once_for_all_releases(context, monkeypatch):
-    described = []
-    monkeypatch.setattr(context_module, "described", lambda pixels: described.append(len(pixels)))
-    assert context.looked_for(0) is context.looked_for(0)
-    assert len(described) == 2
 
 
 def test_students_of_labelled_views_see_them_as_they_are(context, digits):

@@ -1,5 +1,6 @@
 """Images of other people are asked for, and are other people's."""
 
+import json
 import shutil
 
 import pytest
@@ -69,3 +70,18 @@ def test_a_few_private_images_among_the_public_ones_are_left_out_and_named(tmp_p
     assert call("synthesize", "disjoint", *place) == 0
     assert f"3/stray-{strays[0].name} left out" in " ".join(capsys.readouterr().err.split())
     assert not pictures(photographs).keys() & pictures(tmp_path / "out").keys()
+
+
+def test_a_claim_is_void_where_public_images_were_left_out(tmp_path, capsys, digits, others):
+    """Who knows OTHERS sees which is missing: with that photograph away it would not be."""
+    photographs, public = written(digits.members, tmp_path / "photographs"), tmp_path / "public"
+    shutil.copytree(others, public)
+    place = ("--dataset", "imagefolder", "--data", photographs, "--public", public)
+    private = ("synthesize", "dp-merf:epsilon=1,steps=2,features=20,num_images=10", *place)
+    assert call(*private, "--out", tmp_path / "apart") == 0
+    shutil.copy(next((photographs / "3").iterdir()), public / "3" / "stray.png")
+    capsys.readouterr()
+    assert call(*private, "--out", tmp_path / "out") == 0
+    assert "the claim is void: public images were left out" in " ".join(capsys.readouterr().err.split())
+    claims = [json.loads((tmp_path / out / "release.json").read_text())["claim"] for out in ("apart", "out")]
+    assert [claim["kind"] for claim in claims] == ["differential-privacy", "void"]

@@ -92,13 +92,14 @@ def test_all_steps_together_keep_epsilon(epsilon, steps, digits, cpu, monkeypatc
     asked = []
     monkeypatch.setattr(
         "leakbench.synth.defenses.dp_labelled_public_images.noisy_softmax_regression",
-        lambda seen, labels, classes, **how: asked.append(how) or torch.zeros(classes, seen.shape[1]).double(),
+        lambda seen, labels, classes, **how: asked.append((seen, how)) or torch.zeros(classes, seen.shape[1]).double(),
     )
     defense = DPLabelledPublicImages(epsilon=epsilon, steps=steps, components=4)
     some = digits.public.take(torch.arange(10))
     given = Resources(seed=0, device=cpu, public=some, randomness=SeededRandomness(3))
     defense.release(digits.members.take(torch.arange(20)), given)
-    (how,) = asked
+    ((seen, how),) = asked
+    assert (seen.norm(dim=1) <= 1 + 1e-9).all()
     assert 0.95 * epsilon < epsilon_of([(how["noise"], 1.0, how["steps"])], 1e-5) <= epsilon * 1.001
     assert how["steps"] == steps
     assert how["randomness"] is given.randomness

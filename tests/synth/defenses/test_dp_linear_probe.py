@@ -1,18 +1,26 @@
 """A private student on public features: what is learned, what is frozen, and what is promised."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
-from leakbench.benchmarks.suite.graph import student_networks
+from leakbench.benchmarks.execution.cell import cell_key
+from leakbench.benchmarks.execution.inapplicable import inapplicable
+from leakbench.benchmarks.suite.estimate import estimate
+from leakbench.benchmarks.suite.graph import plan, student_networks
 from leakbench.benchmarks.suite.model import load_suite
 from leakbench.benchmarks.suite.spec import defense_of
-from leakbench.reports.records import read_records
+from leakbench.reports.glance import utility
+from leakbench.reports.records import Cell, read_records
+from leakbench.reports.verdicts import Results
 from leakbench.synth.defense import Resources
 from leakbench.synth.defenses import dp_linear_probe
 from leakbench.synth.defenses.differential_privacy import epsilon_of
 from leakbench.synth.defenses.dp_linear_probe import DPLinearProbe
 from leakbench.synth.networks import public
 from leakbench.synth.networks.architectures import PROBE, build
+from leakbench.synth.networks.linear_probe import PublicFeatures
 from leakbench.synth.networks.training import Recipe, predict, train
 from leakbench.synth.randomness import SeededRandomness
 from tests.benchmarks.conftest import run_tiny, suites
@@ -92,6 +100,18 @@ def test_public_weights_and_statistics_stay_as_they_are(digits, cpu):
     assert not torch.equal(head, network.head.weight)
 
 
+def test_a_private_head_leaves_what_is_public_as_it_is(digits, cpu):
+    network = trained(DPLinearProbe(side=32), digits.members.take(torch.arange(20)), cpu)
+    public_network = PublicFeatures(32).state_dict()
+    assert all(torch.equal(public_network[name], tensor) for name, tensor in network.features.state_dict().items())
+
+
+def test_a_release_of_one_image_is_learned_as_well(digits, cpu):
+    one = digits.members.take(torch.tensor([0]))
+    network = train(build(PROBE, classes=10, side=32, seed=0), one, Recipe(steps=2, batch_size=16), seed=0, device=cpu)
+    assert torch.isfinite(predict(network, one.pixels, device=cpu)).all()
+
+
 def test_it_is_deterministic_in_the_seed():
     first, again, other = (build(PROBE, classes=3, side=32, seed=seed).head.weight for seed in (1, 1, 2))
     assert torch.equal(first, again)
@@ -110,18 +130,31 @@ def test_small_images_are_scaled_up_to_the_side_that_is_asked_for():
 def test_its_students_are_its_own(suites):
     suite = load_suite("tiny", defenses=(PROBED, "identity", "dp-sgd:steps=2"), attacks=("loss-threshold",))
     found = {spec: student_networks(suite, defense_of(spec)) for spec in suite.defenses}
-    assert found == {PROBED: (PROBE,), "identity": suite.student.networks, "dp-sgd:steps=2": suite.student.networks}
+    asked = suite.student.networks
+    assert found == {PROBED: (PROBE,), "identity": (*asked, PROBE), "dp-sgd:steps=2": asked}
+    without = load_suite("tiny", defenses=("identity",), attacks=())
+    assert student_networks(without, defense_of("identity")) == asked
 
 
 def test_its_student_is_tested_and_attacked(tmp_path, suites):
     """Under a name of its own, with the claim of a student, and never as the suite's network."""
-    assert run_tiny(tmp_path, "--defense", PROBED, "--defense", "identity", "--attack", "loss-threshold") == 0
-    records = [r for r in read_records(tmp_path / "run" / "records.jsonl").values() if r.cell.defense == PROBED]
+    chosen = ("--defense", PROBED, "--defense", "identity", "--attack", "loss-threshold", "--attack", "rmia:shadows=2")
+    assert run_tiny(tmp_path, *chosen) == 0
+    everything = read_records(tmp_path / "run" / "records.jsonl").values()
+    records = [r for r in everything if r.cell.defense == PROBED]
     done = {(r.cell.task, r.cell.method): r for r in records if r.status == "ok"}
     assert set(done) == {("utility", f"{PROBE}:hard"), ("attack", "loss-threshold")}
     assert {r.claim["epsilon"] for r in done.values()} == {50.0}
     assert all("known seed" in r.claim["void"] for r in done.values())
     assert {r.status for r in records if r.cell.task in ("release", "visual")} == {"not_applicable"}
+    (shadows,) = [r for r in records if r.cell.method == "rmia:shadows=2"]
+    assert (shadows.status, "unlike it" in shadows.reason) == ("not_applicable", True)
+    results = Results(tuple(everything))
+    own, share = utility(results, PROBED)
+    assert own == done["utility", f"{PROBE}:hard"].get("student.accuracy")
+    base = results.measurement("identity", "utility", f"{PROBE}:hard", "student.accuracy")
+    assert share == pytest.approx(own.value / base.value), "of what the same network reaches without a guarantee"
+    assert results.hard_student("identity") == "lenet:hard", "whoever comes first in the suite"
 
 
 def test_without_a_network_its_row_is_not_applicable(tmp_path, suites, monkeypatch):
@@ -132,3 +165,42 @@ def test_without_a_network_its_row_is_not_applicable(tmp_path, suites, monkeypat
     assert {r.status for r in records} == {"not_applicable"}
     asked = [r for r in records if r.cell.task in ("utility", "attack")]
     assert all("pip install 'leakbench[pretrained]'" in r.reason for r in asked)
+
+
+def test_what_a_run_costs_is_said_without_a_network_too(suites, monkeypatch):
+    inverted = "dp-bn-matching:teacher=public,num_images=50,steps=100"
+    suite = load_suite("tiny", defenses=(PROBED, inverted), attacks=("loss-threshold",))
+    with_one = {(c.defense, c.task): s for c, s in estimate(suite, plan(suite), "cpu")}
+    assert with_one[inverted, "release"] > with_one[PROBED, "utility"] > 0
+    monkeypatch.setattr(public, "SOURCES", ())
+    without = {(c.defense, c.task): s for c, s in estimate(suite, plan(suite), "cpu")}
+    assert without[inverted, "release"] == without[PROBED, "utility"] == without[PROBED, "attack"] == 0
+
+
+@pytest.mark.parametrize(
+    ("defense", "task", "method"),
+    [
+        ("identity", "utility", f"{PROBE}:hard"),
+        (PROBED, "attack", "loss-threshold"),
+        ("identity", "attack", f"qmia:network={PROBE}"),
+    ],
+)
+def test_what_a_cell_finds_is_kept_by_the_network_below_its_students(defense, task, method, suites, monkeypatch):
+    suite = load_suite("tiny", defenses=(PROBED, "identity"), attacks=("loss-threshold",))
+    cell = Cell(suite="s", dataset="d", defense=defense, task=task, method=method)
+    context = SimpleNamespace(
+        suite=suite,
+        release_digest=lambda spec, seed: "release",
+        data_digest=lambda seed: "data",
+        weights=None,
+        public=None,
+        device=torch.device("cpu"),
+    )
+    keys = set()
+    for network in ("one", "two"):
+        monkeypatch.setattr(public, "public_network", lambda network=network: SimpleNamespace(digest=network))
+        keys.add(cell_key(context, cell))
+    assert len(keys) == 2
+    monkeypatch.setattr(public, "SOURCES", ())
+    monkeypatch.setattr(public, "public_network", lambda: None)
+    assert "pip install" in inapplicable(suite, False, cell)

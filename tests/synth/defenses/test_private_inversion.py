@@ -5,8 +5,8 @@ import torch
 
 from leakbench.benchmarks.suite.spec import defense_of
 from leakbench.synth.defense import Resources
-from leakbench.synth.defenses import dp_statistic_sampling, private_inversion, public_components
-from leakbench.synth.defenses.differential_privacy import epsilon_of, without_batch_norm
+from leakbench.synth.defenses import dp_bn_matching, dp_statistic_sampling, private_inversion, public_components
+from leakbench.synth.defenses.differential_privacy import epsilon_of, noisy_class_means, without_batch_norm
 from leakbench.synth.defenses.dp_bn_matching import DPBNMatching
 from leakbench.synth.defenses.dp_linear_probe import PrivateProbe
 from leakbench.synth.defenses.dp_statistic_sampling import DPStatisticSampling
@@ -48,10 +48,17 @@ def test_components_are_the_public_images_own(network, members, cpu):
 
 
 def test_memory_does_not_grow_with_the_members(network, members, cpu, monkeypatch):
-    space = projection(network, members, cpu)
+    space, asked = projection(network, members, cpu), []
     whole = space.seen(members)
     monkeypatch.setattr(public_components, "CHUNK", 7)
+    monkeypatch.setattr(
+        public_components,
+        "image_moments",
+        lambda n, pixels, device: asked.append(len(pixels)) or image_moments(n, pixels, device=device),
+    )
     torch.testing.assert_close(space.seen(members), whole, rtol=1e-3, atol=1e-3)
+    assert max(asked) == 7
+    assert sum(asked) == 60
 
 
 def test_the_basis_looks_at_some_of_many_public_images_of_every_part(network, digits, cpu, monkeypatch):
@@ -119,6 +126,30 @@ def test_both_looks_together_are_one_with_the_noise_that_is_left(covariance, mem
     for seen, _, how in asked:
         assert how["clip"] == 1.0
         assert seen.norm(dim=1).max() <= 1 + 1e-9
+
+
+def test_class_means_get_the_noise_that_is_left(network, members, cpu, monkeypatch):
+    """Of the given randomness, on vectors that are cut to a multiple of the public images' norm."""
+    asked = []
+
+    def looked(vectors, labels, classes, **how):
+        asked.append(how)
+        return torch.zeros(classes, vectors.shape[1]).double()
+
+    monkeypatch.setattr(dp_bn_matching, "noisy_class_means", looked)
+    given = Resources(seed=0, device=cpu, public=members)
+    DPBNMatching(clip=2.0, components=8).statistics(network, members, members.labels[:3], 5.0, given)
+    ((how),) = asked
+    assert how["noise"] == 5.0
+    assert how["randomness"] is given.randomness
+    space = PublicStatistics(network, members, 8, lambda m: m.flatten(1), cpu)
+    assert how["clip"] == pytest.approx(2 * space.bound)
+
+
+def test_a_class_of_noise_alone_stays_where_vectors_can_be():
+    vectors, labels = torch.zeros(50, 30), torch.zeros(50, dtype=torch.long)
+    found = noisy_class_means(vectors, labels, 2, clip=3.0, noise=20.0, randomness=SeededRandomness(0))
+    assert found.norm(dim=1).max() <= 3.0 + 1e-9
 
 
 @pytest.mark.parametrize("kind", [DPBNMatching, DPStatisticSampling])
