@@ -97,7 +97,7 @@ def softmax(logits: Tensor, labels: Tensor) -> Tensor:
 def taylor(logits: Tensor, labels: Tensor) -> Tensor:
     """The same of a polynomial in the place of the exponential, the label's logit lowered by a margin."""
     z = logits.double() / TEMPERATURE
-    z = z - MARGIN * one_hot(labels, z.shape[-1])
+    z = z - MARGIN * one_hot(labels, z.shape[-1]).double()
     powers = torch.stack([z**k / factorial(k) for k in range(ORDER + 1)]).sum(0)
     return _of_the_label(powers / powers.sum(-1, keepdim=True), labels)
 
