@@ -44,7 +44,8 @@ class DPLinearProbe(PrivateTrainer):
     Raises:
         ValueError: a parameter is out of range, or no public network is at hand.
 
-    The defaults were chosen by looking at images of CIFAR-10 that are not members: on other data they cost no privacy.
+    The defaults were chosen by looking at photographs of CIFAR-10: on other data they cost no privacy, there a little that is
+    not accounted for.
     """
 
     epsilon: Positive = 1.0
