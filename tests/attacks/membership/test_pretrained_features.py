@@ -6,7 +6,6 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from leakbench.attacks.membership import release_attack
 from leakbench.attacks.membership.density_ratio import DensityRatio
 from leakbench.attacks.membership.gan_leaks import GanLeaks
 from leakbench.attacks.membership.nearest import Nearest
@@ -64,6 +63,7 @@ def test_where_no_network_is_at_hand_a_cell_says_so_and_does_not_fail(method, mo
 def test_a_cell_is_kept_by_the_network_that_it_looks_through(monkeypatch):
     """Another network's figures are not served for this one's."""
     context = SimpleNamespace(
+        suite=SimpleNamespace(student=SimpleNamespace(networks=("resnet20",))),
         weights=None,
         device=torch.device("cpu"),
         public=None,
@@ -74,7 +74,7 @@ def test_a_cell_is_kept_by_the_network_that_it_looks_through(monkeypatch):
     def keys(method):
         cell, found = Cell(suite="s", dataset="d", defense="noise", task="attack", method=method), set()
         for network in (None, SimpleNamespace(digest="one"), SimpleNamespace(digest="two")):
-            monkeypatch.setattr(release_attack, "public_network", lambda network=network: network)
+            monkeypatch.setattr(public, "public_network", lambda network=network: network)
             found.add(cell_key(context, cell))
         return len(found)
 
