@@ -44,8 +44,8 @@ class DPLinearProbe(PrivateTrainer):
     Raises:
         ValueError: a parameter is out of range, or no public network is at hand.
 
-    The defaults were chosen by looking at photographs of CIFAR-10: on other data they cost no privacy, there a little that is
-    not accounted for.
+    The defaults were chosen by looking at photographs of CIFAR-10: on other data they cost no privacy, on those a
+    little that is not accounted for.
     """
 
     epsilon: Positive = 1.0
