@@ -148,8 +148,8 @@ class Results:
         return [student for student in self.students if parse_student(student).labels == "hard"]
 
     def hard_student(self, defense: str) -> str:
-        """The first student of hard labels that a defense has; a private trainer may have none but its own."""
-        records = (r for r in self.records if (r.cell.defense, r.cell.task, r.status) == (defense, "utility", "ok"))
+        """The first student of hard labels that a defense was to have; a private trainer may have none but its own."""
+        records = (r for r in self.records if (r.cell.defense, r.cell.task) == (defense, "utility"))
         return next((r.cell.method for r in records if parse_student(r.cell.method).labels == "hard"), "")
 
     def label(self, method: str) -> str:

@@ -24,6 +24,7 @@ from leakbench.synth.networks.training import Recipe, train
 from leakbench.synth.seeds import seeded_rng
 
 TIMED = 16
+"""Images of a step that is timed."""
 CLASSES = 10
 """Of a dataset that has not been opened."""
 

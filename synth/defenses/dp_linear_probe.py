@@ -30,9 +30,9 @@ from leakbench.synth.registry import defenses
 class DPLinearProbe(PrivateTrainer):
     """Nobody gets images: a linear layer on a public network's features learns the members with a guarantee.
 
-    It is trained by noisy full-batch gradient descent (arXiv 2204.13650 does so from scratch, with the networks of
-    arXiv 2011.11660 as the simplest rival) and published instead; the network below it has seen none of the members.
-    It is a student of its own, whatever the suite's are: what public photographs add, T1 then shows beside them.
+    It is trained by noisy gradient descent on all members at every step, and published instead; the network below it
+    has seen none of them. It is a student of its own, whatever the suite's are: what public photographs add, T1 then
+    shows beside them. Differs from such layers in arXiv 2011.11660 by its batches, which are of everybody.
 
     Args:
         epsilon: of one student.

@@ -42,15 +42,14 @@ class LinearProbe(nn.Module):
 
     Args:
         classes: outputs.
-        side: pixels a side that images below it are scaled up to.
 
     Raises:
         ValueError: no network trained on public photographs is at hand.
     """
 
-    def __init__(self, classes: int, side: int = LEAST_SIDE) -> None:
+    def __init__(self, classes: int) -> None:
         super().__init__()
-        self.features = PublicFeatures(side)
+        self.features = PublicFeatures()
         self.standardise = nn.BatchNorm1d(self.features.width, affine=False)
         self.head = nn.Linear(self.features.width, classes)
         self._scale = NORM / self.features.width**0.5

@@ -26,7 +26,7 @@ from leakbench.reports.spec import PRIVATE, slug
 from leakbench.reports.table import Table
 from leakbench.reports.tradeoff import _apart, tradeoff
 from leakbench.reports.verdicts import Results
-from tests.reports.test_tables import attack, good_run, members, record
+from tests.reports.test_tables import accuracy, attack, good_run, members, record
 
 SIGN = "sign:num_images=8"
 CONTROLS = [members("identity", 0.5, 0.9), members("disjoint", 0.0, 0.0)]
@@ -216,3 +216,15 @@ def test_the_first_page_is_made_of_the_matrix(tmp_path):
     assert rows["noise"]["share"] == pytest.approx(0.5)
     assert [one["outcome"] for one in rows["blur"]["cells"]] == ["leaks", "not applicable"]
     assert "verdicts on members" in shown["alarms"]
+
+
+def test_the_worth_of_a_release_is_its_first_students_also_where_that_failed():
+    """Another network's accuracy in the place of a failed one would hide the failure."""
+    second = accuracy("noise", 70)
+    second = replace(second, cell=replace(second.cell, method="linear-probe:hard"))
+    failed = record("noise", "utility", "resnet20:hard", status="failed", reason="boom")
+    results = Results([accuracy("identity", 80), failed, second])
+    assert results.hard_student("noise") == "resnet20:hard"
+    assert utility(results, "noise") == (None, None)
+    alone = Results([accuracy("identity", 80), second])
+    assert alone.hard_student("noise") == "linear-probe:hard"

@@ -113,6 +113,16 @@ def test_a_claim_on_accuracy_is_one_on_all_students():
     assert claims(Results(records)).rows[0][1] == "does not hold"
 
 
+def test_a_student_that_only_another_defense_has_leaves_the_claim_on_accuracy():
+    """A private trainer's own network: the release under test was never to have one."""
+    probe = accuracy("dp-linear-probe", 75)
+    probe = replace(probe, cell=replace(probe.cell, method="linear-probe:hard"))
+    records = [*good_run(), accuracy(CLASS, 30)]
+    planned = [r.cell.id for r in (*records, probe)]
+    assert claims(Results([*records, probe], planned=planned)).rows[0] == claims(Results(records)).rows[0]
+    assert claims(Results(records)).rows[0][1] == "does not hold"
+
+
 def test_a_class_that_may_be_shown_leaves_inference_open():
     def gan(defense, shown):
         names = {"class.oracle.excess": shown, "private.ssim.excess": 0.0}

@@ -139,7 +139,7 @@ def test_class_means_get_the_noise_that_is_left(network, members, cpu, monkeypat
     monkeypatch.setattr(dp_bn_matching, "noisy_class_means", looked)
     given = Resources(seed=0, device=cpu, public=members)
     DPBNMatching(clip=2.0, components=8).statistics(network, members, members.labels[:3], 5.0, given)
-    ((how),) = asked
+    (how,) = asked
     assert how["noise"] == 5.0
     assert how["randomness"] is given.randomness
     space = PublicStatistics(network, members, 8, lambda m: m.flatten(1), cpu)
