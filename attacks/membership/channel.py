@@ -3,13 +3,17 @@
 from dataclasses import dataclass
 
 import torch
-from sklearn.covariance import ledoit_wolf
+from sklearn.covariance import ledoit_wolf_shrinkage
 from torch import Tensor
 
 PRIOR = 5
 """Groups that what is typical of all features weighs, when a feature's own gain and noise are measured."""
 LEAST_NOISE = 1e-6
 """Smallest noise as a share of the spread: an exact copy would leave none."""
+FLOOR = 0.01
+"""Noise of every feature that no shadow shows, as a share of its own."""
+NOTHING = 1e-12
+"""Of what people differ in, as a share of the largest: rounding."""
 UNKNOWN = 1 / 20
 """Ratio of noise to spread where nothing can be measured."""
 
@@ -65,15 +69,19 @@ class Channel:
 
     @classmethod
     def _of(cls, people: Tensor, gain: Tensor, bias: Tensor, noise: Tensor, residual: Tensor | None) -> "Channel":
-        """Whiten the noise, then diagonalise what people differ in."""
+        """Whiten the noise, then diagonalise what people differ in.
+
+        The noise's covariance C is a multiple of 1 and an outer product for each shadow group, and people differ in as
+        many directions as there are people: neither C nor its factor is made, which would be of features by features.
+        """
         scale = noise.clamp_min(1e-12).sqrt()
-        covariance = torch.eye(len(gain), dtype=torch.float64)
-        if residual is not None:
-            covariance = 0.01 * covariance + torch.from_numpy(ledoit_wolf((residual / scale).numpy())[0])
-        whiten = torch.linalg.inv(torch.linalg.cholesky(covariance)).T / scale[:, None]
-        seen = (gain * people) @ whiten
-        spread, axes = torch.linalg.eigh(seen.T @ seen / len(seen))
-        return cls(gain, bias, whiten @ axes.flip(1), spread.flip(0).clamp_min(0))
+        sent = gain * people / scale
+        root = torch.linalg.qr(sent, mode="r").R if len(sent) > len(gain) else sent
+        whitened = root if residual is None else _times_inverse(root, residual / scale)
+        power, turned = (part.flip(-1) for part in torch.linalg.eigh(whitened @ root.T))
+        there = power > NOTHING * power[0]
+        axes = whitened.T @ (turned[:, there] / power[there].sqrt()) / scale[:, None]
+        return cls(gain, bias, axes, power[there] / len(people))
 
     def evidence(self, received: Tensor, mean: Tensor, candidates: Tensor, size: int) -> Tensor:
         """(G, N) log-likelihood ratios: is the candidate one of the `size` images behind the group, or none of them?
@@ -97,3 +105,14 @@ class Channel:
     def through(self) -> float:
         """The number of components in which more of a private image than of noise is received."""
         return float((self.spread > 1).sum())
+
+
+def _times_inverse(rows: Tensor, residual: Tensor) -> Tensor:
+    """(N, D) rows times the inverse of the covariance of a (G, D) residual, shrunk, by Woodbury's identity."""
+    groups, features = residual.shape
+    shrinkage = float(ledoit_wolf_shrinkage(residual.numpy(), assume_centered=True))
+    alone = FLOOR + shrinkage * float(residual.square().sum()) / groups / features
+    factors = residual * ((1 - shrinkage) / groups) ** 0.5
+    inner = factors @ factors.T + alone * torch.eye(groups, dtype=residual.dtype)
+    through: Tensor = (rows @ factors.T) @ torch.linalg.solve(inner, factors)
+    return (rows - through) / alone

@@ -43,7 +43,8 @@ class Whitening:
             vectors: (N, D) of other people.
             components: J, in the order of how much people differ in them; fewer where they differ in fewer.
         """
-        fitted = PCA(min(components, *vectors.shape), svd_solver="covariance_eigh").fit(vectors.double().numpy())
+        solver = "covariance_eigh" if len(vectors) > vectors.shape[1] else "full"  # no covariance of 40,000 statistics
+        fitted = PCA(min(components, *vectors.shape), svd_solver=solver).fit(vectors.double().numpy())
         variance, axes = (torch.from_numpy(found) for found in (fitted.explained_variance_, fitted.components_))
         kept = variance > NOTHING * variance[0]
         return cls(torch.from_numpy(fitted.mean_), axes[kept].T / variance[kept].sqrt())
