@@ -68,7 +68,7 @@ class DistributionMatching(Synthesizer):
             start = torch.randn(start.shape, generator=rng)
         x = start.to(device).requires_grad_()
         optimizer = torch.optim.SGD([x], lr=self.learning_rate, momentum=0.5)
-        embed = forward(device, self.steps * self.real_batch * len(present))
+        embed = forward(device, self.steps * self.real_batch * len(present), members.side)
         for step in range(self.steps):
             drawn = [part[torch.randint(len(part), (self.real_batch,), generator=rng)] for part in parts]
             real = normalised(members.pixels[torch.cat(drawn)]).to(device)

@@ -120,7 +120,7 @@ class Inversion(Synthesizer):
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, self.steps)
         # Hooks are compiled too, and nobody looks whether others are there by now: one set of them alone is compiled.
         plain = not any(matched.convolutions for matched in matchings)
-        answer = forward(device, plain * self.steps * len(wanted) // len(matchings))
+        answer = forward(device, plain * self.steps * len(wanted) // len(matchings), shape[-1])
         with ExitStack() as hooked:
             recorded = [hooked.enter_context(recorded_moments(m.network, m.convolutions)) for m in matchings]
             for step in range(self.steps):

@@ -13,7 +13,11 @@ import torch
 from torch import Tensor, nn
 
 WORTH = 25_000
-"""Images times steps of a batch; most releases have several. What compiling takes and gains: docs/speed.md."""
+"""Images of `SIDE` pixels a side that pass in a batch's steps; most releases have several batches.
+
+What compiling takes and gains: docs/speed.md.
+"""
+SIDE = 32
 
 NETWORKS = 64
 """Kinds of networks, and of inputs, that a process compiles; torch's own limit is 8."""
@@ -42,7 +46,7 @@ def _compiled() -> Callable[[nn.Module, Tensor], Tensor]:
     return torch.compile(_answer, dynamic=True)  # for any number of images: each would be compiled by itself
 
 
-def forward(device: torch.device, work: int) -> Callable[[nn.Module, Tensor], Tensor]:
+def forward(device: torch.device, images: int, side: int) -> Callable[[nn.Module, Tensor], Tensor]:
     """What takes a network and its inputs to its outputs: compiled, where that pays.
 
     Hooks are compiled too, and torch does not look whether they are still there: whoever calls this for networks of one
@@ -50,6 +54,7 @@ def forward(device: torch.device, work: int) -> Callable[[nn.Module, Tensor], Te
 
     Args:
         device: of the network.
-        work: images times steps that it is wanted for.
+        images: that it is wanted for, times steps.
+        side: their pixels a side.
     """
-    return _compiled() if work >= WORTH and can_compile(device) else _answer
+    return _compiled() if images * side**2 >= WORTH * SIDE**2 and can_compile(device) else _answer

@@ -46,22 +46,31 @@ def answer_and_gradient(answer, network, x):
 def test_where_convolutions_are_looked_at_nothing_is_compiled(cpu, monkeypatch):
     """What is compiled for one set of hooks would be served for another."""
     asked = []
-    monkeypatch.setattr(inversion, "forward", lambda device, work: asked.append(work) or compilation._answer)
+    monkeypatch.setattr(
+        inversion, "forward", lambda device, images, side: asked.append((images, side)) or compilation._answer
+    )
     with frozen(small(0)) as network:
         for convolutions in (False, True):
             matched = Matching(network, lambda moments: moments[0][0].sum(), convolutions)
             Inversion(steps=2).invert([matched], torch.arange(3), (3, 32, 32), seeded_rng("noise"))
-    assert asked == [6, 0]
+    assert asked == [(6, 32), (0, 32)]
 
 
 def test_little_work_is_not_compiled(cpu):
-    assert forward(cpu, compilation.WORTH - 1) is compilation._answer
+    assert forward(cpu, compilation.WORTH - 1, 32) is compilation._answer
+
+
+@needs_compiler
+def test_larger_images_are_more_work(cpu, monkeypatch):
+    monkeypatch.setattr(compilation, "_compiled", lambda: "compiled")
+    assert forward(cpu, compilation.WORTH // 4, 64) == "compiled"
+    assert forward(cpu, compilation.WORTH // 4 - 1, 64) is compilation._answer
 
 
 def test_without_a_compiler_nothing_is_compiled(cpu, monkeypatch):
     monkeypatch.setenv("CXX", "no-such-compiler")
     assert not can_compile(cpu)
-    assert forward(cpu, 10**9) is compilation._answer
+    assert forward(cpu, 10**9, 32) is compilation._answer
 
 
 @pytest.mark.slow
