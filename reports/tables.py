@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from leakbench.metrics.measurement import Measurement
 from leakbench.reports import label_robust
 from leakbench.reports.leakage import leakage
 from leakbench.reports.leakage_columns import LEAKAGE
@@ -11,27 +12,21 @@ from leakbench.reports.spec import RUNGS, parse_student
 from leakbench.reports.table import Table, merit, ranked, short, show
 from leakbench.reports.verdicts import Results, is_control
 
+Column = tuple[str, list[Measurement | None], list[str]]
+"""A head, what is measured of each defense, and how it is printed."""
+
 
 def _utility(results: Results) -> Table:
-    identity = results.spec_named("identity")
+    columns = [_accuracies(results, student) for student in results.students]
+    examined = _examined(results)
+    robust = [(head, found, list(map(show, found))) for head, found in label_robust.columns(results)]
     rows = [[results.label(defense)] for defense in results.defenses]
     ranks: dict[tuple[int, int], int] = {}
-    for column, student in enumerate(results.students, 1):
-        measurements = [
-            results.measurement(defense, "utility", student, "student.accuracy") for defense in results.defenses
-        ]
-        ranks |= ranked(column, list(map(merit, measurements)), list(map(is_control, results.defenses)))
-        hard = f"{parse_student(student).network}:hard"
-        base = results.measurement(identity, "utility", hard, "student.accuracy") if identity else None
-        for row, defense, measurement in zip(rows, results.defenses, measurements, strict=True):
-            ratio = f" ({measurement.value / base.value:.2f})" if measurement and base and base.value else ""
-            row.append(show(measurement, short(results.missing(defense, "utility", student))) + ratio)
-    heads = [_head(student) for student in results.students]
-    for head, differences in label_robust.columns(results):
-        heads.append(head)
-        ranks |= ranked(len(heads), list(map(merit, differences)), list(map(is_control, results.defenses)))
-        for row, difference in zip(rows, differences, strict=True):
-            row.append(show(difference))
+    controls = list(map(is_control, results.defenses))
+    for column, (_, found, shown) in enumerate((*columns, *examined, *robust), 1):
+        ranks |= ranked(column, list(map(merit, found)), controls)
+        for row, text in zip(rows, shown, strict=True):
+            row.append(text)
     seeds = len({r.cell.seed for r in results.records})
     notes = [
         f"Test accuracy in % on real images, 95 % interval; in brackets the ratio to identity. Seeds: {seeds}.",
@@ -39,20 +34,43 @@ def _utility(results: Results) -> Table:
     ]
     asked = {parse_student(student).labels for student in results.students}
     notes += [note for rung, note in PUBLISHED.items() if rung in asked]
-    if len(heads) > len(results.students):
-        notes.extend(label_robust.NOTES)
+    notes += [EXAMINATION] if examined else []
+    notes += label_robust.NOTES if robust else []
     for who, does in (("oracle", "grades GAN attacks"), ("teacher", "defenses read")):
-        found = next((r.get(f"{who}.accuracy") for r in results.records if r.cell.task == who), None)
-        if found:
-            notes.append(f"The {who} that {does} has a test accuracy of {show(found)} %.")
+        accuracy = next((r.get(f"{who}.accuracy") for r in results.records if r.cell.task == who), None)
+        if accuracy:
+            notes.append(f"The {who} that {does} has a test accuracy of {show(accuracy)} %.")
     return Table(
         "T1",
         "Utility: students of each release, tested on real images",
-        ("Defense", *heads),
+        ("Defense", *(head for head, _, _ in (*columns, *examined, *robust))),
         tuple(map(tuple, rows)),
         tuple(notes),
         ranks,
     )
+
+
+def _accuracies(results: Results, student: str) -> Column:
+    """Of a student of every release, with the share of what the same network reaches on everybody's hard labels."""
+    identity, hard = results.spec_named("identity"), f"{parse_student(student).network}:hard"
+    base = results.measurement(identity, "utility", hard, "student.accuracy") if identity else None
+    found = [results.measurement(defense, "utility", student, "student.accuracy") for defense in results.defenses]
+    shown = []
+    for defense, measurement in zip(results.defenses, found, strict=True):
+        ratio = f" ({measurement.value / base.value:.2f})" if measurement and base and base.value else ""
+        shown.append(show(measurement, short(results.missing(defense, "utility", student))) + ratio)
+    return _head(student), found, shown
+
+
+def _examined(results: Results) -> list[Column]:
+    """What the teacher thinks of every release, where it looks at them."""
+    columns = []
+    for name, head in EXAMINED:
+        found = [results.measurement(defense, "release", "", name) for defense in results.defenses]
+        why = [short(results.missing(defense, "release", "", name)) for defense in results.defenses]
+        if any(found):
+            columns.append((head, found, [show(m, reason) for m, reason in zip(found, why, strict=True)]))
+    return columns
 
 
 def _head(student: str) -> str:
@@ -60,6 +78,15 @@ def _head(student: str) -> str:
     return f"{asked.network}, {RUNGS.get(asked.labels, asked.labels)}"
 
 
+EXAMINED = (
+    ("release.recognised", "the teacher recognises (%)"),
+    ("release.agreement", "the teacher says what it says of the source (%)"),
+)
+EXAMINATION = (
+    "The teacher looks at every release: of how many images it says what they are labelled, and what it says of the "
+    "private image that each was made from. That is what a release is worth to somebody who has the teacher; where "
+    "there are too few images to teach a network from scratch, nothing but pretrained students is asked beside it."
+)
 PUBLISHED = {
     "views": "Labelled views: a file is published beside the release that says what the teacher thinks of some "
     "augmented views of every image; the teacher itself is not published for it. No attack here reads that file: what "

@@ -1,10 +1,17 @@
 """The stage that synthesises a release."""
 
+from torch import Tensor
+
+from leakbench.attacks.judging.truth import single
 from leakbench.benchmarks.stages.context import RunContext
 from leakbench.benchmarks.stages.outcome import Outcome
 from leakbench.benchmarks.stages.publish import about, equipped, synthesised, synthesizer
 from leakbench.metrics.measurement import Judgement, Measurement
+from leakbench.metrics.rates import Interval
+from leakbench.metrics.utility import accuracy
 from leakbench.reports.records import Cell
+from leakbench.synth.defense import Release
+from leakbench.synth.networks.training import predict
 
 
 def release_stage(context: RunContext, cell: Cell) -> Outcome:
@@ -22,4 +29,28 @@ def release_stage(context: RunContext, cell: Cell) -> Outcome:
     said = about(cell.defense, defense, public=context.public, known_seed=True)
     context.folder.save_release(release, cell.defense, cell.seed, said)
     size = Measurement(name="release.images", value=float(len(release.images)), n=1, better="higher", unit="images")
-    return Outcome(Judgement((size,)))
+    if not context.suite.teacher.examines:
+        return Outcome(Judgement((size,)))
+    examined = _examined(context, cell, release)
+    return Outcome(Judgement((size, *examined.measurements), examined.absent))
+
+
+def _examined(context: RunContext, cell: Cell, release: Release) -> Judgement:
+    """What the teacher takes released images for: what they are labelled, and what it takes their sources for."""
+    teacher, members, images = context.teacher(cell.seed), context.parts(cell.seed).members, release.images
+
+    def answers(pixels: Tensor) -> Tensor:
+        return predict(teacher, pixels, device=context.device)
+
+    said = answers(images.pixels)
+    recognised = _share("release.recognised", accuracy(said, images.labels), len(images))
+    sources = single(release.sources)
+    if sources is None:
+        return Judgement((recognised,), {"release.agreement": "no one private image is the source of each"})
+    agreed = accuracy(said, answers(members.pixels[sources]).argmax(1))
+    return Judgement((recognised, _share("release.agreement", agreed, len(images))))
+
+
+def _share(name: str, found: Interval, count: int) -> Measurement:
+    low, high = (None if end is None else 100 * end for end in (found.low, found.high))
+    return Measurement(name=name, value=100 * found.value, low=low, high=high, n=count, unit="%", better="higher")

@@ -128,7 +128,8 @@ def _release_seconds(suite: Suite, defense: Defense, seconds: Callable[[str], fl
         return suite.sizes.members * 1e-3
     further = defense.names() if isinstance(defense, GeneralizedMatching) else []
     asked = [suite.teacher.network, *further]
-    step = sum(map(seconds, asked)) / len(asked)
+    # A public network is not trained, and steps of an inversion go back through all of it.
+    step = sum(seconds(name) * (3 if name == PROBE else 1) for name in asked) / len(asked)
     trained = sum(seconds(name) * Recipe().batch_size * getattr(defense, "backbone_steps", 0) for name in further)
     return _released(suite, defense) * int(getattr(defense, "steps", 0)) * step + trained
 

@@ -81,13 +81,14 @@ def _own(defense: Defense) -> str:
 
 
 def networks_of(suite: Suite, cell: Cell) -> set[str]:
-    """Architectures that a cell's student has, that it attacks, or that an attacker trains of its own."""
+    """Architectures of the teacher, of a cell's student, of one that it attacks, or of an attacker's own."""
+    found = {suite.teacher.network}
     if cell.task == "utility":
-        return {parse_student(cell.method).network}
+        return found | {parse_student(cell.method).network}
     if cell.task != "attack":
-        return set()
+        return found
     attack = attack_of(cell.method)
-    found = {str(getattr(attack, "network", ""))} - {""}
+    found |= {str(getattr(attack, "network", ""))} - {""}
     if attack.needs & {Access.MODEL, Access.SOFT_MODEL}:
         found |= set(student_networks(suite, defense_of(cell.defense))[:1])
     return found
@@ -105,7 +106,8 @@ def plan(suite: Suite) -> Plan:
 
     def cells() -> Iterator[tuple[Cell, tuple[Cell, ...]]]:
         asked = bool(ASKING & set(suite.student.labels))
-        taught = asked or any(defense_of(spec).teacher_based for spec in suite.defenses)
+        examined = suite.teacher.examines
+        taught = asked or examined or any(defense_of(spec).teacher_based for spec in suite.defenses)
         graded = {spec for spec in suite.attacks if attack_of(spec).goal == "class"}
         for seed in range(suite.seeds):
             oracle = cell("", "oracle", suite.teacher.network, seed)
@@ -119,7 +121,7 @@ def plan(suite: Suite) -> Plan:
             for spec in suite.defenses:
                 defense = defense_of(spec)
                 release = cell(spec, "release", "", seed)
-                yield release, (teacher,) if defense.teacher_based else ()
+                yield release, (teacher,) if defense.teacher_based or examined else ()
                 yield cell(spec, "visual", "", seed), (release,)
                 labels = rungs(suite, defense)
                 networks = student_networks(suite, defense)

@@ -23,6 +23,7 @@ from leakbench.synth.data.datasets import DATASETS
 from leakbench.synth.data.split import Sizes
 from leakbench.synth.images import Images
 from leakbench.synth.networks.architectures import NETWORKS, PROBE, build
+from leakbench.synth.networks.public import missing
 from leakbench.synth.networks.training import Recipe, train
 from leakbench.synth.ranges import Count
 from leakbench.synth.registry import Registry
@@ -58,10 +59,13 @@ class Teacher(Training):
         recipe: of its training, and of the oracle's.
         weights: ``torchvision``, or a .safetensors file; none by default.
         published: whether attackers that ask for it get it, beside the release.
+        examines: whether it looks at every release, and says how many of the images it takes for what they are
+            labelled: what a release is worth where there are too few images to train students from scratch.
     """
 
     weights: str | None = None
     published: bool = True
+    examines: bool = False
 
 
 class Students(_Strict):
@@ -147,6 +151,8 @@ def _leave_out_news(bearing: dict[str, Any]) -> None:
     """
     if bearing["teacher"]["published"]:
         del bearing["teacher"]["published"]
+    if not bearing["teacher"]["examines"]:
+        del bearing["teacher"]["examines"]
     if "views" not in bearing["student"]["labels"]:
         del bearing["student"]["views"]
     if bearing["student"]["labels"] == ["hard", "soft"]:
@@ -240,8 +246,12 @@ def _unknown_names(suite: Suite) -> list[str]:
     named = victims | {suite.teacher.network, suite.federation.network, *suite.student.networks}
     for network in sorted(named - {*NETWORKS, PROBE}):
         problems.append(f"there is no network {network!r}; there are: {', '.join(sorted(NETWORKS))}")
-    if PROBE in victims | {suite.teacher.network, suite.federation.network}:
-        problems.append(f"{PROBE} is for [student] networks alone; give one of {', '.join(sorted(NETWORKS))}")
+    if PROBE in victims | {suite.federation.network}:
+        problems.append(f"{PROBE} is for the teacher and for students alone; give one of {', '.join(sorted(NETWORKS))}")
+    if suite.teacher.network == PROBE and suite.teacher.weights:
+        problems.append(f"[teacher] {PROBE} brings a public network's weights with it; leave teacher weights out")
+    if suite.teacher.network == PROBE and missing():
+        problems.append(f"[teacher] {PROBE}: {missing()}")
     return problems
 
 

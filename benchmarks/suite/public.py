@@ -1,6 +1,5 @@
 """Images of other people, as a defense may read them: asked for where they are needed, and checked."""
 
-import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -16,9 +15,8 @@ from leakbench.synth.data.image_files import DataProblems
 from leakbench.synth.data.pictures import Pictures, by_their_depth, class_names, labels, read
 from leakbench.synth.data.sources import open_pictures
 from leakbench.synth.images import Images
+from leakbench.synth.networks.pretrained import NUMBERED, WORDNET, is_class
 
-WORDNET = re.compile(r"n\d{8}")
-"""How ImageNet names its classes: with these it is the benchmark dataset."""
 FEW = 0.01
 """Share of public images that may be private ones by accident: they are left out; more, and the folder is refused."""
 AT_ONCE = 5000
@@ -52,8 +50,16 @@ def ask_for_public(suite: Suite, data: Path | Images | None, public: Path | None
 
 
 def _is_imagenet(data: Path) -> bool:
+    """Whether class folders are named as ImageNet's are, or every picture by its class's number and name."""
     names = [folder.name for folder in (data / "train").glob("*") if folder.is_dir()]
-    return bool(names) and all(map(WORDNET.fullmatch, names))
+    if names:
+        return all(map(WORDNET.fullmatch, names))
+    return _is_sample([file.stem for file in data.glob("*/*") if not file.name.startswith(".")])
+
+
+def _is_sample(stems: list[str]) -> bool:
+    numbered = [NUMBERED.fullmatch(stem) for stem in stems]
+    return bool(stems) and all(match and match[2] and is_class(int(match[1]), match[2]) for match in numbered)
 
 
 def others_of(folder: Path, pool: Pool, specs: Iterable[str]) -> tuple[Images, list[str]]:

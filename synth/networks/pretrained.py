@@ -1,7 +1,9 @@
 """Teachers whose weights somebody published: torchvision's, trained on ImageNet, or those of a file."""
 
 import hashlib
+import re
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from urllib.error import URLError
 
@@ -18,6 +20,10 @@ from leakbench.synth.networks.public import MEAN, STD
 TORCHVISION = "torchvision"
 """Stands for torchvision's own weights where a file may be named."""
 PROBLEM = "teacher weights"
+WORDNET = re.compile(r"n\d{8}")
+"""How ImageNet names its classes."""
+NUMBERED = re.compile(r"(\d{1,3})(?:_(.+))?")
+"""How samples of it name them, or their photographs: the number in ImageNet-1k, and what the class is called."""
 
 
 @dataclass(frozen=True)
@@ -60,9 +66,10 @@ def pretrained_weights(
 ) -> PretrainedWeights:
     """Find weights, and their outputs of the classes of a dataset.
 
-    Class folders that are named as torchvision names ImageNet's classes are found by their names. Where none is, and
-    the dataset is, or is a part of, one with as many classes as the weights know, the position there counts: the order
-    of ImageNet's own folders, sorted.
+    ImageNet's classes are found by what class folders are called: torchvision's name, the number in ImageNet-1k (an
+    underscore and that name may follow), or the WordNet id. Where no folder is called so, and the dataset is, or is a
+    part of, one with as many classes as the weights know, the position there counts: the order of the folders, sorted.
+    For other classes a teacher is a new head on a public network: ``linear-probe``.
 
     Args:
         network: name of the architecture.
@@ -86,18 +93,33 @@ def pretrained_weights(
 
 
 def _positions(network: str, size: int, classes: tuple[str, ...], everything: tuple[str, ...]) -> tuple[int, ...]:
-    names = _categories(network) if size == 1000 else []
-    found = [_outputs_named(name, names) for name in classes]
+    found = [_imagenet_outputs(name, network) if size == len(wordnet_ids()) else [] for name in classes]
     if not any(found) and size in (len(everything), len(classes)):
         return tuple(map((everything if size == len(everything) else classes).index, classes))
     unknown = [name for name, outputs in zip(classes, found, strict=True) if len(outputs) != 1]
     if unknown:
         problem = (
             f"{PROBLEM}: know {size} classes, and {', '.join(map(repr, unknown[:5]))} cannot be found among them; "
-            f"name class folders as torchvision names them, or give all {size} of them and choose with --classes"
+            f"name class folders as torchvision does, by number or by WordNet id; or give all {size} of them and "
+            "choose with --classes; or take a teacher with a head of its own ([teacher] network = linear-probe)"
         )
         raise DataProblems([problem])
     return tuple(outputs[0] for outputs in found)
+
+
+def _imagenet_outputs(name: str, network: str) -> list[int]:
+    """Outputs of ImageNet-1k that a class folder may stand for: one, where it says clearly which."""
+    if WORDNET.fullmatch(name):
+        return [wordnet_ids().index(name)] if name in wordnet_ids() else []
+    if (numbered := NUMBERED.fullmatch(name)) and is_class(int(numbered[1]), numbered[2]):
+        return [int(numbered[1])]
+    return _outputs_named(name, _categories(network))
+
+
+@cache
+def wordnet_ids() -> tuple[str, ...]:
+    """The WordNet id of each of ImageNet-1k's classes, in its order."""
+    return tuple(Path(__file__).with_name("imagenet_wordnet_ids.txt").read_text(encoding="ascii").split())
 
 
 def _outputs_named(name: str, names: list[str]) -> list[int]:
@@ -117,6 +139,12 @@ def _enum(network: str) -> torchvision.models.WeightsEnum:
 def _categories(network: str) -> list[str]:
     names: list[str] = _enum(network).meta["categories"]
     return names
+
+
+def is_class(number: int, name: str | None) -> bool:
+    """Whether ImageNet-1k's class of this number is called so; any is, where no name is given."""
+    known = _categories("resnet18")
+    return number < len(known) and (name is None or _plain(name) == _plain(known[number]))
 
 
 def _torchvision_file(network: str) -> Path:

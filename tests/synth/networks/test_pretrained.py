@@ -37,6 +37,8 @@ def hub(original, tmp_path, monkeypatch):
         (("Great_White-shark", "tench"), ("Great_White-shark", "tench"), (2, 0)),
         (("goldfish", "tench"), tuple(sorted(CATEGORIES)), (1, 0)),
         (("Cardigan", "tench"), ("Cardigan", "tench"), (264, 0)),
+        (("n01440764", "n15075141"), ("n01440764", "n15075141"), (0, 999)),
+        (("1", "012_house_finch", "goldfish"), ("1", "012_house_finch", "goldfish"), (1, 12, 1)),
     ],
 )
 def test_outputs_are_torchvisions_of_the_classes(classes, everything, outputs, hub, original):
