@@ -2,8 +2,10 @@ import math
 
 import pytest
 import torch
+from sklearn.covariance import ledoit_wolf
 
 from leakbench.attacks.membership.channel import Channel, class_means
+from leakbench.attacks.membership.whitening import Whitening
 
 RNG = torch.Generator
 
@@ -85,3 +87,39 @@ def test_exact_copies_are_no_division_by_zero():
     found = Channel.measured(people, sent, sent).evidence(people[:10], torch.zeros(5), people, 1)
     assert torch.isfinite(found).all()
     assert found.argmax(1).tolist() == list(range(10))
+
+
+def dense(people, gain, bias, noise, residual):
+    """What comes of a whole covariance of the noise: the axes, by a Cholesky factor, of what people differ in."""
+    scale = noise.sqrt()
+    covariance = 0.01 * torch.eye(len(gain)).double() + torch.from_numpy(ledoit_wolf((residual / scale).numpy())[0])
+    whiten = torch.linalg.inv(torch.linalg.cholesky(covariance)).T / scale[:, None]
+    seen = (gain * people) @ whiten
+    spread, axes = torch.linalg.eigh(seen.T @ seen / len(seen))
+    return Channel(gain, bias, whiten @ axes, spread.clamp_min(0))
+
+
+@pytest.mark.parametrize(("people", "features", "groups"), [(80, 20, 30), (20, 80, 30), (20, 80, 90), (60, 60, 5)])
+@pytest.mark.parametrize("size", [1, 7])
+def test_no_covariance_is_made_and_evidence_is_the_same(people, features, groups, size):
+    rng = RNG().manual_seed(3)
+    mixed = normal(rng, features, features)
+    candidates, residual = normal(rng, people, features) @ mixed, normal(rng, groups, features) @ mixed.T
+    residual -= residual.mean(0)
+    gain, bias, noise = normal(rng, features), normal(rng, features), residual.square().mean(0) + 0.1
+    channel = Channel._of(candidates, gain, bias, noise, residual)
+    assert len(channel.spread) <= min(people, features)
+    asked = (normal(rng, 5, features), normal(rng, features), candidates, size)
+    expected = dense(candidates, gain, bias, noise, residual).evidence(*asked)
+    torch.testing.assert_close(channel.evidence(*asked), expected, rtol=1e-6, atol=1e-6)
+
+
+def test_many_more_statistics_than_people_fit():
+    """EfficientNet has 42,000: a covariance of them would take 14 GB, of these 2."""
+    rng = RNG().manual_seed(4)
+    people, sent = normal(rng, 12, 16_000), normal(rng, 6, 16_000)
+    channel = Channel.measured(people, sent, sent + 0.1 * normal(rng, 6, 16_000))
+    assert channel.axes.shape == (16_000, 12)
+    found = channel.evidence(people[:3], torch.zeros(16_000), people, 1)
+    assert found.argmax(1).tolist() == [0, 1, 2]
+    assert Whitening.leading(people, 50).axes.shape == (16_000, 11)
