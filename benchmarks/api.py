@@ -144,6 +144,7 @@ def audit(
     image_size: int | None = None,
     quick: bool = False,
     out: Path | str | None = None,
+    index: Path | str | None = None,
     seed: int = 0,
 ) -> Audit:
     """Judge released pictures against the private ones they were made of, whoever made them.
@@ -160,6 +161,8 @@ def audit(
         quick: whether whole pictures alone are looked at, not their parts; then an audit finds leaks, or cannot tell.
         out: a folder for the report, audit.json and riskiest.csv, which show private pictures; none is written where
             None.
+        index: a folder in which what private and holdout pictures are recognised by is kept for the next audit of
+            them; it shows private pictures. Nothing is kept where None.
         seed: of what is drawn at random.
 
     Returns:
@@ -168,13 +171,17 @@ def audit(
     Raises:
         DataProblems: everything that is wrong with the sources, or the folder lies in one of them.
     """
-    keep = None
+    written = [Path(place) for place in (out, index) if place is not None]
+    if problems := [said for place in written for said in within_sources(place, (private, released, holdout))]:
+        raise DataProblems(problems)
     if out is not None:
-        if problems := within_sources(Path(out), (private, released, holdout)):
-            raise DataProblems(problems)
         Path(out).mkdir(parents=True, exist_ok=True, mode=0o700)
-        keep = Path(out) / FOLDER
-    folders = open_folders(private, released, holdout, image_size, details=not quick, keep=keep)
+    folders = open_folders(
+        *(private, released, holdout, image_size),
+        details=not quick,
+        keep=None if out is None else Path(out) / FOLDER,
+        index=None if index is None else Path(index),
+    )
     found = judge(folders, Limits(copies=max_copies, tolerance=tolerance, budget=budget), seed=seed)
     if out is not None:
         write(found, Path(out))

@@ -108,6 +108,7 @@ def open_folders(
     *,
     details: bool = True,
     keep: Path | None = None,
+    index: Path | None = None,
     track: Track = unwatched,
 ) -> Folders:
     """Read what is to be audited.
@@ -119,6 +120,7 @@ def open_folders(
         image_size: pixels a side that pictures are compared at as a whole; chosen where None.
         details: whether local features are looked at, by which parts of pictures are found.
         keep: a folder in which what was seen is kept, and found again; nowhere where None.
+        index: another for private and holdout pictures, for the next audit of them; `keep` where None.
         track: shows how far it is.
 
     Raises:
@@ -138,11 +140,10 @@ def open_folders(
     def look(array: NDArray[np.uint8]) -> One:
         return describe(array, side, geometries, details=details)
 
-    if keep is not None:
-        look = partial(kept, keep, f"{side} {geometries} {details}", look=look)
-
     def seen(option: str, pictures: Pictures) -> Folder:
-        found = list(track(f"reading {option}", pictures.each(look), len(pictures)))
+        where = keep if option == "--released" else index or keep
+        again = look if where is None else partial(kept, where, f"{side} {geometries} {details}", look=look)
+        found = list(track(f"reading {option}", pictures.each(again), len(pictures)))
         problems.extend(one for one in found if isinstance(one, str))
         return Folder(pictures, collected([one for one in found if not isinstance(one, str)]))
 

@@ -43,6 +43,12 @@ def audit(
     tolerance: Annotated[
         float, typer.Option(min=0, max=1, help="By which AUC and true positive rates may exceed chance.")
     ] = 0.0,
+    index: Annotated[
+        Path | None,
+        typer.Option(
+            help="Where what private and holdout pictures are recognised by is kept for the next audit of them."
+        ),
+    ] = None,
     quick: Annotated[
         bool, typer.Option(help="Look at whole pictures alone, not at their parts: leaks, or cannot tell.")
     ] = False,
@@ -56,13 +62,16 @@ def audit(
     """
     allow_pixels(max_pixels)
     limits = Limits(copies=max_copies, tolerance=tolerance, budget=seconds("--budget", budget, none=True))
-    if problems := within_sources(out, (private, released, holdout)):
-        raise DataProblems([f"--out {problem}" for problem in problems])
+    sources = (private, released, holdout)
+    problems = [f"--out {problem}" for problem in within_sources(out, sources)]
+    problems += [f"--index {problem}" for problem in (within_sources(index, sources) if index else [])]
+    if problems:
+        raise DataProblems(problems)
     out.mkdir(parents=True, exist_ok=True, mode=0o700)  # it shows private images
     keep = out / FOLDER
     try:
         with bars() as track:
-            folders = open_folders(private, released, holdout, image_size, details=not quick, keep=keep, track=track)
+            folders = open_folders(*sources, image_size, details=not quick, keep=keep, index=index, track=track)
             found = judge(folders, limits, track=track)
     except KeyboardInterrupt:
         error_console.print(Text(f"stopped; the same command goes on with what it has seen, kept in {keep}"))

@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 import torch
 
+import leakbench
 from leakbench.benchmarks.audit import folders as module
 from leakbench.benchmarks.audit.folders import open_folders
 from leakbench.benchmarks.audit.kept import FOLDER
 from leakbench.metrics.described import describe
+from leakbench.synth.data.image_files import DataProblems
 from tests.benchmarks.audit.test_audit import audited, saved
 from tests.pictures import textured
 
@@ -73,3 +75,26 @@ def test_a_stopped_audit_goes_on_and_leaves_nothing(tmp_path, monkeypatch, capsy
     assert audited(tmp_path, tmp_path, "released") == 4
     assert len(looks) == 12
     assert not (tmp_path / "out" / FOLDER).exists()
+
+
+def test_an_index_of_private_pictures_serves_the_next_audit(tmp_path, capsys, looks):
+    """Of private pictures and the holdout, not of what is released; it lies in none of them, and is nobody else's."""
+    for name, count in (("private", 6), ("released", 6), ("holdout", 40), ("other", 7)):
+        saved(tmp_path / name, textured(name, count))
+    index = tmp_path / "index"
+    given = ("--index", index, "--holdout", tmp_path / "holdout", "--budget", 0)
+    first = audited(tmp_path, tmp_path, "released", *given)
+    assert len(looks) == len(list(index.rglob("*.safetensors"))) + 6 == 52
+    assert not index.stat().st_mode & 0o077
+    assert audited(tmp_path, tmp_path, "other", *given) == first
+    assert len(looks) == 59, "the other release alone is looked at"
+    assert not (tmp_path / "out" / FOLDER).exists()
+    private, released = (tmp_path / name for name in ("private", "released"))
+    leakbench.audit(private, released, tmp_path / "holdout", index=index)
+    assert len(looks) == 65
+    within = tmp_path / "private" / "index"
+    assert audited(tmp_path, tmp_path, "released", "--index", within) == 2
+    assert "--index" in (said := " ".join(capsys.readouterr().err.split()))
+    assert "lies in" in said
+    with pytest.raises(DataProblems, match="lies in"):
+        leakbench.audit(private, released, index=within)
