@@ -13,7 +13,6 @@ from leakbench.synth.networks.training import Recipe, train
 from leakbench.synth.seeds import seeded_rng
 
 MODELS, COUNT, BATCH, STEPS = 4, 1024, 128, 8
-CPU = torch.device("cpu")
 
 
 def images():
@@ -26,15 +25,15 @@ def networks():
     return [build("resnet20", classes=10, side=32, seed=seed) for seed in range(MODELS)]
 
 
-def one_after_another(data):
+def one_after_another(data, device):
     for network in networks():
-        train(network, data, Recipe(steps=STEPS, batch_size=BATCH), seed=0, device=CPU)
+        train(network, data, Recipe(steps=STEPS, batch_size=BATCH), seed=0, device=device)
 
 
-def two_at_once(data):
+def two_at_once(data, device):
     def alone(network):
         torch.set_num_threads(1)
-        train(network, data, Recipe(steps=STEPS, batch_size=BATCH), seed=0, device=CPU)
+        train(network, data, Recipe(steps=STEPS, batch_size=BATCH), seed=0, device=device)
 
     threads = torch.get_num_threads()
     with ThreadPoolExecutor(2) as pool:
@@ -42,9 +41,9 @@ def two_at_once(data):
     torch.set_num_threads(threads)
 
 
-def one_computation(data):
+def one_computation(data, device):
     """Vmap over the gradient of functional calls; batch norm's running statistics are stacked as well."""
-    models = networks()
+    models = [network.to(device) for network in networks()]
     skeleton = models[0].train()
     parameters, buffers = stack_module_state(models)
     momentum = {name: torch.zeros_like(value) for name, value in parameters.items()}
@@ -56,7 +55,8 @@ def one_computation(data):
     rng = seeded_rng("batches")
     for _ in range(STEPS):
         index = torch.randint(COUNT, (MODELS, BATCH), generator=rng)
-        gradients = step(parameters, buffers, data.pixels[index].float() / 255, data.labels[index])
+        x, y = data.pixels[index].to(device).float() / 255, data.labels[index].to(device)
+        gradients = step(parameters, buffers, x, y)
         for name, gradient in gradients.items():
             momentum[name] = 0.9 * momentum[name] + gradient
             parameters[name] = parameters[name].detach() - 0.1 * momentum[name]
@@ -67,9 +67,9 @@ WAYS = {"one after another": one_after_another, "two at once, a core each": two_
 
 @pytest.mark.benchmark(group="train 4 ResNet-20 on 1,024 images each")
 @pytest.mark.parametrize("way", WAYS)
-def test_shadows(benchmark, way):
-    data = images()
+def test_shadows(benchmark, way, device, finished):
     rounds = 1 if way == "vmap" else 3  # it takes eight times as long
-    benchmark.pedantic(lambda: WAYS[way](data), rounds=rounds, warmup_rounds=rounds // 3)
+    call = finished(WAYS[way])
+    benchmark.pedantic(call, args=(images(), device), rounds=rounds, warmup_rounds=rounds // 3)
     if benchmark.stats:
         benchmark.extra_info["images per second"] = round(MODELS * COUNT / benchmark.stats.stats.median)

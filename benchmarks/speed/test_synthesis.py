@@ -39,7 +39,7 @@ class Hook:
 
 def peer(network, labels):
     hooks = [Hook(layer) for layer in network.modules() if isinstance(layer, nn.BatchNorm2d)]
-    x = torch.randn((len(labels), 3, 32, 32), generator=seeded_rng("speed")).requires_grad_()
+    x = torch.randn((len(labels), 3, 32, 32), generator=seeded_rng("speed")).to(labels.device).requires_grad_()
     optimizer, rng = torch.optim.Adam([x], lr=0.1), seeded_rng("jitter")
     for _ in range(STEPS):
         seen = x.roll(torch.randint(-2, 3, (2,), generator=rng).tolist(), (2, 3))
@@ -61,9 +61,10 @@ def ours(network, labels):
     how = Inversion(steps=STEPS, tv_weight=1e-3, bn_weight=10.0, jitter=2)
     layers = [layer for layer in network.modules() if isinstance(layer, nn.BatchNorm2d)]
     wanted = [(layer.running_mean[None], layer.running_var[None]) for layer in layers]
-    whole = torch.full((1, len(labels)), 1 / len(labels))
+    whole = torch.full((1, len(labels)), 1 / len(labels), device=labels.device)
     with frozen(network):
-        how.invert([matching(network, wanted, whole)], labels, (3, 32, 32), seeded_rng("speed"))
+        rng = seeded_rng("speed", device=labels.device)
+        how.invert([matching(network, wanted, whole)], labels, (3, 32, 32), rng)
 
 
 WAYS = {"plain": (ours, math.inf), "compiled": (ours, 0), "peer": (peer, math.inf)}
@@ -73,19 +74,20 @@ WAYS = {"plain": (ours, math.inf), "compiled": (ours, 0), "peer": (peer, math.in
 @pytest.mark.benchmark(group="inversion")
 @pytest.mark.parametrize("network", IMAGES)
 @pytest.mark.parametrize("name", WAYS)
-def test_inversion(benchmark, monkeypatch, name, network):
+def test_inversion(benchmark, monkeypatch, name, network, device, finished):
     way, worth = WAYS[name]
+    timed = finished(way)
     monkeypatch.setattr(compilation, "WORTH", worth)
-    labels = torch.arange(IMAGES[network]) % 10
+    labels = (torch.arange(IMAGES[network]) % 10).to(device)
 
     def fresh():
-        built = build(network, classes=10, side=32, seed=0).eval()
+        built = build(network, classes=10, side=32, seed=0).eval().to(device)
         if way is ours:
             built = built.to(memory_format=torch.channels_last)
         return (built, labels), {}
 
     start = time.perf_counter()
-    way(*fresh()[0])
+    timed(*fresh()[0])
     print(f"\n{name}, {network}: {time.perf_counter() - start:.1f} s the first time, compiling included")
     benchmark.extra_info["image-iterations"] = STEPS * len(labels)
-    benchmark.pedantic(way, setup=fresh, rounds=3)
+    benchmark.pedantic(timed, setup=fresh, rounds=3)

@@ -40,12 +40,12 @@ class Plain(Dataset):
         return self.transform(self.data.pixels[index]), self.data.labels[index]
 
 
-def plain_loop(data):
-    network = build("resnet20", classes=10, side=32, seed=0)
+def plain_loop(data, device):
+    network = build("resnet20", classes=10, side=32, seed=0).to(device)
     optimizer = torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.9, weight_decay=5e-4, nesterov=True)
     loader = DataLoader(Plain(data), batch_size=BATCH, shuffle=True, generator=seeded_rng("speed"))
     for x, y in loader:
-        loss = torch.nn.functional.cross_entropy(network(x), y)
+        loss = torch.nn.functional.cross_entropy(network(x.to(device)), y.to(device))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -58,10 +58,8 @@ def ours(data, device):
 
 @pytest.mark.benchmark(group="train ResNet-20 on 2,048 images")
 @pytest.mark.parametrize("loop", ["ours", "plain DataLoader float32"])
-def test_training(benchmark, loop):
-    data = images()
-    device = torch.device("cpu")
-    run = (lambda: ours(data, device)) if loop == "ours" else (lambda: plain_loop(data))
-    benchmark.pedantic(run, rounds=3, warmup_rounds=1)
+def test_training(benchmark, loop, device, finished):
+    run = finished(ours if loop == "ours" else plain_loop)
+    benchmark.pedantic(run, args=(images(), device), rounds=3, warmup_rounds=1)
     if benchmark.stats:
         benchmark.extra_info["images per second"] = round(COUNT / benchmark.stats.stats.median)
