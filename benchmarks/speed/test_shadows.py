@@ -46,6 +46,7 @@ def one_computation(data, device):
     models = [network.to(device) for network in networks()]
     skeleton = models[0].train()
     parameters, buffers = stack_module_state(models)
+    parameters = {name: value.detach() for name, value in parameters.items()}  # or all of a step is kept
     momentum = {name: torch.zeros_like(value) for name, value in parameters.items()}
 
     def loss(parameters, buffers, x, y):
