@@ -14,7 +14,7 @@ from rich.console import Console
 from leakbench.attacks.attack import Attack, attacks
 from leakbench.benchmarks.audit.files import within_sources, write
 from leakbench.benchmarks.audit.folders import open_folders
-from leakbench.benchmarks.audit.kept import FOLDER
+from leakbench.benchmarks.audit.kept import FOLDER, unfit
 from leakbench.benchmarks.audit.result import Audit
 from leakbench.benchmarks.audit.verdict import Limits
 from leakbench.benchmarks.audit.verdict import audit as judge
@@ -172,7 +172,9 @@ def audit(
         DataProblems: everything that is wrong with the sources, or the folder lies in one of them.
     """
     written = [Path(place) for place in (out, index) if place is not None]
-    if problems := [said for place in written for said in within_sources(place, (private, released, holdout))]:
+    problems = [said for place in written for said in within_sources(place, (private, released, holdout))]
+    problems += [] if index is None else unfit(Path(index), None if out is None else Path(out))
+    if problems:
         raise DataProblems(problems)
     if out is not None:
         Path(out).mkdir(parents=True, exist_ok=True, mode=0o700)

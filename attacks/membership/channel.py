@@ -54,7 +54,7 @@ class Channel:
             received: (G, D) features of the released groups.
         """
         private = people.square().mean(0)
-        if sent is None or received is None:
+        if sent is None or received is None or not private.any():
             return cls._of(people, torch.ones_like(private), torch.zeros_like(private), UNKNOWN * private, None)
         apart, found = sent - sent.mean(0), received - received.mean(0)
         weight = PRIOR * private * apart.square().mean() / private.mean()

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from leakbench.benchmarks.audit.files import within_sources, write
 from leakbench.benchmarks.audit.folders import open_folders
-from leakbench.benchmarks.audit.kept import FOLDER
+from leakbench.benchmarks.audit.kept import FOLDER, unfit
 from leakbench.benchmarks.audit.result import Audit
 from leakbench.benchmarks.audit.verdict import Limits
 from leakbench.benchmarks.audit.verdict import audit as judge
@@ -64,7 +64,8 @@ def audit(
     limits = Limits(copies=max_copies, tolerance=tolerance, budget=seconds("--budget", budget, none=True))
     sources = (private, released, holdout)
     problems = [f"--out {problem}" for problem in within_sources(out, sources)]
-    problems += [f"--index {problem}" for problem in (within_sources(index, sources) if index else [])]
+    if index is not None:
+        problems += [f"--index {problem}" for problem in within_sources(index, sources) + unfit(index, out)]
     if problems:
         raise DataProblems(problems)
     out.mkdir(parents=True, exist_ok=True, mode=0o700)  # it shows private images
@@ -74,7 +75,8 @@ def audit(
             folders = open_folders(*sources, image_size, details=not quick, keep=keep, index=index, track=track)
             found = judge(folders, limits, track=track)
     except KeyboardInterrupt:
-        error_console.print(Text(f"stopped; the same command goes on with what it has seen, kept in {keep}"))
+        kept = keep if index is None else f"{keep} and {index}"
+        error_console.print(Text(f"stopped; the same command goes on with what it has seen, kept in {kept}"))
         raise
     write(found, out)
     _print(found, out, as_json=as_json)

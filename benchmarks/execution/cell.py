@@ -159,14 +159,19 @@ def cell_key(context: RunContext, cell: Cell) -> str | None:
     reads = [context.release_digest(cell.defense, cell.seed)] if reads_release(cell) else []
     weights = [lpips.unavailable() or lpips.variant()]  # they may come later
     weights += [context.weights.digest] if context.weights else []
-    weights += attack_of(cell.method).reads() if cell.task == "attack" else ()
-    weights += defense_of(cell.defense).reads() if cell.defense else ()
-    weights += digests() if PROBE in networks_of(context.suite, cell) else ()
+    weights += read_by(context.suite, cell)
     compiled = (
         [can_compile(context.device)] if cell.task in ("release", "attack") else []
     )  # which may rerun the defense
     depends = (context.data_digest(cell.seed), context.public, weights, *reads, *compiled)
     return result_key(cell.task, COMPUTING, context.device, cell.id, *depends)
+
+
+def read_by(suite: Suite, cell: Cell) -> tuple[str, ...]:
+    """Digests of what a cell's defense, attack or networks read beside the data: a public network's weights."""
+    found = attack_of(cell.method).reads() if cell.task == "attack" else ()
+    found += defense_of(cell.defense).reads() if cell.defense else ()
+    return found + (digests() if PROBE in networks_of(suite, cell) else ())
 
 
 def runs_plugin(cell: Cell) -> bool:

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import torch
 
-from leakbench.benchmarks.execution.cell import COMPUTING, RunConfig, failed, runs_plugin, without_release
+from leakbench.benchmarks.execution.cell import COMPUTING, RunConfig, failed, read_by, runs_plugin, without_release
 from leakbench.benchmarks.execution.executors import (
     Executor,
     InProcess,
@@ -69,6 +69,9 @@ def describe(config: RunConfig, grid: Plan, data: Path | None, sources: dict[str
             "plugins": sources,
             "public": config.public,
             "teacher weights": config.weights.digest if config.weights else "",
+            "public network": sorted(
+                {read for cell in grid.cells if not runs_plugin(cell) for read in read_by(suite, cell)}
+            ),
         },
         "suite": suite.model_dump(mode="json"),
         "cells": [cell.id for cell in grid.cells],

@@ -19,7 +19,8 @@ from leakbench.synth.networks.training import has_bf16
 
 M_MMAP_THRESHOLD, M_TRIM_THRESHOLD = -3, -1
 PACKAGES = (
-    "leakbench", "torch", "torchvision", "numpy", "scipy", "piq", "lpips", "scikit-learn", "pillow", "opacus", "typst"
+    "leakbench", "torch", "torchvision", "numpy", "scipy", "piq", "lpips", "scikit-learn", "pillow", "opacus", "typst",
+    "opencv-python-headless", "faiss-cpu",
 )  # fmt: skip
 
 

@@ -4,6 +4,7 @@ import hashlib
 import json
 import logging
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -146,7 +147,7 @@ def default_cache() -> Path:
 
 def write_whole(file: Path, content: bytes) -> None:
     """Write a file under another name and rename it; nothing is left where that fails."""
-    part = file.with_name(f".{file.name}.{os.getpid()}.part")
+    part = file.with_name(f".{file.name}.{os.getpid()}-{threading.get_ident()}.part")
     try:
         part.touch(mode=0o600)
         part.write_bytes(content)

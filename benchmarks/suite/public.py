@@ -1,7 +1,7 @@
 """Images of other people, as a defense may read them: asked for where they are needed, and checked."""
 
 from collections.abc import Iterable, Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import torch
 
@@ -50,16 +50,18 @@ def ask_for_public(suite: Suite, data: Path | Images | None, public: Path | None
 
 
 def _is_imagenet(data: Path) -> bool:
-    """Whether class folders are named as ImageNet's are, or every picture by its class's number and name."""
-    names = [folder.name for folder in (data / "train").glob("*") if folder.is_dir()]
-    if names:
-        return all(map(WORDNET.fullmatch, names))
-    return _is_sample([file.stem for file in data.glob("*/*") if not file.name.startswith(".")])
+    """Whether all class folders are named as ImageNet's are, or each picture in them by its class's number and name."""
+    problems: list[str] = []
+    pictures = open_pictures(data, problems, "--data")
+    if problems:
+        return False
+    return all(map(WORDNET.fullmatch, class_names(pictures))) or all(map(_is_numbered, pictures.names))
 
 
-def _is_sample(stems: list[str]) -> bool:
-    numbered = [NUMBERED.fullmatch(stem) for stem in stems]
-    return bool(stems) and all(match and match[2] and is_class(int(match[1]), match[2]) for match in numbered)
+def _is_numbered(name: str) -> bool:
+    path = PurePosixPath(name)
+    match = NUMBERED.fullmatch(path.stem)
+    return len(path.parts) == 2 and bool(match and match[2]) and is_class(int(match[1]), match[2])  # type: ignore[index]
 
 
 def others_of(folder: Path, pool: Pool, specs: Iterable[str]) -> tuple[Images, list[str]]:

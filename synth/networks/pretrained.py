@@ -22,8 +22,11 @@ TORCHVISION = "torchvision"
 PROBLEM = "teacher weights"
 WORDNET = re.compile(r"n\d{8}")
 """How ImageNet names its classes."""
-NUMBERED = re.compile(r"(\d{1,3})(?:_(.+))?")
-"""How samples of it name them, or their photographs: the number in ImageNet-1k, and what the class is called."""
+NUMBERED = re.compile(r"(\d{3}|\d{1,3}(?=_))(?:_(.+))?")
+"""How samples of it name them, or their photographs: the number in ImageNet-1k, and what the class is called.
+
+A number alone has three digits: folders of digits, 0 to 9, are no fish.
+"""
 
 
 @dataclass(frozen=True)
@@ -66,9 +69,10 @@ def pretrained_weights(
 ) -> PretrainedWeights:
     """Find weights, and their outputs of the classes of a dataset.
 
-    ImageNet's classes are found by what class folders are called: torchvision's name, the number in ImageNet-1k (an
-    underscore and that name may follow), or the WordNet id. Where no folder is called so, and the dataset is, or is a
-    part of, one with as many classes as the weights know, the position there counts: the order of the folders, sorted.
+    ImageNet's classes are found by what class folders are called: torchvision's name, the number in ImageNet-1k (of
+    three digits, or followed by an underscore and that name), or the WordNet id. Where no folder is called so, and the
+    dataset is, or is a part of, one with as many classes as the weights know, the position there counts: the order of
+    the folders, sorted.
     For other classes a teacher is a new head on a public network: ``linear-probe``.
 
     Args:
@@ -93,7 +97,7 @@ def pretrained_weights(
 
 
 def _positions(network: str, size: int, classes: tuple[str, ...], everything: tuple[str, ...]) -> tuple[int, ...]:
-    found = [_imagenet_outputs(name, network) if size == len(wordnet_ids()) else [] for name in classes]
+    found = [_imagenet_outputs(name) if size == len(wordnet_ids()) else [] for name in classes]
     if not any(found) and size in (len(everything), len(classes)):
         return tuple(map((everything if size == len(everything) else classes).index, classes))
     unknown = [name for name, outputs in zip(classes, found, strict=True) if len(outputs) != 1]
@@ -104,16 +108,21 @@ def _positions(network: str, size: int, classes: tuple[str, ...], everything: tu
             "choose with --classes; or take a teacher with a head of its own ([teacher] network = linear-probe)"
         )
         raise DataProblems([problem])
-    return tuple(outputs[0] for outputs in found)
+    chosen = [outputs[0] for outputs in found]
+    twice = [name for name, output in zip(classes, chosen, strict=True) if chosen.count(output) > 1]
+    if twice:
+        problem = f"{PROBLEM}: {', '.join(map(repr, twice))} stand for the same of the {size} classes; leave one out"
+        raise DataProblems([problem])
+    return tuple(chosen)
 
 
-def _imagenet_outputs(name: str, network: str) -> list[int]:
+def _imagenet_outputs(name: str) -> list[int]:
     """Outputs of ImageNet-1k that a class folder may stand for: one, where it says clearly which."""
     if WORDNET.fullmatch(name):
         return [wordnet_ids().index(name)] if name in wordnet_ids() else []
     if (numbered := NUMBERED.fullmatch(name)) and is_class(int(numbered[1]), numbered[2]):
         return [int(numbered[1])]
-    return _outputs_named(name, _categories(network))
+    return _outputs_named(name, categories())
 
 
 @cache
@@ -136,14 +145,16 @@ def _enum(network: str) -> torchvision.models.WeightsEnum:
     return torchvision.models.get_model_weights(network.replace("-", "_")).DEFAULT
 
 
-def _categories(network: str) -> list[str]:
-    names: list[str] = _enum(network).meta["categories"]
+@cache
+def categories() -> list[str]:
+    """What torchvision calls ImageNet-1k's classes, in their order."""
+    names: list[str] = _enum("resnet18").meta["categories"]
     return names
 
 
 def is_class(number: int, name: str | None) -> bool:
     """Whether ImageNet-1k's class of this number is called so; any is, where no name is given."""
-    known = _categories("resnet18")
+    known = categories()
     return number < len(known) and (name is None or _plain(name) == _plain(known[number]))
 
 

@@ -10,11 +10,13 @@ from safetensors.torch import save_file
 from torchvision.transforms.v2.functional import to_pil_image
 
 from leakbench.benchmarks.execution.cell import cell_key
+from leakbench.benchmarks.execution.runner import describe, prepare_run
 from leakbench.benchmarks.suite.graph import plan
 from leakbench.benchmarks.suite.model import RequestProblems, load_suite
 from leakbench.reports.records import Cell, read_records
 from leakbench.reports.tables import tables
 from leakbench.reports.verdicts import Results
+from leakbench.synth.data.datasets import open_pool
 from leakbench.synth.networks import public
 from leakbench.synth.seeds import seeded, seeded_rng
 from tests.benchmarks.conftest import TINY, call, run_tiny
@@ -51,13 +53,15 @@ def network(tmp_path, monkeypatch):
 def test_from_end_to_end(suites, folder, network, tmp_path):
     text = (suites / "imagenet-sample.toml").read_text()
     text = re.sub(r"steps ?= ?\d+", "steps=2", re.sub(r"iterations=\d+", "iterations=2", text))
-    text = re.sub(r"num_images=\d+", "num_images=4", re.sub("image_size = 128", "image_size = 72", text))
-    (suites / "imagenet-sample.toml").write_text(text.replace("side=128", "side=72"))
+    text = re.sub(r"num_images=\d+", "num_images=4", re.sub(r"image_size = \d+", "image_size = 72", text))
+    (suites / "imagenet-sample.toml").write_text(re.sub(r"side=\d+", "side=72", text))
     places = ("--data", folder, "--out", tmp_path / "run", "--cache", tmp_path / "cache", "--processes", 1)
     assert call("run", "imagenet-sample", *places) == 0
     records = list(read_records(tmp_path / "run" / "records.jsonl").values())
     assert all(r.status == "ok" for r in records if r.cell.task in ("release", "visual", "utility", "teacher"))
     assert not [r.reason for r in records if r.status == "failed"]
+    linked = {r.cell.defense.partition(":")[0] for r in records if "linkage" in r.cell.method and r.status == "ok"}
+    assert {"identity", "disjoint", "bn-matching", "deepinversion"} <= linked
 
 
 def test_every_release_waits_for_a_teacher_that_examines_it(suites):
@@ -113,11 +117,31 @@ def test_cells_are_kept_by_the_network_below_the_teacher(task, suites, network, 
     assert len(keys) == 2
 
 
+def test_a_run_under_another_public_network_is_another_run(suites, network, tmp_path, cpu, monkeypatch):
+    found = {}
+    for text in (PROBE, TINY):
+        (suites / "tiny.toml").write_text(text)
+        suite = load_suite("tiny", defenses=("identity",), attacks=("gan-leaks",))
+        config = prepare_run(
+            suite, open_pool("digits", None, None), out=tmp_path / "run", cache=tmp_path / "cache", device=cpu
+        )
+        for digest in ("one", "two"):
+            monkeypatch.setattr(public, "public_network", lambda digest=digest: SimpleNamespace(digest=digest))
+            found[text, digest] = describe(config, plan(suite), None, {})["identity"]["public network"]
+    assert [found[PROBE, "one"], found[PROBE, "two"]] == [["one"], ["two"]]
+    assert found[TINY, "one"] == found[TINY, "two"] == [], "nothing reads it"
+
+
 def test_a_sample_of_imagenet_is_no_private_folder(suites, folder, tmp_path, capsys):
     """Its photographs are named by class; one that is not makes it somebody's."""
     (suites / "tiny.toml").write_text(TINY.replace('dataset = "digits"', 'dataset = "imagefolder"\nimage_size = 32'))
     asked = ("--defense", "disjoint", "--attack", "gan-leaks", "--data", folder, "--dry-run")
     assert run_tiny(tmp_path, *asked) == 0
-    (folder / "fish" / "000_tench.png").rename(folder / "fish" / "000_aunt_mary.png")
-    assert run_tiny(tmp_path, *asked) == 2
-    assert "disjoint: reads images of other people" in " ".join(capsys.readouterr().err.split())
+    picture = folder / "fish" / "000_tench.png"
+    for other in (folder / "fish" / "000_aunt_mary.png", folder / "fish" / "000_tench" / "aunt_mary.png"):
+        other.parent.mkdir(exist_ok=True)
+        picture.rename(other)
+        assert run_tiny(tmp_path, *asked) == 2
+        assert "disjoint: reads images of other people" in " ".join(capsys.readouterr().err.split())
+        other.rename(picture)
+    assert run_tiny(tmp_path, *asked) == 0

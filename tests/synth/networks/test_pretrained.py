@@ -38,7 +38,7 @@ def hub(original, tmp_path, monkeypatch):
         (("goldfish", "tench"), tuple(sorted(CATEGORIES)), (1, 0)),
         (("Cardigan", "tench"), ("Cardigan", "tench"), (264, 0)),
         (("n01440764", "n15075141"), ("n01440764", "n15075141"), (0, 999)),
-        (("1", "012_house_finch", "goldfish"), ("1", "012_house_finch", "goldfish"), (1, 12, 1)),
+        (("001", "12_house_finch", "hen"), ("001", "12_house_finch", "hen"), (1, 12, 8)),
     ],
 )
 def test_outputs_are_torchvisions_of_the_classes(classes, everything, outputs, hub, original):
@@ -49,6 +49,21 @@ def test_outputs_are_torchvisions_of_the_classes(classes, everything, outputs, h
     mean, std = (torch.tensor(part).view(3, 1, 1) for part in (scale.mean, scale.std))
     with torch.no_grad():
         torch.testing.assert_close(found.load(96)(images), original((images - mean) / std)[:, list(outputs)])
+
+
+@pytest.mark.parametrize(
+    ("classes", "said"),
+    [
+        (("001", "goldfish"), "'001', 'goldfish' stand for the same of the 1000 classes; leave one out"),
+        (("0", "1", "2"), "'0', '1', '2' cannot be found"),
+        (("001_aunt_mary", "tench"), "'001_aunt_mary' cannot be found"),
+        (("1000", "tench"), "'1000' cannot be found"),
+    ],
+)
+def test_folders_that_stand_for_no_class_or_the_same_are_said(classes, said, hub):
+    """Folders of digits are no fish."""
+    with pytest.raises(DataProblems, match=said):
+        pretrained_weights("resnet18", "torchvision", classes=classes, everything=classes, side=96)
 
 
 def test_a_file_of_ones_own(tmp_path):
