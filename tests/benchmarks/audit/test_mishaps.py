@@ -43,7 +43,7 @@ def test_a_damaged_look_is_looked_again(tmp_path):
         return describe(array, 16, ("crop",))
 
     kept(tmp_path / "seen", "settings", array, look)
-    (file,) = (tmp_path / "seen").rglob("*.safetensors")
+    (file,) = (tmp_path / "seen").rglob("??/*.*")
     assert (tmp_path / "seen").stat().st_mode & 0o077 == 0
     whole = file.read_bytes()
     file.write_bytes(whole[:100])
