@@ -59,7 +59,7 @@ class RunFolder:
         file = self.root / "run.json"
         wanted = description["identity"]
         begun = _read(file) if file.is_file() else {"identity": wanted}
-        other = sorted(key for key in {*begun["identity"], *wanted} if begun["identity"].get(key) != wanted.get(key))
+        other = _other(begun["identity"], wanted)
         if other:
             what = f"holds another run (other {', '.join(other)}); give another folder"
             raise RequestProblems([f"--out {self.root}: {what}, what both share is in the cache"])
@@ -173,6 +173,15 @@ def _add(archive: tarfile.TarFile, name: str, content: bytes) -> None:
     about = tarfile.TarInfo(name)
     about.size = len(content)
     archive.addfile(about, io.BytesIO(content))
+
+
+def _other(begun: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
+    """In what two runs are not the same.
+
+    A public network that was missing when a run began was read by nothing that is there: it may have come since.
+    """
+    differ = {key for key in {*begun, *wanted} if begun.get(key) != wanted.get(key)}
+    return sorted(differ - ({"public network"} if not begun.get("public network") else set()))
 
 
 def _read(file: Path) -> dict[str, Any]:

@@ -54,7 +54,9 @@ def test_where_no_network_is_at_hand_a_cell_says_so_and_does_not_fail(method, mo
     monkeypatch.setattr(public, "SOURCES", ())
     assert not Nearest().missing()
     cell = Cell(suite="s", dataset="d", defense="noise", task="attack", method=method)
-    context = SimpleNamespace(suite=SimpleNamespace(teacher=SimpleNamespace(published=True)), weights=None)
+    context = SimpleNamespace(
+        suite=SimpleNamespace(teacher=SimpleNamespace(published=True, network="resnet20")), weights=None
+    )
     record = run_cell(context, cell)
     assert record.status == "not_applicable"
     assert "pip install 'leakbench[pretrained]'" in record.reason
@@ -63,7 +65,9 @@ def test_where_no_network_is_at_hand_a_cell_says_so_and_does_not_fail(method, mo
 def test_a_cell_is_kept_by_the_network_that_it_looks_through(monkeypatch):
     """Another network's figures are not served for this one's."""
     context = SimpleNamespace(
-        suite=SimpleNamespace(student=SimpleNamespace(networks=("resnet20",))),
+        suite=SimpleNamespace(
+            teacher=SimpleNamespace(network="resnet20"), student=SimpleNamespace(networks=("resnet20",))
+        ),
         weights=None,
         device=torch.device("cpu"),
         public=None,

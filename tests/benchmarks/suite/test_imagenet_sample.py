@@ -11,6 +11,7 @@ from torchvision.transforms.v2.functional import to_pil_image
 
 from leakbench.benchmarks.execution.cell import cell_key
 from leakbench.benchmarks.execution.runner import describe, prepare_run
+from leakbench.benchmarks.storage.run_folder import RunFolder
 from leakbench.benchmarks.suite.graph import plan
 from leakbench.benchmarks.suite.model import RequestProblems, load_suite
 from leakbench.reports.records import Cell, read_records
@@ -130,6 +131,12 @@ def test_a_run_under_another_public_network_is_another_run(suites, network, tmp_
             found[text, digest] = describe(config, plan(suite), None, {})["identity"]["public network"]
     assert [found[PROBE, "one"], found[PROBE, "two"]] == [["one"], ["two"]]
     assert found[TINY, "one"] == found[TINY, "two"] == [], "nothing reads it"
+    folder = RunFolder(tmp_path / "run")
+    for network in ([], ["one"], ["one"]):  # it was missing at first
+        folder.open({"identity": {"public network": network}})
+    for network in ([], ["two"]):
+        with pytest.raises(RequestProblems, match="other public network"):
+            folder.open({"identity": {"public network": network}})
 
 
 def test_a_sample_of_imagenet_is_no_private_folder(suites, folder, tmp_path, capsys):

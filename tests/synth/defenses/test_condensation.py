@@ -171,7 +171,7 @@ def test_networks_take_turns(released, monkeypatch):
     asked = []
     monkeypatch.setattr(
         "leakbench.synth.defenses.inversion.forward",
-        lambda device, work: lambda network, x: (asked.append(id(network)), network(x))[1],
+        lambda device, images, side: lambda network, x: (asked.append(id(network)), network(x))[1],
     )
     released(GVBSM(backbones="lenet+lenet", backbone_steps=2, images_per_class=1, steps=6))
     assert len(set(asked)) == 3
