@@ -69,7 +69,7 @@ WAYS = {"one after another": one_after_another, "two at once, a core each": two_
 @pytest.mark.benchmark(group="train 4 ResNet-20 on 1,024 images each")
 @pytest.mark.parametrize("way", WAYS)
 def test_shadows(benchmark, way, device, finished):
-    rounds = 1 if way == "vmap" else 3  # it takes eight times as long
+    rounds = 1 if way == "vmap" else 3  # it takes three times as long
     call = finished(WAYS[way])
     benchmark.pedantic(call, args=(images(), device), rounds=rounds, warmup_rounds=rounds // 3)
     if benchmark.stats:
