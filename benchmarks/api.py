@@ -169,7 +169,7 @@ def audit(
         The verdict, its reasons, and the private pictures that are given away, the worst first.
 
     Raises:
-        DataProblems: everything that is wrong with the sources, or the folder lies in one of them.
+        DataProblems: everything that is wrong with the sources, or a folder to write to lies where it must not.
     """
     written = [Path(place) for place in (out, index) if place is not None]
     problems = [said for place in written for said in within_sources(place, (private, released, holdout))]

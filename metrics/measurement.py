@@ -38,6 +38,15 @@ class Measurement:
     level: float = 0.95
     p: float | None = None
 
+    @classmethod
+    def percent(
+        cls, name: str, rate: tuple[float, float | None, float | None], *, n: int, better: Better, variant: str
+    ) -> "Measurement":
+        """A rate in 0..1 with the ends of its interval, in %."""
+        value, *ends = rate
+        low, high = (None if end is None else 100 * end for end in ends)
+        return cls(name=name, value=100 * value, low=low, high=high, n=n, unit="%", better=better, variant=variant)
+
     def __post_init__(self) -> None:
         for end in ("value", "low", "high"):
             number = getattr(self, end)

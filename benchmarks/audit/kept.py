@@ -6,7 +6,7 @@ It shows private pictures, as the audit's folder does, and is removed when the a
 import hashlib
 import inspect
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -26,8 +26,8 @@ from leakbench.metrics.local_features import Features
 
 FOLDER = ".leakbench-seen"
 """Within the folder of the audit."""
-ENTRY = re.compile(r"[0-9a-f]{64}\.[0-9a-f]{16}")
-"""Names of files that are kept: of the key, and the checksum of the content."""
+ENTRY = re.compile(r"[0-9a-f]{64}\.[0-9a-f]{16}|\.[0-9a-f]{64}\.[0-9a-f]{16}\.\d+-\d+\.part")
+"""Names of files that are kept: of the key, and the checksum of the content; and of those that a killed audit began."""
 
 
 def kept(folder: Path, settings: str, array: NDArray[np.uint8], look: Callable[[NDArray[np.uint8]], One]) -> One:
@@ -72,15 +72,12 @@ def forget(folder: Path) -> None:
     Args:
         folder: where it was kept.
     """
-    for file in _entries(folder):
-        file.unlink(missing_ok=True)
+    for file in folder.glob("??/*"):
+        if ENTRY.fullmatch(file.name):
+            file.unlink(missing_ok=True)
     for empty in (*folder.glob("??"), folder):
         with suppress(OSError):  # it holds what somebody else put there, or was never made
             empty.rmdir()
-
-
-def _entries(folder: Path) -> Iterable[Path]:
-    return (file for file in folder.glob("??/*") if ENTRY.fullmatch(file.name))
 
 
 @cache

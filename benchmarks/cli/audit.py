@@ -46,7 +46,8 @@ def audit(
     index: Annotated[
         Path | None,
         typer.Option(
-            help="Where what private and holdout pictures are recognised by is kept for the next audit of them."
+            help="Where what private and holdout pictures are recognised by is kept for the next audit of them; "
+            "it shows private pictures."
         ),
     ] = None,
     quick: Annotated[

@@ -7,7 +7,6 @@ from leakbench.benchmarks.stages.context import RunContext
 from leakbench.benchmarks.stages.outcome import Outcome
 from leakbench.benchmarks.stages.publish import about, equipped, synthesised, synthesizer
 from leakbench.metrics.measurement import Judgement, Measurement
-from leakbench.metrics.rates import Interval
 from leakbench.metrics.utility import accuracy
 from leakbench.reports.records import Cell
 from leakbench.synth.defense import Release
@@ -42,15 +41,12 @@ def _examined(context: RunContext, cell: Cell, release: Release) -> Judgement:
     def answers(pixels: Tensor) -> Tensor:
         return predict(teacher, pixels, device=context.device)
 
+    def share(name: str, labels: Tensor) -> Measurement:
+        found = accuracy(said, labels)
+        return Measurement.percent(name, found, n=len(images), better="higher", variant="Wilson over released images")
+
     said = answers(images.pixels)
-    recognised = _share("release.recognised", accuracy(said, images.labels), len(images))
-    sources = single(release.sources)
+    recognised, sources = share("release.recognised", images.labels), single(release.sources)
     if sources is None:
         return Judgement((recognised,), {"release.agreement": "no one private image is the source of each"})
-    agreed = accuracy(said, answers(members.pixels[sources]).argmax(1))
-    return Judgement((recognised, _share("release.agreement", agreed, len(images))))
-
-
-def _share(name: str, found: Interval, count: int) -> Measurement:
-    low, high = (None if end is None else 100 * end for end in (found.low, found.high))
-    return Measurement(name=name, value=100 * found.value, low=low, high=high, n=count, unit="%", better="higher")
+    return Judgement((recognised, share("release.agreement", answers(members.pixels[sources]).argmax(1))))

@@ -5,7 +5,6 @@ from torch import Tensor, nn
 from leakbench.benchmarks.stages.context import RunContext
 from leakbench.benchmarks.stages.outcome import Outcome
 from leakbench.metrics.measurement import Judgement, Measurement
-from leakbench.metrics.rates import Interval
 from leakbench.metrics.utility import accuracy
 from leakbench.reports.records import Cell
 from leakbench.reports.spec import parse_student
@@ -39,10 +38,5 @@ def _tested(context: RunContext, network: nn.Module, test: Images, name: str) ->
 
 
 def _accuracy(logits: Tensor, test: Images, name: str) -> Measurement:
-    interval: Interval = accuracy(logits, test.labels)
-    value, low, high = (None if part is None else 100 * part for part in interval)
-    assert value is not None
     variant = "on real test images, Wilson over images"
-    return Measurement(
-        name=name, value=value, low=low, high=high, n=len(test), unit="%", better="higher", variant=variant
-    )
+    return Measurement.percent(name, accuracy(logits, test.labels), n=len(test), better="higher", variant=variant)

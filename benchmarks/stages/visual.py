@@ -52,14 +52,4 @@ def _given_back(name: str, images: Images, released: Images) -> Measurement:
 
 def _share(name: str, found: int, count: int, variant: str) -> Measurement:
     rate = clopper_pearson(found, count)
-    low, high = (None if end is None else 100 * end for end in (rate.low, rate.high))
-    return Measurement(
-        name=name,
-        value=100 * rate.value,
-        low=low,
-        high=high,
-        n=count,
-        unit="%",
-        better="lower",
-        variant=f"{variant}; Clopper-Pearson",
-    )
+    return Measurement.percent(name, rate, n=count, better="lower", variant=f"{variant}; Clopper-Pearson")

@@ -42,11 +42,12 @@ def ask_for_public(suite: Suite, data: Path | Images | None, public: Path | None
     """Refuse to take a part of somebody's own folder, or images, if there are any, for public images unasked."""
     if public is not None and simulate:
         raise RequestProblems(["--public and --simulate-public exclude each other; leave one out"])
-    given = data.exists() and not _is_imagenet(data) if isinstance(data, Path) else data is not None
-    own = given and DATASETS[suite.dataset].own
-    if own and public is None and not simulate:
-        remedy = "give --public DIR, or --simulate-public where --data is a benchmark dataset and no private folder"
-        need_none(suite.defenses, remedy)
+    if public is not None or simulate or data is None or not DATASETS[suite.dataset].own:
+        return
+    if isinstance(data, Path) and (not data.exists() or _is_imagenet(data)):
+        return
+    remedy = "give --public DIR, or --simulate-public where --data is a benchmark dataset and no private folder"
+    need_none(suite.defenses, remedy)
 
 
 def _is_imagenet(data: Path) -> bool:

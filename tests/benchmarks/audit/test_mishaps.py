@@ -31,6 +31,7 @@ def test_only_what_was_kept_is_removed(sources):
     theirs = sources / "out" / FOLDER / "ab"
     theirs.mkdir(parents=True)
     (theirs / "notes.txt").write_text("precious")
+    (theirs / f".{'ab' * 32}.{'cd' * 8}.123-456.part").write_text("what a killed audit had begun")
     assert audited(sources, sources, "released") == 3
     assert [file.name for file in (sources / "out" / FOLDER).rglob("*") if file.is_file()] == ["notes.txt"]
     forget(sources / "nowhere")
