@@ -4,14 +4,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
 
 from leakbench.attacks.attack import attacks
 from leakbench.attacks.guess import Scores
-from leakbench.attacks.membership.release_attack import ReleaseAttack, distances_in
+from leakbench.attacks.membership.release_attack import ReleaseAttack, nearest_distances
 from leakbench.attacks.view import View
 from leakbench.metrics.neighbours import nearest
 from leakbench.synth.networks.public import at_hand
+from leakbench.synth.networks.training import penultimate
 
 COPY = 1e-12
 """Stands for the squared distance 0 of an exact copy: no other distance is so small, or so large as its inverse."""
@@ -39,16 +39,11 @@ class GanLeaks(ReleaseAttack):
 
     def run(self, view: View, *, seed: int, device: torch.device) -> Scores:
         """Score every candidate."""
-        candidates = view.candidates().pixels
-        network = at_hand() if self.space == "pretrained" else None
-        to_release, to_others = (
-            _squared_distances(candidates, images.pixels, network, device).double().clamp_min(COPY)
-            for images in (view.release().images, view.auxiliary())
-        )
-        return Scores(to_others.log() - to_release.log())
-
-
-def _squared_distances(x: Tensor, y: Tensor, network: nn.Module | None, device: torch.device) -> Tensor:
-    if network is None:
-        return nearest(x, y).squared_distance
-    return distances_in(network, x, y, device).square()
+        shown = [images.pixels for images in (view.candidates(), view.release().images, view.auxiliary())]
+        if self.space == "pretrained":
+            network = at_hand()
+            seen = [penultimate(network, pixels, device=device) for pixels in shown]
+            to_release, to_others = (nearest_distances(seen[0], part).square() for part in seen[1:])
+        else:
+            to_release, to_others = (nearest(shown[0], part).squared_distance for part in shown[1:])
+        return Scores(to_others.double().clamp_min(COPY).log() - to_release.double().clamp_min(COPY).log())

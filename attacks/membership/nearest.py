@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import torch
@@ -9,20 +10,22 @@ from torch import Tensor
 
 from leakbench.attacks.attack import attacks
 from leakbench.attacks.guess import Scores
-from leakbench.attacks.membership.release_attack import ReleaseAttack, distances_in
+from leakbench.attacks.membership.release_attack import ReleaseAttack, nearest_distances
 from leakbench.attacks.membership.teacher import TeacherTraining
 from leakbench.attacks.view import View
 from leakbench.metrics.image import byte_ssim
 from leakbench.metrics.neighbours import nearest
 from leakbench.synth.networks.public import at_hand
-from leakbench.synth.networks.training import Recipe
+from leakbench.synth.networks.training import Recipe, penultimate
 from leakbench.synth.ranges import Count
 
 LEAST_DISTANCE = 1e-6
 """Squared distance that stands for that of an exact copy, 0."""
 
+Look = Callable[[Tensor], Tensor]
+"""What images (N, C, H, W) are compared by: (N, ...)."""
 Alike = Callable[[Tensor, Tensor], Tensor]
-"""How like its nearest image in a set (M, C, H, W) each image (N, C, H, W) is: (N,), higher is more alike."""
+"""How like the nearest of others (M, ...) each of these (N, ...) is: (N,), higher is more alike."""
 
 
 @attacks.register("nearest")
@@ -47,24 +50,31 @@ class Nearest(ReleaseAttack):
 
     def run(self, view: View, *, seed: int, device: torch.device) -> Scores:
         """Score every candidate."""
-        alike = self._alike(view, device)
-        pixels = view.candidates().pixels
+        look, alike = self._compared(view, device)
+        candidates = view.candidates().pixels
+        # Each picture is looked at once: features take nearly all of the time.
+        ours = [look(pixels) for pixels in (candidates, candidates.flip(3))]
 
         def best(images: Tensor) -> Tensor:
-            return torch.maximum(alike(pixels, images), alike(pixels.flip(3), images)).double()
+            theirs = look(images)
+            return torch.stack([alike(shown, theirs) for shown in ours]).amax(0).double()
 
         return Scores(best(view.release().images.pixels) - best(view.auxiliary().pixels))
 
-    def _alike(self, view: View, device: torch.device) -> Alike:
+    def _compared(self, view: View, device: torch.device) -> tuple[Look, Alike]:
         if self.space == "pixels":
-            return _in_pixels
+            return _as_they_are, _in_pixels
         if self.space == "ssim":
-            return _in_structure
+            return _as_they_are, _in_structure
         if self.space == "pretrained":
             network = at_hand()
         else:
             network = view.train_on_auxiliary(TeacherTraining(network="resnet20", recipe=Recipe(steps=self.steps)))
-        return lambda x, y: -distances_in(network, x, y, device).clamp_min(LEAST_DISTANCE).log()
+        return partial(penultimate, network, device=device), _in_features
+
+
+def _as_they_are(images: Tensor) -> Tensor:
+    return images
 
 
 def _in_pixels(x: Tensor, y: Tensor) -> Tensor:
@@ -73,3 +83,7 @@ def _in_pixels(x: Tensor, y: Tensor) -> Tensor:
 
 def _in_structure(x: Tensor, y: Tensor) -> Tensor:
     return byte_ssim(x, y[nearest(x, y).position])
+
+
+def _in_features(x: Tensor, y: Tensor) -> Tensor:
+    return -nearest_distances(x, y).clamp_min(LEAST_DISTANCE).log()

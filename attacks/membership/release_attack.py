@@ -3,12 +3,11 @@
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from leakbench.attacks.attack import Attack
 from leakbench.attacks.view import Access
 from leakbench.synth.networks.public import digests, missing
-from leakbench.synth.networks.training import penultimate
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +34,6 @@ class ReleaseAttack(Attack):
         return digests() if self.space == "pretrained" else ()
 
 
-def distances_in(network: nn.Module, x: Tensor, y: Tensor, device: torch.device) -> Tensor:
-    """(N,) Euclidean distances of images (N, C, H, W) to the nearest of others in a network's features."""
-    queries, others = (penultimate(network, pixels, device=device) for pixels in (x, y))
+def nearest_distances(queries: Tensor, others: Tensor) -> Tensor:
+    """(N,) Euclidean distances of features (N, D) to the nearest of others (M, D)."""
     return torch.cat([torch.cdist(part, others).amin(1) for part in queries.split(2048)])

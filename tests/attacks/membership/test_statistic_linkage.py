@@ -56,7 +56,6 @@ def test_nobody_is_found_behind_disjoint(kind, disjoint, digits, make_truth, cpu
 
 
 @pytest.mark.slow
-@pytest.mark.slow
 def test_sources_of_matched_statistics_are_found_where_pixels_find_nothing(scenario, digits, make_truth, teacher, cpu):
     """One image behind each statistic, teacher published: the optimisation is short, the pictures show nothing."""
     defense = make("bn-matching", images_per_statistic=1, num_images=100, steps=80, learning_rate=0.3, batch_size=100)

@@ -117,7 +117,6 @@ def test_a_network_at_hand_is_looked_through_and_its_lack_is_said(tmp_path, monk
 
 
 @pytest.mark.slow
-@pytest.mark.slow
 def test_the_audit_names_the_class(tmp_path):
     """One class is published with noise that hides it from the search for copies."""
     for name in ("private", "released", "holdout"):

@@ -167,7 +167,6 @@ def test_the_released_file_is_named_that_gives_a_mirrored_image_away(folders, tm
 
 
 @pytest.mark.slow
-@pytest.mark.slow
 def test_a_tolerance_moves_the_limit_and_not_the_rule(folders, tmp_path, capsys):
     noisy = pictures("others").clone()
     spread = torch.randn(60, *noisy.shape[1:], generator=seeded_rng("spread")) * 18
@@ -178,7 +177,6 @@ def test_a_tolerance_moves_the_limit_and_not_the_rule(folders, tmp_path, capsys)
         assert call(*base, "--holdout", folders / "holdout", "--tolerance", tolerance) == 3
 
 
-@pytest.mark.slow
 @pytest.mark.slow
 def test_students_have_a_budget(digits_folders, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(students, "FEWEST_STEPS", 4)

@@ -76,7 +76,6 @@ def test_what_was_not_looked_for_is_said():
 
 
 @pytest.mark.slow
-@pytest.mark.slow
 def test_private_images_that_are_alike_among_themselves_excuse_what_compares():
     """Of few kinds of things private images show some and the holdout others, and the release some of the former."""
     kinds = pictures("kinds", 40)
