@@ -18,8 +18,7 @@ from tests.pictures import pictures
 from tests.reports.test_html import EVIL, Reader
 
 
-@pytest.fixture(scope="module")
-def found():
+def example():
     """Thirty copies, one of them told by an attack, and a name that would break a page."""
     private = pictures("private", 40)
     folders = open_folders(private, private[:30])
@@ -35,6 +34,11 @@ def found():
         Part("students", NOT_ASKED, ["students: not trained"]),
     )
     return Audit(LEAKS, parts, ["a note"], rows, {}, folders)
+
+
+@pytest.fixture(scope="module")
+def found():
+    return example()
 
 
 def test_what_the_report_says(found):
