@@ -152,10 +152,16 @@ def _standardised(images: Tensor) -> Tensor:
 
     def of(part: Tensor) -> Tensor:
         flat = part.float().flatten(1)
-        scaled: Tensor = (flat - flat.mean(1, keepdim=True)) / flat.std(1, keepdim=True).clamp_min(1.0)
+        around = flat - flat.mean(1, keepdim=True)
+        scaled: Tensor = around / _spread(around, 1)
         return (scaled * 40 + 128).clamp(0, 255).round().to(torch.uint8).view_as(part)
 
     return torch.cat([of(part) for part in images.split(4096)])
+
+
+def _spread(around: Tensor, over: int | tuple[int, int]) -> Tensor:
+    """Standard deviations of what has the mean 0, at least 1."""
+    return around.square().mean(over, keepdim=True).sqrt_().clamp_min_(1.0)
 
 
 def _coarse(images: Tensor) -> Tensor:
@@ -171,7 +177,7 @@ def _gray(images: Tensor, side: int | None = None) -> Tensor:
         gray = interpolate(gray, size=side, mode="area")
     gray = gray.squeeze(1)
     gray = gray - gray.mean((1, 2), keepdim=True)
-    scaled: Tensor = gray / gray.std((1, 2), keepdim=True).clamp_min(1.0)
+    scaled: Tensor = gray / _spread(gray, (1, 2))
     return scaled
 
 
@@ -231,18 +237,20 @@ def _registered(ours: Tensor, theirs: Tensor) -> tuple[Tensor, Tensor]:
     side, reach = a.shape[-1], _reach(a.shape[-1])
     shifts = torch.arange(-reach, reach + 1)
 
+    def spectrum(x: Tensor) -> Tensor:
+        return torch.fft.rfft2(x, s=(2 * side,) * 2)
+
     def correlated(x: Tensor, y: Tensor) -> Tensor:
-        """Sums of products of what lies at a place in the first and, moved, in the second."""
-        product = torch.fft.rfft2(x, s=(2 * side,) * 2).conj() * torch.fft.rfft2(y, s=(2 * side,) * 2)
-        sums: Tensor = torch.fft.irfft2(product, s=(2 * side,) * 2)
+        """Sums of products of what lies at a place in the first and, moved, in the second, from their spectra."""
+        sums: Tensor = torch.fft.irfft2(x.conj() * y, s=(2 * side,) * 2)
         return sums[:, shifts % (2 * side)][:, :, shifts % (2 * side)]
 
-    everywhere = torch.ones_like(a)
+    everywhere, in_a, in_b = spectrum(torch.ones(1, side, side)), spectrum(a), spectrum(b)
     count = (side - shifts.abs())[:, None] * (side - shifts.abs())
-    sum_a, sum_b = correlated(a, everywhere), correlated(everywhere, b)
-    spread_a = correlated(a.square(), everywhere) - sum_a.square() / count
-    spread_b = correlated(everywhere, b.square()) - sum_b.square() / count
-    together = correlated(a, b) - sum_a * sum_b / count
+    sum_a, sum_b = correlated(in_a, everywhere), correlated(everywhere, in_b)
+    spread_a = correlated(spectrum(a.square()), everywhere) - sum_a.square() / count
+    spread_b = correlated(everywhere, spectrum(b.square())) - sum_b.square() / count
+    together = correlated(in_a, in_b) - sum_a * sum_b / count
     best = (together / (spread_a * spread_b).clamp_min(1.0).sqrt()).flatten(1).max(1)
     shift = torch.stack([best.indices // len(shifts), best.indices % len(shifts)], 1) - reach
     return shift, best.values
@@ -267,8 +275,9 @@ def _equalised(ours: Tensor, theirs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """The first images with the second ones' contrast and brightness (least squares), and both; of flat ones as is."""
     x, y = ours.float().flatten(1), theirs.float().flatten(1)
     around = x - x.mean(1, keepdim=True)
-    slope = (around * y).mean(1) / around.square().mean(1).clamp_min(1.0)
-    plain = (x.std(1) < PLAIN) | (slope < CONTRAST[0]) | (slope > CONTRAST[1])
+    spread = around.square().mean(1)
+    slope = (around * y).mean(1) / spread.clamp_min(1.0)
+    plain = (spread < PLAIN**2) | (slope < CONTRAST[0]) | (slope > CONTRAST[1])
     slope = slope.where(~plain, torch.ones_like(slope))
     offset = (y.mean(1) - slope * x.mean(1)).where(~plain, torch.zeros_like(slope))
     matched = (x * slope[:, None] + offset[:, None]).clamp(0, 255).round().to(torch.uint8)

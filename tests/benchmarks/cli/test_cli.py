@@ -13,6 +13,7 @@ from leakbench.reports.records import read_records
 from tests.benchmarks.conftest import call, run_tiny
 
 
+@pytest.mark.usefixtures("drawn")
 def test_end_to_end_and_resume(suites, tmp_path, capsys):
     assert run_tiny(tmp_path) == 0
     folder = tmp_path / "run"
@@ -29,9 +30,11 @@ def test_end_to_end_and_resume(suites, tmp_path, capsys):
         "T6.csv",
         "T7.csv",
     }
-    drawn = [file.name for file in (folder / "galleries").iterdir()]
-    strips = [name for name in drawn if name.startswith("released-")]
-    assert (len(strips), len(drawn) - len(strips)) == (3, 21)
+    galleries = [file.name for file in (folder / "galleries").iterdir()]
+    strips = [name for name in galleries if name.startswith("released-")]
+    assert (len(strips), len(galleries) - len(strips)) == (3, 21)
+    figures = {file.name for file in (folder / "figures").iterdir()}
+    assert figures == {"tradeoff.svg", "privacy-utility.svg", "roc.svg"}
     assert json.loads((folder / "run.json").read_text())["suite"]["name"] == "tiny"
     before = {f.name: f.read_bytes() for f in (folder / "tables").iterdir()}
     lines = (folder / "records.jsonl").read_text().splitlines()
