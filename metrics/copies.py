@@ -238,7 +238,8 @@ def _registered(ours: Tensor, theirs: Tensor) -> tuple[Tensor, Tensor]:
     shifts = torch.arange(-reach, reach + 1)
 
     def spectrum(x: Tensor) -> Tensor:
-        return torch.fft.rfft2(x, s=(2 * side,) * 2)
+        found: Tensor = torch.fft.rfft2(x, s=(2 * side,) * 2)
+        return found
 
     def correlated(x: Tensor, y: Tensor) -> Tensor:
         """Sums of products of what lies at a place in the first and, moved, in the second, from their spectra."""

@@ -31,7 +31,8 @@ def _flat(images: Tensor) -> Tensor:
 
 def _multiplies_bytes(images: Tensor) -> bool:
     """Whether products of bytes with sums of 32 bits are exact here, and fast."""
-    return images.device.type == "cpu" and images.shape[1] < LARGEST and torch.cpu._is_vnni_supported()
+    # Of vectors of one value `torch._int_mm` writes nothing (torch 2.14).
+    return images.device.type == "cpu" and 1 < images.shape[1] < LARGEST and torch.cpu._is_vnni_supported()
 
 
 def _whole(candidates: Tensor) -> Distances:
@@ -108,3 +109,66 @@ def nearest(
 
     found = in_chunks(closest, len(x), tile)
     return Neighbours(*(torch.cat(column) for column in zip(*found, strict=True)))
+
+
+EXACT = 2**24 // 255**2
+"""Values of a vector of bytes of which float32 holds any product exactly."""
+QUERIES, CANDIDATES, BLOCK = 256, 1024, 32
+"""Vectors of a product that stays in the cache, and candidates that are passed over together."""
+FAR = 2**30
+"""Stands for the distance of what is no candidate: it fills the last product up."""
+
+
+def nearest_few(queries: Tensor, candidates: Tensor, count: int) -> Tensor:
+    """The exact nearest candidates of every query in Euclidean distance, (Q, count) positions, nearest first.
+
+    Of equally near ones the first is nearer. The nearest few lie in the few blocks of candidates whose nearest are
+    nearest, so that most are passed over a block at a time. Seven times as fast as the flat index of FAISS
+    (docs/speed.md).
+
+    Args:
+        queries: uint8 (Q, D), D <= `EXACT`.
+        candidates: uint8 (M, D).
+        count: how many, or as many as there are candidates.
+
+    Raises:
+        ValueError: wrong dtype, or vectors that are too long.
+    """
+    x, y = _flat(queries), _flat(candidates)
+    if y.shape[1] > EXACT:
+        raise ValueError(f"vectors of {y.shape[1]} bytes are too long; at most {EXACT}")
+    count = min(count, len(y))
+    if not count or not len(x):
+        return torch.zeros((len(x), count), dtype=torch.long)
+    whole = _multiplies_bytes(y)
+    padded = torch.nn.functional.pad(y, (0, 0, 0, -len(y) % CANDIDATES))
+    x, padded = (_centred(part) if whole else part.float() - 127.5 for part in (x, padded))
+    norms = padded.float().square().sum(1)
+    norms[len(y) :] = FAR
+    norms = norms.to(torch.int32 if whole else torch.float32)
+    tiles = list(zip(padded.split(CANDIDATES), norms.split(CANDIDATES), strict=True))
+    product, within = torch._int_mm if whole else torch.mm, torch.arange(BLOCK)
+    by_block = padded.view(-1, BLOCK * padded.shape[1])
+
+    def closest(where: slice) -> Tensor:
+        part = x[where]
+        found = part.new_empty((len(part), CANDIDATES), dtype=tiles[0][1].dtype)
+        least = found.new_empty((len(part), len(padded) // BLOCK))
+        for column, (tile, norm) in zip(least.split(CANDIDATES // BLOCK, dim=1), tiles, strict=True):
+            product(part, tile.T, out=found)
+            torch.sub(norm, found, alpha=2, out=found)
+            torch.amin(found.view(len(part), -1, BLOCK), 2, out=column)
+        blocks = _first(least, torch.arange(least.shape[1]), min(count, least.shape[1]))
+        near = (blocks[:, :, None] * BLOCK + within).flatten(1)
+        shown = by_block.index_select(0, blocks.flatten()).view(*near.shape, -1).float()
+        inner = (shown @ part.float()[:, :, None]).squeeze(2)
+        return _first(norms[near] - 2 * inner, near, count)
+
+    return torch.cat(in_chunks(closest, len(x), QUERIES))
+
+
+def _first(distances: Tensor, positions: Tensor, count: int) -> Tensor:
+    """(Q, count) positions (Q, M) of the least whole-numbered distances, of equal ones the first."""
+    order = distances.long() * (positions.max() + 1) + positions
+    nearest = order.topk(count, largest=False, sorted=True).indices
+    return positions.expand_as(order).gather(1, nearest)

@@ -105,6 +105,12 @@ VISUAL = (
     ("nearest.psnr", "PSNR to nearest private (dB)"),
     ("stranger.ssim", "control: SSIM to nearest stranger"),
     ("stranger.psnr", "control: PSNR to nearest stranger (dB)"),
+    ("private.kernel", "kernel distance to private images (1/1000)"),
+    ("stranger.kernel", "control: kernel distance to strangers (1/1000)"),
+)
+FRECHET = (
+    ("private.frechet", "Fréchet distance to private images"),
+    ("stranger.frechet", "control: Fréchet distance to strangers"),
 )
 COPIES = (
     ("private.copied", "copied private images (%)"),
@@ -122,7 +128,7 @@ def _visual(results: Results) -> Table:
         RANKED,
     ]
     notes += [f"{head}: not applicable: {absent[name]}." for name, head in VISUAL if name in absent]
-    columns = (*VISUAL, *_copies(results), *_unlisted(results))
+    columns = (*VISUAL, *_found(results, FRECHET), *_found(results, COPIES), *_unlisted(results))
     rows = [[results.label(defense)] for defense in results.defenses]
     ranks: dict[tuple[int, int], int] = {}
     for column, (name, _) in enumerate(columns, 1):
@@ -137,10 +143,10 @@ def _visual(results: Results) -> Table:
     )
 
 
-def _copies(results: Results) -> tuple[tuple[str, str], ...]:
-    """What older records lack: how many of the private images, and of strangers, have a copy in the release."""
+def _found(results: Results, columns: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+    """Those of the columns that any record has something for: older ones, and small sets, lack some."""
     found = {m.name for r in results.records if r.cell.task == "visual" for m in r.measurements}
-    return tuple(column for column in COPIES if column[0] in found)
+    return tuple(column for column in columns if column[0] in found)
 
 
 def _unlisted(results: Results) -> list[tuple[str, str]]:

@@ -10,15 +10,14 @@ import torch
 from numpy.typing import NDArray
 from scipy.stats import gaussian_kde
 from sklearn.decomposition import PCA
-from torch import nn
+from torch import Tensor
 
 from leakbench.attacks.attack import attacks
 from leakbench.attacks.guess import Scores
 from leakbench.attacks.membership.release_attack import ReleaseAttack
 from leakbench.attacks.view import View
 from leakbench.synth.images import Images
-from leakbench.synth.networks.public import at_hand
-from leakbench.synth.networks.training import penultimate
+from leakbench.synth.networks.public import public_features
 from leakbench.synth.ranges import Count, Positive
 
 Describe = Callable[[Images], NDArray[np.float32]]
@@ -52,7 +51,7 @@ class DensityRatio(ReleaseAttack):
     def run(self, view: View, *, seed: int, device: torch.device) -> Scores:
         """Score every candidate."""
         own = view.auxiliary()
-        described = partial(_described, at_hand() if self.space == "pretrained" else None, device)
+        described = partial(_described, public_features(device) if self.space == "pretrained" else None)
         basis = PCA(n_components=min(self.components, len(own) - 1), whiten=True, random_state=0).fit(described(own))
         candidates, released, others = (
             _transformed(basis, images, described) for images in (view.candidates(), view.release().images, own)
@@ -79,8 +78,8 @@ def _transformed(basis: PCA, images: Images, described: Describe) -> NDArray[np.
     return np.concatenate(parts).T.astype(np.float64)
 
 
-def _described(network: nn.Module | None, device: torch.device, images: Images) -> NDArray[np.float32]:
+def _described(features: Callable[[Tensor], Tensor] | None, images: Images) -> NDArray[np.float32]:
     """(N, D) pixels, or what a network feeds its last layer."""
-    if network is None:
+    if features is None:
         return images.float().flatten(1).numpy()
-    return penultimate(network, images.pixels, device=device).numpy()
+    return features(images.pixels).numpy()

@@ -10,8 +10,7 @@ from leakbench.attacks.guess import Scores
 from leakbench.attacks.membership.release_attack import ReleaseAttack, nearest_distances
 from leakbench.attacks.view import View
 from leakbench.metrics.neighbours import nearest
-from leakbench.synth.networks.public import at_hand
-from leakbench.synth.networks.training import penultimate
+from leakbench.synth.networks.public import public_features
 
 COPY = 1e-12
 """Stands for the squared distance 0 of an exact copy: no other distance is so small, or so large as its inverse."""
@@ -41,8 +40,7 @@ class GanLeaks(ReleaseAttack):
         """Score every candidate."""
         shown = [images.pixels for images in (view.candidates(), view.release().images, view.auxiliary())]
         if self.space == "pretrained":
-            network = at_hand()
-            seen = [penultimate(network, pixels, device=device) for pixels in shown]
+            seen = list(map(public_features(device), shown))
             to_release, to_others = (nearest_distances(seen[0], part).square() for part in seen[1:])
         else:
             to_release, to_others = (nearest(shown[0], part).squared_distance for part in shown[1:])

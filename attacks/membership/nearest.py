@@ -15,7 +15,7 @@ from leakbench.attacks.membership.teacher import TeacherTraining
 from leakbench.attacks.view import View
 from leakbench.metrics.image import byte_ssim
 from leakbench.metrics.neighbours import nearest
-from leakbench.synth.networks.public import at_hand
+from leakbench.synth.networks.public import public_features
 from leakbench.synth.networks.training import Recipe, penultimate
 from leakbench.synth.ranges import Count
 
@@ -67,9 +67,8 @@ class Nearest(ReleaseAttack):
         if self.space == "ssim":
             return _as_they_are, _in_structure
         if self.space == "pretrained":
-            network = at_hand()
-        else:
-            network = view.train_on_auxiliary(TeacherTraining(network="resnet20", recipe=Recipe(steps=self.steps)))
+            return public_features(device), _in_features
+        network = view.train_on_auxiliary(TeacherTraining(network="resnet20", recipe=Recipe(steps=self.steps)))
         return partial(penultimate, network, device=device), _in_features
 
 

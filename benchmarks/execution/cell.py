@@ -171,7 +171,7 @@ def read_by(suite: Suite, cell: Cell) -> tuple[str, ...]:
     """Digests of what a cell's defense, attack or networks read beside the data: a public network's weights."""
     found = attack_of(cell.method).reads() if cell.task == "attack" else ()
     found += defense_of(cell.defense).reads() if cell.defense else ()
-    return found + (digests() if PROBE in networks_of(suite, cell) else ())
+    return found + (digests() if cell.task == "visual" or PROBE in networks_of(suite, cell) else ())
 
 
 def runs_plugin(cell: Cell) -> bool:

@@ -17,12 +17,12 @@ from leakbench.attacks.victims.scenario import Scenario, attacked_order
 from leakbench.attacks.victims.training import Victims
 from leakbench.attacks.view import PublishedModel
 from leakbench.benchmarks.stages.publish import claim_of
+from leakbench.benchmarks.stages.seen import looked_for, seen_publicly
 from leakbench.benchmarks.storage.environment import is_plugin, result_key
 from leakbench.benchmarks.storage.run_folder import RunFolder
 from leakbench.benchmarks.storage.store import Store, digest
 from leakbench.benchmarks.suite.model import Suite, Training
 from leakbench.benchmarks.suite.spec import attack_of, defense_of
-from leakbench.metrics.described import Described, described
 from leakbench.reports.records import Cell
 from leakbench.synth.defense import PrivateTrainer, Release, Resources, Synthesizer
 from leakbench.synth.images import Images, Split, concatenate
@@ -35,8 +35,6 @@ from leakbench.synth.seeds import derive_seed, seeded_rng
 
 Progress = Callable[[int, int], None]
 
-LOOKED_FOR = 200
-"""Private images, and as many strangers, that copies are looked for of, at most."""
 DELTA = 1e-5
 """Delta of bounds on the epsilon of a defense that claims none."""
 
@@ -79,6 +77,7 @@ class RunContext:
         self.train_on_candidates = cache(self._candidates)
         self.observer = cache(self._observer)
         self.looked_for = lru_cache(maxsize=1)(lambda seed: looked_for(parts(seed)))
+        self.seen_publicly = lru_cache(maxsize=1)(lambda seed: seen_publicly(parts(seed), device))
         self.linker = cache(self._linker)
 
     def apart(self) -> "RunContext":
@@ -260,9 +259,3 @@ class RunContext:
 def _read_by(network: str | None) -> tuple[str, ...]:
     """Digests of what an architecture is built of: networks are kept under it."""
     return digests() if network == PROBE else ()
-
-
-def looked_for(parts: Split) -> dict[str, Described]:
-    """The first members, and as many strangers, that copies are looked for of; their order is random."""
-    who = {"private": parts.members, "stranger": parts.holdout}
-    return {name: described(images.pixels[:LOOKED_FOR]) for name, images in who.items()}

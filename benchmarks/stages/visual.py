@@ -1,17 +1,21 @@
 """The stage that compares released images with private ones."""
 
+import torch
+
 from leakbench.attacks.judging.truth import single
 from leakbench.benchmarks.stages.context import RunContext
 from leakbench.benchmarks.stages.outcome import Outcome
 from leakbench.metrics.copies import find_copies
 from leakbench.metrics.described import Described, described
 from leakbench.metrics.extraction import extracted
+from leakbench.metrics.fidelity import MOST, fidelity
 from leakbench.metrics.measurement import Judgement, Measurement
 from leakbench.metrics.neighbours import nearest
 from leakbench.metrics.rates import clopper_pearson
 from leakbench.metrics.visual import compare
 from leakbench.reports.records import Cell
 from leakbench.synth.images import Images
+from leakbench.synth.networks.public import digests, missing, public_features
 
 
 def visual_stage(context: RunContext, cell: Cell) -> Outcome:
@@ -33,9 +37,20 @@ def visual_stage(context: RunContext, cell: Cell) -> Outcome:
     seen = described(images.pixels)
     copied = [_copied(name, who, seen) for name, who in context.looked_for(cell.seed).items()]
     given_back = [_given_back(name, who, images) for name, who in (("private", members), ("stranger", parts.holdout))]
+    found += _as_sets(context, cell, images)
     measured = (*(m for judgement in found for m in judgement.measurements), *copied, *given_back)
     absent = {name: why for judgement in found for name, why in judgement.absent.items()}
     return Outcome(Judgement(measured, absent), paired_with=pairing)
+
+
+def _as_sets(context: RunContext, cell: Cell, images: Images) -> list[Judgement]:
+    """How far the release is from private images and from strangers, through a public network, where one is at hand."""
+    if reason := missing():
+        return [Judgement((), {f"{name}.kernel": reason for name in ("private", "stranger")})]
+    some = torch.linspace(0, len(images) - 1, min(MOST, len(images))).long()
+    seen = public_features(context.device)(images.pixels[some]).double().numpy()
+    variant = f"features of a public network, weights {digests()[0][:12]}"
+    return [fidelity(name, seen, others, variant) for name, others in context.seen_publicly(cell.seed).items()]
 
 
 def _copied(name: str, pictures: Described, released: Described) -> Measurement:

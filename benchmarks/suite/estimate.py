@@ -1,5 +1,6 @@
 """What a suite will cost on this machine: steps counted, a few of them timed."""
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -7,11 +8,16 @@ from functools import cache
 import torch
 
 from leakbench.attacks.attack import Attack
+from leakbench.attacks.membership.copies import Copies
 from leakbench.attacks.victims.owner import DataOwner
 from leakbench.attacks.view import STUDENTS, Access, of_the_teacher
+from leakbench.benchmarks.stages.seen import LOOKED_FOR
 from leakbench.benchmarks.suite.graph import Plan, networks_of, student_networks
 from leakbench.benchmarks.suite.model import Suite
 from leakbench.benchmarks.suite.spec import attack_of, defense_of, scenario_of
+from leakbench.metrics.local_features import MOST_POINTS, POINTS
+from leakbench.metrics.local_features import SIDE as SMALLEST
+from leakbench.metrics.shown import FLAT
 from leakbench.reports.records import Cell
 from leakbench.synth.data.datasets import DATASETS
 from leakbench.synth.defense import Defense, PrivateTrainer
@@ -27,6 +33,8 @@ TIMED = 16
 """Images of a step that is timed."""
 CLASSES = 10
 """Of a dataset that has not been opened."""
+SECONDS_A_FEATURE, SECONDS_A_COMPARISON = 6e-5, 2e-9
+"""Of one core, to find a local feature in a picture, and to compare two: of photographs of 32 to 256 pixels."""
 
 
 def estimate(suite: Suite, grid: Plan, device: str) -> Iterator[tuple[Cell, float]]:
@@ -96,12 +104,23 @@ def _seconds(suite: Suite, cell: Cell, seconds, trained: set[tuple[object, ...]]
     if cell.task == "utility":
         return _student_seconds(suite, cell, seconds, cost)
     if cell.task == "visual":
-        return suite.sizes.members * 2e-3 + (suite.sizes.members / 1e4) ** 2 * 10
+        looked, released = 2 * min(LOOKED_FOR, suite.sizes.members), _released(suite, defense_of(cell.defense))
+        compared = suite.sizes.members * 2e-3 + (suite.sizes.members / 1e4) ** 2 * 10
+        return compared + copies_seconds(looked, released, side_of(suite))
     attack = attack_of(cell.method)
     if attack.family == "memorization":
         owner = suite.memorization[scenario_of(cell.method)]
         return _memorization_seconds(owner, attack, cost, trained, (cell.defense, cell.seed))
     return _attack_seconds(suite, cell, seconds, cost, trained)
+
+
+def copies_seconds(looked: int, released: int, side: int) -> float:
+    """Of looking for copies of some pictures among others: to find local features, and the nearest of each."""
+    features = min(POINTS * max(side, SMALLEST) ** 2 // SMALLEST**2, MOST_POINTS)
+    queries, among = 2 * looked * features, released * features  # in the mirror as well
+    # Of many, the centres of 4 sqrt(among) cells and what 16 of them hold are, which takes longer for each.
+    compared = among if among <= FLAT else 23 * math.isqrt(among)
+    return (looked + released) * features * SECONDS_A_FEATURE + queries * compared * SECONDS_A_COMPARISON
 
 
 def _released(suite: Suite, defense: Defense) -> int:
@@ -170,6 +189,8 @@ def _inversion_passes(attack: Attack, trained: set[tuple[object, ...]]) -> float
 
 def _membership_seconds(suite: Suite, cell: Cell, attack: Attack, seconds, trained) -> float:  # type: ignore[no-untyped-def]
     """Comparing everybody; where the defense is run again, its teacher, once a seed or a release, and its steps."""
+    if isinstance(attack, Copies):
+        return copies_seconds(2 * suite.sizes.members, _released(suite, defense_of(cell.defense)), side_of(suite))
     compared = (suite.sizes.members / 1e4) ** 2 * 10
     if Access.RERUN not in attack.needs:
         return compared

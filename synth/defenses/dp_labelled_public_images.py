@@ -9,8 +9,7 @@ from leakbench.synth.defenses.differential_privacy import check_delta
 from leakbench.synth.defenses.private_head import head_claim, noise_of_a_step, noisy_softmax_regression, with_constant
 from leakbench.synth.defenses.public_components import PublicComponents
 from leakbench.synth.images import Images
-from leakbench.synth.networks.public import at_hand, digests, missing
-from leakbench.synth.networks.training import penultimate
+from leakbench.synth.networks.public import digests, missing, public_features
 from leakbench.synth.ranges import Count, Positive
 from leakbench.synth.registry import defenses
 
@@ -68,9 +67,8 @@ class DPLabelledPublicImages(Synthesizer):
 
     def release(self, members: Images, resources: Resources) -> Release:
         """Learn the head from the members, and label public images by it."""
-        network, device = at_hand().to(resources.device), resources.device
-        public = resources.public
-        known, private = (penultimate(network, images.pixels, device=device) for images in (public, members))
+        features, public = public_features(resources.device), resources.public
+        known, private = features(public.pixels), features(members.pixels)
         basis = PublicComponents(known, self.components)
 
         def seen(features: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ import hashlib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache, partial
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 from torchvision.transforms import v2 as transforms
 
 from leakbench.metrics.weights import DAMAGED, read_weights
+from leakbench.synth.networks.training import penultimate
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Mean and standard deviation of ImageNet's channels, by which its networks want images in [0, 1] scaled."""
@@ -46,7 +48,7 @@ class PublicNetwork:
     @property
     def digest(self) -> str:
         """SHA-256 of the weights."""
-        return hashlib.sha256(self.file.read_bytes()).hexdigest()
+        return _digest(self.file, self.file.stat().st_mtime_ns)
 
     def load(self, side: int = LEAST_SIDE) -> nn.Module:
         """The network in evaluation mode, from images (N, 3, H, W) in [0, 1] to logits of ImageNet's classes.
@@ -64,6 +66,12 @@ class PublicNetwork:
         except DAMAGED as error:
             raise ValueError(f"{self.file}: holds no weights of {self.name} ({type(error).__name__})") from error
         return nn.Sequential(_ScaledUp(side), transforms.Normalize(MEAN, STD), network).eval()
+
+
+@cache
+def _digest(file: Path, changed: int) -> str:
+    """Of a file as it was when it was changed last: every cell that reads it asks."""
+    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 class _ScaledUp(nn.Module):
@@ -99,6 +107,18 @@ def at_hand(side: int = LEAST_SIDE) -> nn.Module:
     if network is None:
         raise ValueError(missing())
     return network.load(side)
+
+
+def public_features(device: torch.device) -> Callable[[Tensor], Tensor]:
+    """What the network at hand feeds its last layer: (N, D) on the CPU, of uint8 images (N, C, H, W).
+
+    Args:
+        device: where the network works.
+
+    Raises:
+        ValueError: there is none, or its file is damaged.
+    """
+    return partial(penultimate, at_hand().to(device), device=device)
 
 
 def digests() -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from PIL import Image
 from leakbench.attacks.attack import attacks
 from leakbench.benchmarks.cli import app as cli
 from leakbench.benchmarks.cli import exits
+from leakbench.benchmarks.stages import visual
 from leakbench.benchmarks.suite import model as suite
 from leakbench.reports import write
 from leakbench.synth import guard
@@ -61,15 +62,16 @@ batch_size = 10
 
 
 @pytest.fixture(autouse=True)
-def nothing_drawn(request, monkeypatch):
-    """Figures are half of a tiny run's report; who looks at them asks for them by `drawn`."""
-    if "drawn" not in request.fixturenames:
+def lean(request, monkeypatch):
+    """Figures, and looks through a public network, are half of a tiny run; who wants them asks for `whole`."""
+    if "whole" not in request.fixturenames:
         monkeypatch.setattr(write, "draw", lambda results, folder: {})
+        monkeypatch.setattr(visual, "missing", lambda: "no test asks for it")
 
 
 @pytest.fixture
-def drawn():
-    """Figures, which other tests do without."""
+def whole():
+    """All of a run, which other tests do without."""
 
 
 def pictures(folder):

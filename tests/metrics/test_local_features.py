@@ -159,11 +159,14 @@ def test_parts_of_dim_pictures_are_found():
 
 
 def test_many_are_looked_for_in_cells(monkeypatch):
-    monkeypatch.setattr(shown, "FLAT", 500)
-    private = textured("private")
-    released = described(torch.cat([textured("others"), cut(private, 0.7)])).shown
-    assert released.index.ntotal > 500
-    assert len(released.copies(described(private).points)) >= 0.9 * COUNT
+    made, factory = [], shown.faiss.index_factory
+    monkeypatch.setattr(shown.faiss, "index_factory", lambda *what: made.append(what) or factory(*what))
+    private = described(textured("private"))
+    released = described(torch.cat([textured("others"), cut(textured("private"), 0.7)]))
+    for most, indices in ((len(released.points.looks), 0), (500, 1)):
+        monkeypatch.setattr(shown, "FLAT", most)
+        assert len(Shown(released.points).copies(private.points)) >= 0.9 * COUNT
+        assert len(made) == indices
 
 
 @pytest.mark.parametrize("side", [16, 96])

@@ -5,7 +5,7 @@ from hypothesis import HealthCheck, given, settings
 from sklearn.metrics import pairwise_distances
 
 from leakbench.metrics import neighbours
-from leakbench.metrics.neighbours import nearest
+from leakbench.metrics.neighbours import nearest, nearest_few
 
 
 def images(count, seed, side=8):
@@ -16,7 +16,8 @@ def images(count, seed, side=8):
 
 @pytest.fixture(params=["bytes", "float32"], autouse=True)
 def product(request, monkeypatch):
-    monkeypatch.setattr(neighbours, "_multiplies_bytes", lambda images: request.param == "bytes")
+    if request.param == "float32":
+        monkeypatch.setattr(neighbours, "_multiplies_bytes", lambda images: False)
 
 
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 1000))
@@ -61,3 +62,40 @@ def test_labels_restrict_the_search():
 def test_floats_are_refused():
     with pytest.raises(ValueError, match="uint8"):
         nearest(torch.zeros(1, 3, 8, 8), images(1, 0))
+
+
+@given(
+    st.integers(0, 30),
+    st.integers(0, 90),
+    st.integers(1, 5),
+    st.integers(1, 40),
+    st.integers(2, 256),
+    st.integers(0, 99),
+)
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_the_nearest_few_are_those_of_a_stable_sort(queries, candidates, count, values, levels, seed):
+    """In blocks and products that few fill, and where many are as near as each other."""
+    rng = torch.Generator().manual_seed(seed)
+    x, y = (
+        torch.randint(0, levels, (rows, values), generator=rng, dtype=torch.uint8) for rows in (queries, candidates)
+    )
+    golden = (x[:, None].int() - y[None].int()).square().sum(2).sort(dim=1, stable=True).indices[:, :count]
+    with pytest.MonkeyPatch.context() as patch:
+        for name, size in {"QUERIES": 7, "CANDIDATES": 16, "BLOCK": 4}.items():
+            patch.setattr(neighbours, name, size)
+        assert torch.equal(nearest_few(x, y, count), golden)
+
+
+def test_the_nearest_few_of_many_products():
+    x, y = (images(rows, rows, side=6).flatten(1) for rows in (300, 2500))
+    golden = torch.cdist(x.double(), y.double()).topk(3, largest=False).indices
+    assert torch.equal(nearest_few(x, y, 3), golden)
+
+
+def test_the_longest_vectors_fit_and_longer_ones_are_refused():
+    black, white = (torch.full((1, neighbours.EXACT), value, dtype=torch.uint8) for value in (0, 255))
+    almost = white.clone()
+    almost[0, 0] = 254
+    assert nearest_few(black, torch.cat([white, almost]), 2).tolist() == [[1, 0]]
+    with pytest.raises(ValueError, match="too long"):
+        nearest_few(*[torch.zeros(1, neighbours.EXACT + 1, dtype=torch.uint8)] * 2, 1)

@@ -13,7 +13,7 @@ from leakbench.reports.records import read_records
 from tests.benchmarks.conftest import call, run_tiny
 
 
-@pytest.mark.usefixtures("drawn")
+@pytest.mark.usefixtures("whole")
 def test_end_to_end_and_resume(suites, tmp_path, capsys):
     assert run_tiny(tmp_path) == 0
     folder = tmp_path / "run"

@@ -8,6 +8,7 @@ from torch import nn
 from leakbench.attacks.membership.teacher import TeacherTraining
 from leakbench.benchmarks.execution.cell import cell_key
 from leakbench.benchmarks.stages import context as context_module
+from leakbench.benchmarks.stages import seen
 from leakbench.reports.records import Cell
 from leakbench.synth.defense import Release
 from leakbench.synth.defenses.dp_linear_probe import DPLinearProbe
@@ -18,13 +19,22 @@ from tests.benchmarks.stages.test_context import TRAINING, context, key
 __all__ = ["context"]
 
 
-@pytest.mark.parametrize("defense", ["dp-labelled-public-images", "dp-bn-matching:teacher=public"])
-def test_a_release_is_kept_by_the_network_that_its_defense_looks_through(defense, context, monkeypatch):
+@pytest.mark.parametrize(
+    ("defense", "task", "kept"),
+    [
+        ("dp-labelled-public-images", "release", 3),
+        ("dp-bn-matching:teacher=public", "release", 3),
+        ("noise", "visual", 3),
+        ("noise", "release", 1),
+    ],
+)
+def test_a_cell_is_kept_by_the_network_that_it_looks_through(defense, task, kept, context, digits, monkeypatch):
+    context.attacked = lambda spec, seed: (Release(digits.members), None)
     keys = set()
     for network in (None, SimpleNamespace(digest="one"), SimpleNamespace(digest="two")):
         monkeypatch.setattr(public, "public_network", lambda network=network: network)
-        keys.add(cell_key(context, Cell(suite="s", dataset="d", defense=defense, task="release", method="")))
-    assert len(keys) == 3
+        keys.add(cell_key(context, Cell(suite="s", dataset="d", defense=defense, task=task, method="")))
+    assert len(keys) == kept
 
 
 def test_a_pretrained_student_is_kept_by_the_network_below_it(context, digits, monkeypatch):
@@ -47,6 +57,15 @@ def test_a_pretrained_student_is_kept_by_the_network_below_it(context, digits, m
 
 def test_what_copies_are_looked_for_of_is_described_once_for_all_releases(context, monkeypatch):
     described = []
-    monkeypatch.setattr(context_module, "described", lambda pixels: described.append(len(pixels)))
+    monkeypatch.setattr(seen, "described", lambda pixels: described.append(len(pixels)))
     assert context.looked_for(0) is context.looked_for(0)
     assert len(described) == 2
+
+
+def test_a_public_network_looks_at_members_and_strangers_once_for_all_releases(context, monkeypatch):
+    looked = []
+    monkeypatch.setattr(
+        seen, "public_features", lambda device: lambda p: looked.append(len(p)) or p.float().mean((2, 3))
+    )
+    assert context.seen_publicly(0) is context.seen_publicly(0)
+    assert looked == [min(len(context.parts(0).members), len(context.parts(0).holdout))] * 2

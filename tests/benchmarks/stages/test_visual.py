@@ -1,12 +1,14 @@
 """What the visual stage says of copies: of private images, and of strangers, whole or in part."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 import torch
 from torch.nn.functional import interpolate
 
-from leakbench.benchmarks.stages.context import looked_for
+from leakbench.benchmarks.stages import seen, visual
+from leakbench.benchmarks.stages.seen import looked_for, seen_publicly
 from leakbench.benchmarks.stages.visual import visual_stage
 from leakbench.reports.records import Cell
 from leakbench.synth.defense import Release
@@ -33,9 +35,12 @@ def looked_at(release, parts):
         parts=lambda seed: parts,
         seed=lambda *names: 7,
         looked_for=lambda seed: looked_for(parts),
+        device=torch.device("cpu"),
+        seen_publicly=lambda seed: seen_publicly(parts, torch.device("cpu")),
     )
     cell = Cell(suite="s", dataset="d", defense="x", task="visual")
-    return {m.name: m for m in visual_stage(context, cell).judgement.measurements}
+    judged = visual_stage(context, cell).judgement
+    return {m.name: m for m in judged.measurements} | judged.absent
 
 
 def copied(release, parts):
@@ -68,3 +73,47 @@ def test_extracted_private_images_are_counted(parts):
     assert (found["private.extracted"].value, found["stranger.extracted"].value) == (25, 0)
     assert found["private.extracted"].n == len(parts.members)
     assert found["private.extracted"].low < 25 < found["private.extracted"].high
+
+
+@pytest.fixture
+def network(monkeypatch):
+    """One that sees the mean color of the picture and of its quarter; counts what it looked at."""
+    looked = []
+
+    def look(pixels):
+        looked.append(len(pixels))
+        quarter = pixels[:, :, : pixels.shape[2] // 2, : pixels.shape[3] // 2]
+        return torch.cat([part.float().mean((2, 3)) / 255 for part in (pixels, quarter)], 1)
+
+    monkeypatch.setattr(visual, "missing", lambda: "")
+    monkeypatch.setattr(visual, "digests", lambda: ("abcdef",))
+    for module in (visual, seen):
+        monkeypatch.setattr(module, "public_features", lambda device: look)
+    return looked
+
+
+def test_a_release_is_near_to_whom_it_shows(parts, network):
+    for release, near, far in ((parts.members, "private", "stranger"), (parts.holdout, "stranger", "private")):
+        found = looked_at(release, parts)
+        assert found[f"{near}.frechet"].value < 1e-6 < found[f"{far}.frechet"].value
+        assert found[f"{near}.kernel"].value < 0 < found[f"{far}.kernel"].value + 1
+        assert "abcdef" in found[f"{near}.kernel"].variant
+    assert network == [40] * 6, "the release, the members and as many strangers"
+
+
+def test_few_of_many_are_looked_at_from_all_over(parts, network, monkeypatch):
+    """Of members and strangers as many, however many there are."""
+    monkeypatch.setattr(visual, "MOST", 8)
+    monkeypatch.setattr(seen, "MOST", 20)
+    found = looked_at(parts.members, replace(parts, holdout=parts.holdout.take(torch.arange(30))))
+    assert network == [8, 20, 20]
+    assert found["private.kernel"].n == 8
+    network.clear()
+    looked_at(parts.members, replace(parts, holdout=parts.holdout.take(torch.arange(10))))
+    assert network == [8, 10, 10]
+
+
+def test_where_no_network_is_at_hand_it_says_how_to_get_one(parts, monkeypatch):
+    monkeypatch.setattr(visual, "missing", lambda: "get one")
+    found = looked_at(parts.members, parts)
+    assert (found["private.kernel"], found["stranger.kernel"]) == ("get one", "get one")

@@ -1,6 +1,7 @@
 """Networks trained on public photographs: found where they are, said to be missing where they are not."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -8,7 +9,7 @@ import torchvision
 from safetensors.torch import save_file
 
 from leakbench.synth.networks import public
-from leakbench.synth.networks.public import VARIABLE, PublicNetwork, at_hand, missing, public_network
+from leakbench.synth.networks.public import VARIABLE, PublicNetwork, at_hand, missing, public_features, public_network
 from leakbench.synth.networks.training import penultimate, predict
 
 
@@ -85,3 +86,22 @@ def test_the_package_knows_what_is_in_a_photograph(monkeypatch, cpu):
     three = gray.expand(-1, 3, -1, -1)
     assert torch.allclose(penultimate(loaded, gray, device=cpu), penultimate(loaded, three, device=cpu), atol=0.05)
     assert penultimate(loaded, images.repeat(1, 1, 4, 6), device=cpu).shape == (3, 1280), "of any size and shape"
+
+
+def test_the_network_works_where_it_is_asked_to(monkeypatch, cpu):
+    with torch.random.fork_rng():
+        moved, network = [], torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(12, 2))
+    monkeypatch.setattr(public, "at_hand", lambda: SimpleNamespace(to=lambda device: moved.append(device) or network))
+    assert public_features(cpu)(torch.zeros(5, 3, 2, 2, dtype=torch.uint8)).shape == (5, 12)
+    assert moved == [cpu]
+
+
+@pytest.mark.gpu
+def test_features_are_the_same_wherever_the_network_works(nothing, tmp_path, monkeypatch):
+    file = tmp_path / "weights.safetensors"
+    save_file(weights("resnet18"), file)
+    monkeypatch.setenv(VARIABLE, str(file))
+    images = torch.randint(0, 256, (3, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
+    here, there = (public_features(torch.device(name))(images) for name in ("cpu", "cuda"))
+    assert here.device == there.device == torch.device("cpu")
+    assert torch.allclose(here, there, atol=0.05)
