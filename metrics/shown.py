@@ -31,7 +31,7 @@ TRIED = 50
 """Pictures with the most matches that are verified."""
 SMALLEST, LARGEST = 0.05, 20.0
 """Area of what a copy shows, as a multiple of the original's, and of its longer stretch over the shorter."""
-FLAT = 250_000
+FLAT = 100_000
 """Features above which neighbours are looked for in cells, of which `PROBES` are opened: in poor pictures some are
 missed (JPEG 10 of 32 pixels: 40 of 120 pictures found by them in place of 77)."""
 PROBES = 16

@@ -1,5 +1,6 @@
 """Comparison tables T1 to T9, as data."""
 
+from collections.abc import Collection
 from dataclasses import replace
 
 from leakbench.metrics.measurement import Measurement
@@ -105,6 +106,8 @@ VISUAL = (
     ("nearest.psnr", "PSNR to nearest private (dB)"),
     ("stranger.ssim", "control: SSIM to nearest stranger"),
     ("stranger.psnr", "control: PSNR to nearest stranger (dB)"),
+)
+KERNEL = (
     ("private.kernel", "kernel distance to private images (1/1000)"),
     ("stranger.kernel", "control: kernel distance to strangers (1/1000)"),
 )
@@ -127,8 +130,9 @@ def _visual(results: Results) -> Table:
         "Control: the same against holdout images. 95 % bootstrap intervals over images.",
         RANKED,
     ]
-    notes += [f"{head}: not applicable: {absent[name]}." for name, head in VISUAL if name in absent]
-    columns = (*VISUAL, *_found(results, FRECHET), *_found(results, COPIES), *_unlisted(results))
+    sets = (*_found(results, KERNEL, absent), *_found(results, FRECHET))
+    notes += [f"{head}: not applicable: {absent[name]}." for name, head in (*VISUAL, *sets) if name in absent]
+    columns = (*VISUAL, *sets, *_found(results, COPIES), *_unlisted(results))
     rows = [[results.label(defense)] for defense in results.defenses]
     ranks: dict[tuple[int, int], int] = {}
     for column, (name, _) in enumerate(columns, 1):
@@ -143,10 +147,12 @@ def _visual(results: Results) -> Table:
     )
 
 
-def _found(results: Results, columns: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
-    """Those of the columns that any record has something for: older ones, and small sets, lack some."""
+def _found(
+    results: Results, columns: tuple[tuple[str, str], ...], absent: Collection[str] = ()
+) -> tuple[tuple[str, str], ...]:
+    """Those of the columns that any record speaks of, be it to say why they are absent: older ones lack some."""
     found = {m.name for r in results.records if r.cell.task == "visual" for m in r.measurements}
-    return tuple(column for column in columns if column[0] in found)
+    return tuple(column for column in columns if column[0] in found.union(absent))
 
 
 def _unlisted(results: Results) -> list[tuple[str, str]]:
