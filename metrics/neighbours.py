@@ -123,8 +123,7 @@ def nearest_few(queries: Tensor, candidates: Tensor, count: int) -> Tensor:
     """The exact nearest candidates of every query in Euclidean distance, (Q, count) positions, nearest first.
 
     Of equally near ones the first is nearer. The nearest few lie in the few blocks of candidates whose nearest are
-    nearest, so that most are passed over a block at a time. Seven times as fast as the flat index of FAISS
-    (docs/speed.md).
+    nearest, so that most are passed over a block at a time. Six times as fast as the flat index of FAISS (docs/speed.md).
 
     Args:
         queries: uint8 (Q, D), D <= `EXACT`.

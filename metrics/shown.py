@@ -33,7 +33,8 @@ SMALLEST, LARGEST = 0.05, 20.0
 """Area of what a copy shows, as a multiple of the original's, and of its longer stretch over the shorter."""
 FLAT = 100_000
 """Features above which neighbours are looked for in cells, of which `PROBES` are opened: in poor pictures some are
-missed (JPEG 10 of 32 pixels: 40 of 120 pictures found by them in place of 77)."""
+missed. Of 120 changed photographs of 32 pixels among 720: JPEG 10 41 in place of 72, JPEG 30 113 of 117, crop to 50 %
+112 of 115, noise of 20 108 of 115."""
 PROBES = 16
 AT_ONCE = 1 << 17
 """Features that are added to the index at a time."""
