@@ -112,7 +112,7 @@ def nearest(
 
 
 EXACT = 2**24 // 255**2
-"""Values of a vector of bytes of which float32 holds any product exactly."""
+"""Values of a vector of bytes of which float32 holds any distance exactly."""
 QUERIES, CANDIDATES, BLOCK = 256, 1024, 32
 """Vectors of a product that stays in the cache, and candidates that are passed over together."""
 FAR = 2**30
@@ -123,7 +123,8 @@ def nearest_few(queries: Tensor, candidates: Tensor, count: int) -> Tensor:
     """The exact nearest candidates of every query in Euclidean distance, (Q, count) positions, nearest first.
 
     Of equally near ones the first is nearer. The nearest few lie in the few blocks of candidates whose nearest are
-    nearest, so that most are passed over a block at a time. Six times as fast as the flat index of FAISS (docs/speed.md).
+    nearest, so that most are passed over a block at a time: six times as fast as the flat index of FAISS
+    (docs/speed.md).
 
     Args:
         queries: uint8 (Q, D), D <= `EXACT`.
@@ -141,7 +142,7 @@ def nearest_few(queries: Tensor, candidates: Tensor, count: int) -> Tensor:
         return torch.zeros((len(x), count), dtype=torch.long)
     whole = _multiplies_bytes(y)
     padded = torch.nn.functional.pad(y, (0, 0, 0, -len(y) % CANDIDATES))
-    x, padded = (_centred(part) if whole else part.float() - 127.5 for part in (x, padded))
+    x, padded = (_centred(part) if whole else part.float() - 128 for part in (x, padded))
     norms = padded.float().square().sum(1)
     norms[len(y) :] = FAR
     norms = norms.to(torch.int32 if whole else torch.float32)

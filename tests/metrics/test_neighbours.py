@@ -92,6 +92,19 @@ def test_the_nearest_few_of_many_products():
     assert torch.equal(nearest_few(x, y, 3), golden)
 
 
+def test_a_difference_of_one_is_not_rounded_away():
+    """Whatever constant is left out of the distances: of vectors of any length, the nearer is first by 1 or 3."""
+    for values in range(1, 9):
+        x = torch.full((1, values), 128, dtype=torch.uint8)
+        y = torch.full((256, values), 128, dtype=torch.uint8)
+        y[:, 0] = torch.arange(256)
+        assert nearest_few(x, y, 5).tolist() == [[128, 127, 129, 126, 130]]
+        x[:] = 255
+        y = x.repeat(3, 1)
+        y[0, 0], y[1, 0] = 253, 254
+        assert nearest_few(x, y, 3).tolist() == [[2, 1, 0]]
+
+
 def test_the_longest_vectors_fit_and_longer_ones_are_refused():
     black, white = (torch.full((1, neighbours.EXACT), value, dtype=torch.uint8) for value in (0, 255))
     almost = white.clone()
