@@ -3,8 +3,10 @@
 from leakbench.metrics.features import Features, frechet_distance, kernel_distance
 from leakbench.metrics.measurement import Judgement, Measurement
 
-MOST = 2048
-"""Images of each set, at most."""
+MOST = 2560
+"""Images of each set, at most: more than networks have features."""
+ALONE = "a set has one image"
+"""Why there is no distance, whatever network is at hand."""
 FEWEST = 2
 SCALE = 1000
 """Of kernel distances, which are small."""
@@ -13,8 +15,8 @@ SCALE = 1000
 def fidelity(name: str, released: Features, others: Features, variant: str = "") -> Judgement:
     """Kernel and Fréchet distance between two sets of images, as `metrics.features` defines them.
 
-    The kernel distance is unbiased at any size. The Fréchet distance is not: it is left out, and said, where a set has
-    fewer images than features, of which its covariances would be made of too few.
+    The kernel distance is unbiased at any size. The Fréchet distance is not, so that distances of sets of other sizes
+    do not compare; it is left out, and said, where a set has no more images than features, which make no covariance.
 
     Args:
         name: of the others; measurements are called ``<name>.kernel`` and ``<name>.frechet``.
@@ -24,7 +26,7 @@ def fidelity(name: str, released: Features, others: Features, variant: str = "")
     """
     fewest = min(len(released), len(others))
     if fewest < FEWEST:
-        return Judgement((), dict.fromkeys((f"{name}.kernel", f"{name}.frechet"), "a set has one image"))
+        return Judgement((), dict.fromkeys((f"{name}.kernel", f"{name}.frechet"), ALONE))
 
     def measured(what: str, value: float, unit: str) -> Measurement:
         return Measurement(name=f"{name}.{what}", value=value, n=fewest, unit=unit, better="lower", variant=variant)

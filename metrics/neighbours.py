@@ -127,8 +127,8 @@ def nearest_few(queries: Tensor, candidates: Tensor, count: int) -> Tensor:
     (docs/speed.md).
 
     Args:
-        queries: uint8 (Q, D), D <= `EXACT`.
-        candidates: uint8 (M, D).
+        queries: uint8 (Q, D), D <= `EXACT`, on the CPU.
+        candidates: uint8 (M, D), likewise.
         count: how many, or as many as there are candidates.
 
     Raises:

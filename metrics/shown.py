@@ -8,12 +8,15 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import cv2
 import faiss
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from leakbench.metrics.local_features import Bytes, Floats, Points
 from leakbench.metrics.neighbours import nearest_few
@@ -180,15 +183,22 @@ def _part(map_: NDArray[np.float64], whole: Floats, within: Floats) -> Box:
 def _finder(looks: Bytes) -> Callable[[Bytes], NDArray[np.int64]]:
     """What finds positions (Q, K) of the nearest of these: among all, or of many among those in the nearest cells."""
     if len(looks) <= FLAT:
-        among = torch.from_numpy(looks)
-        return lambda queries: nearest_few(torch.from_numpy(queries), among, NEIGHBOURS).numpy()
+        return partial(_among_all, torch.tensor(looks))
     cells = 4 * math.isqrt(len(looks))
     index = faiss.index_factory(128, f"IVF{cells},SQ8_direct")  # a byte for each value
     index.train(looks[:: max(1, len(looks) // (50 * cells))].astype(np.float32))
     index.nprobe = PROBES
     for start in range(0, len(looks), AT_ONCE):
         index.add(looks[start : start + AT_ONCE].astype(np.float32))
-    return lambda queries: np.asarray(index.search(queries.astype(np.float32), NEIGHBOURS)[1])
+    return partial(_in_cells, index)
+
+
+def _among_all(looks: Tensor, queries: Bytes) -> NDArray[np.int64]:
+    return np.asarray(nearest_few(torch.tensor(queries), looks, NEIGHBOURS).numpy())
+
+
+def _in_cells(index: Any, queries: Bytes) -> NDArray[np.int64]:
+    return np.asarray(index.search(queries.astype(np.float32), NEIGHBOURS)[1])
 
 
 def _mirrored(looks: Bytes) -> Bytes:

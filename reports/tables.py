@@ -132,12 +132,14 @@ def _visual(results: Results) -> Table:
     ]
     sets = (*_found(results, KERNEL, absent), *_found(results, FRECHET))
     notes += [f"{head}: not applicable: {absent[name]}." for name, head in (*VISUAL, *sets) if name in absent]
+    if (few := absent.get(FRECHET[0][0])) and FRECHET[0] not in sets:
+        notes.append(f"No Fréchet distance: {few}.")
     columns = (*VISUAL, *sets, *_found(results, COPIES), *_unlisted(results))
     rows = [[results.label(defense)] for defense in results.defenses]
     ranks: dict[tuple[int, int], int] = {}
-    for column, (name, _) in enumerate(columns, 1):
+    for column, (name, head) in enumerate(columns, 1):
         measurements = [results.measurement(defense, "visual", "", name) for defense in results.defenses]
-        if not name.startswith("stranger."):
+        if not name.startswith("stranger.") and (name, head) not in FRECHET:  # of sets of other sizes none is better
             ranks |= ranked(column, list(map(merit, measurements)), list(map(is_control, results.defenses)))
         for row, defense, measurement in zip(rows, results.defenses, measurements, strict=True):
             row.append(show(measurement, short(results.missing(defense, "visual", "", name)), interval=False))

@@ -18,6 +18,7 @@ from leakbench.benchmarks.execution.executors import (
     default_threads,
 )
 from leakbench.benchmarks.execution.inapplicable import inapplicable
+from leakbench.benchmarks.stages.visual import lacks_network
 from leakbench.benchmarks.storage.environment import arithmetic, code, environment
 from leakbench.benchmarks.storage.run_folder import RunFolder
 from leakbench.benchmarks.storage.store import Store, digest
@@ -210,7 +211,7 @@ def run(
 def _settles(config: RunConfig, record: Record) -> bool:
     """Whether there is nothing more to do: what a machine lacked may be at hand by now."""
     if record.status != "not_applicable" or record.seconds > 0:
-        return True
+        return not lacks_network(record)
     return bool(inapplicable(config.suite, config.weights is not None, record.cell))
 
 

@@ -58,6 +58,10 @@ def measured(folder: Path, side: int, count: int) -> dict[str, float]:
         stages[name] = time.perf_counter() - begun
 
     everything = open_folder(folder, [])
+    if len(everything) < 2 * count:
+        raise SystemExit(
+            f"{folder}: has {len(everything)} pictures; {count} private and as many released ones are more"
+        )
     order = torch.randperm(len(everything), generator=seeded_rng("scale"))
     with timed("describe"):
         private, released = (seen(everything.take(part), side) for part in order[: 2 * count].split(count))

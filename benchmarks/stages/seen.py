@@ -1,6 +1,7 @@
 """What members and strangers look like to those who compare a release with them, made once for all releases."""
 
 import torch
+from torch import Tensor
 
 from leakbench.metrics.described import Described, described
 from leakbench.metrics.features import Features
@@ -20,7 +21,12 @@ def looked_for(parts: Split) -> dict[str, Described]:
 def seen_publicly(parts: Split, device: torch.device) -> dict[str, Features]:
     """Features of members and strangers by a public network: as many of both, so that distances to them compare."""
     features, count = public_features(device), min(MOST, len(parts.members), len(parts.holdout))
-    return {name: features(images.pixels[:count]).double().numpy() for name, images in _who(parts).items()}
+    return {name: features(from_all_over(images, count)).double().numpy() for name, images in _who(parts).items()}
+
+
+def from_all_over(images: Images, count: int) -> Tensor:
+    """Pixels of so many images, or of all, evenly spaced: of a release of the members those of the same ones."""
+    return images.pixels[torch.linspace(0, len(images) - 1, min(count, len(images))).long()]
 
 
 def _who(parts: Split) -> dict[str, Images]:

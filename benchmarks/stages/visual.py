@@ -1,19 +1,18 @@
 """The stage that compares released images with private ones."""
 
-import torch
-
 from leakbench.attacks.judging.truth import single
 from leakbench.benchmarks.stages.context import RunContext
 from leakbench.benchmarks.stages.outcome import Outcome
+from leakbench.benchmarks.stages.seen import from_all_over
 from leakbench.metrics.copies import find_copies
 from leakbench.metrics.described import Described, described
 from leakbench.metrics.extraction import extracted
-from leakbench.metrics.fidelity import MOST, fidelity
+from leakbench.metrics.fidelity import ALONE, fidelity
 from leakbench.metrics.measurement import Judgement, Measurement
 from leakbench.metrics.neighbours import nearest
 from leakbench.metrics.rates import clopper_pearson
 from leakbench.metrics.visual import compare
-from leakbench.reports.records import Cell
+from leakbench.reports.records import Cell, Record
 from leakbench.synth.images import Images
 from leakbench.synth.networks.public import digests, missing, public_features
 
@@ -45,12 +44,21 @@ def visual_stage(context: RunContext, cell: Cell) -> Outcome:
 
 def _as_sets(context: RunContext, cell: Cell, images: Images) -> list[Judgement]:
     """How far the release is from private images and from strangers, through a public network, where one is at hand."""
-    if reason := missing():
-        return [Judgement((), {f"{name}.kernel": reason for name in ("private", "stranger")})]
-    some = torch.linspace(0, len(images) - 1, min(MOST, len(images))).long()
-    seen = public_features(context.device)(images.pixels[some]).double().numpy()
+    try:
+        if reason := missing():
+            raise ValueError(reason)
+        look = public_features(context.device)
+    except ValueError as error:  # everything else that is measured here does without
+        return [Judgement((), {f"{name}.kernel": str(error) for name in ("private", "stranger")})]
+    others = context.seen_publicly(cell.seed)
+    seen = look(from_all_over(images, max(map(len, others.values())))).double().numpy()
     variant = f"features of a public network, weights {digests()[0][:12]}"
-    return [fidelity(name, seen, others, variant) for name, others in context.seen_publicly(cell.seed).items()]
+    return [fidelity(name, seen, features, variant) for name, features in others.items()]
+
+
+def lacks_network(record: Record) -> bool:
+    """Whether no network was at hand, or a damaged one, when a release was compared as a set, and one is now."""
+    return record.absent.get("private.kernel", ALONE) != ALONE and not missing()
 
 
 def _copied(name: str, pictures: Described, released: Described) -> Measurement:

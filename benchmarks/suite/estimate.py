@@ -15,6 +15,7 @@ from leakbench.benchmarks.stages.seen import LOOKED_FOR
 from leakbench.benchmarks.suite.graph import Plan, networks_of, student_networks
 from leakbench.benchmarks.suite.model import Suite
 from leakbench.benchmarks.suite.spec import attack_of, defense_of, scenario_of
+from leakbench.metrics.fidelity import MOST
 from leakbench.metrics.local_features import MOST_POINTS, POINTS
 from leakbench.metrics.local_features import SIDE as SMALLEST
 from leakbench.metrics.shown import FLAT
@@ -105,7 +106,9 @@ def _seconds(suite: Suite, cell: Cell, seconds, trained: set[tuple[object, ...]]
         return _student_seconds(suite, cell, seconds, cost)
     if cell.task == "visual":
         looked, released = 2 * min(LOOKED_FOR, suite.sizes.members), _released(suite, defense_of(cell.defense))
-        compared = suite.sizes.members * 2e-3 + (suite.sizes.members / 1e4) ** 2 * 10
+        # A public network takes 4 ms of a core for an image of up to 96 pixels.
+        seen = 0 if missing() else min(MOST, released) + 2 * min(MOST, suite.sizes.members)
+        compared = suite.sizes.members * 2e-3 + _compared(suite) + seen * 4e-3
         return compared + copies_seconds(looked, released, side_of(suite))
     attack = attack_of(cell.method)
     if attack.family == "memorization":
@@ -114,9 +117,15 @@ def _seconds(suite: Suite, cell: Cell, seconds, trained: set[tuple[object, ...]]
     return _attack_seconds(suite, cell, seconds, cost, trained)
 
 
+def _compared(suite: Suite) -> float:
+    """Seconds of comparing the pixels of as many images as there are members, each with each."""
+    return (suite.sizes.members / 1e4) ** 2 * 10
+
+
 def copies_seconds(looked: int, released: int, side: int) -> float:
     """Of looking for copies of some pictures among others: to find local features, and the nearest of each."""
-    features = min(POINTS * max(side, SMALLEST) ** 2 // SMALLEST**2, MOST_POINTS)
+    # Of small pictures, which are scaled up, 125 are found; of larger ones nearly as many as may be.
+    features = 125 if side < SMALLEST else min(POINTS * side**2 // SMALLEST**2, MOST_POINTS)
     queries, among = 2 * looked * features, released * features  # in the mirror as well
     # Of many, the centres of 4 sqrt(among) cells and what 16 of them hold are, which takes longer for each.
     compared = among if among <= FLAT else 23 * math.isqrt(among)
@@ -189,9 +198,10 @@ def _inversion_passes(attack: Attack, trained: set[tuple[object, ...]]) -> float
 
 def _membership_seconds(suite: Suite, cell: Cell, attack: Attack, seconds, trained) -> float:  # type: ignore[no-untyped-def]
     """Comparing everybody; where the defense is run again, its teacher, once a seed or a release, and its steps."""
+    compared = _compared(suite)
     if isinstance(attack, Copies):
-        return copies_seconds(2 * suite.sizes.members, _released(suite, defense_of(cell.defense)), side_of(suite))
-    compared = (suite.sizes.members / 1e4) ** 2 * 10
+        released = _released(suite, defense_of(cell.defense))
+        return compared + copies_seconds(2 * suite.sizes.members, released, side_of(suite))
     if Access.RERUN not in attack.needs:
         return compared
     published = Access.TEACHER in attack.needs

@@ -27,6 +27,13 @@ def test_what_was_measured_has_columns():
     table, rows = shown(one, visual("identity", ("private.kernel", 1.0), ("stranger.kernel", 0.5)))
     assert (rows["noise"][KERNEL], rows["noise"][CONTROL], rows["noise"][FRECHET]) == ("2.500", "2.000", "9.000")
     assert rows["identity"][FRECHET] == "n/a"
+    ranks = {table.columns[column] for _, column in table.ranks}
+    assert KERNEL not in ranks, "a control does not compete"
+    another = visual("blur:sigma=2", ("private.kernel", 1.5), ("private.frechet", 5.0))
+    table, _ = shown(one, another)
+    ranks = {table.columns[column] for _, column in table.ranks}
+    assert KERNEL in ranks
+    assert FRECHET not in ranks, "of sets of other sizes none is better"
     assert not any("kernel" in note for note in table.notes)
 
 
@@ -35,6 +42,7 @@ def test_where_no_network_was_at_hand_the_reason_stands_below():
     assert rows["noise"][KERNEL] == "n/a"
     assert f"{KERNEL}: not applicable: get one." in table.notes
     assert FRECHET not in table.columns, "of small sets nobody has one"
+    assert "No Fréchet distance: too few." in table.notes
 
 
 def test_records_of_an_older_version_have_none():

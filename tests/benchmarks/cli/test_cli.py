@@ -33,6 +33,7 @@ def test_end_to_end_and_resume(suites, tmp_path, capsys):
     galleries = [file.name for file in (folder / "galleries").iterdir()]
     strips = [name for name in galleries if name.startswith("released-")]
     assert (len(strips), len(galleries) - len(strips)) == (3, 21)
+    assert "kernel distance to private images" in (folder / "tables" / "T2.md").read_text(encoding="utf-8")
     figures = {file.name for file in (folder / "figures").iterdir()}
     assert figures == {"tradeoff.svg", "privacy-utility.svg", "roc.svg"}
     assert json.loads((folder / "run.json").read_text())["suite"]["name"] == "tiny"

@@ -1,5 +1,6 @@
 """What looks through a public network is kept by that network, and what serves all releases is made once."""
 
+import json
 from types import SimpleNamespace
 
 import pytest
@@ -8,12 +9,13 @@ from torch import nn
 from leakbench.attacks.membership.teacher import TeacherTraining
 from leakbench.benchmarks.execution.cell import cell_key
 from leakbench.benchmarks.stages import context as context_module
-from leakbench.benchmarks.stages import seen
+from leakbench.benchmarks.stages import seen, visual
 from leakbench.reports.records import Cell
 from leakbench.synth.defense import Release
 from leakbench.synth.defenses.dp_linear_probe import DPLinearProbe
 from leakbench.synth.networks import public
 from leakbench.synth.networks.architectures import PROBE
+from tests.benchmarks.conftest import run_tiny
 from tests.benchmarks.stages.test_context import TRAINING, context, key
 
 __all__ = ["context"]
@@ -69,3 +71,24 @@ def test_a_public_network_looks_at_members_and_strangers_once_for_all_releases(c
     )
     assert context.seen_publicly(0) is context.seen_publicly(0)
     assert looked == [min(len(context.parts(0).members), len(context.parts(0).holdout))] * 2
+
+
+def test_a_run_looks_through_a_network_that_has_come(suites, tmp_path, monkeypatch):
+    """Once, and at nothing else that it has done."""
+    chosen = ("--defense", "identity", "--defense", "disjoint", "--attack", "sign:num_images=2")
+
+    def records():
+        return [json.loads(line) for line in (tmp_path / "run" / "records.jsonl").read_text().splitlines()]
+
+    assert run_tiny(tmp_path, *chosen) == 0
+    count = len(records())
+    monkeypatch.setattr(visual, "missing", lambda: "")
+    monkeypatch.setattr(visual, "digests", lambda: ("abcdef",))
+    for module in (visual, seen):
+        monkeypatch.setattr(module, "public_features", lambda device: lambda pixels: pixels.float().mean((2, 3)))
+    for _ in range(2):
+        assert run_tiny(tmp_path, *chosen, cache="another") == 0
+        more = records()[count:]
+        assert [record["cell"]["task"] for record in more] == ["visual", "visual"]
+        assert all("private.kernel" in {m["name"] for m in record["measurements"]} for record in more)
+    assert "kernel distance" in (tmp_path / "run" / "tables" / "T2.md").read_text()

@@ -10,7 +10,8 @@ from torch.nn.functional import interpolate
 from leakbench.benchmarks.stages import seen, visual
 from leakbench.benchmarks.stages.seen import looked_for, seen_publicly
 from leakbench.benchmarks.stages.visual import visual_stage
-from leakbench.reports.records import Cell
+from leakbench.metrics.fidelity import ALONE
+from leakbench.reports.records import Cell, Record
 from leakbench.synth.defense import Release
 from leakbench.synth.images import Images, Split
 from leakbench.synth.seeds import seeded_rng
@@ -96,24 +97,48 @@ def test_a_release_is_near_to_whom_it_shows(parts, network):
     for release, near, far in ((parts.members, "private", "stranger"), (parts.holdout, "stranger", "private")):
         found = looked_at(release, parts)
         assert found[f"{near}.frechet"].value < 1e-6 < found[f"{far}.frechet"].value
-        assert found[f"{near}.kernel"].value < 0 < found[f"{far}.kernel"].value + 1
+        assert found[f"{near}.kernel"].value < found[f"{far}.kernel"].value
         assert "abcdef" in found[f"{near}.kernel"].variant
     assert network == [40] * 6, "the release, the members and as many strangers"
 
 
 def test_few_of_many_are_looked_at_from_all_over(parts, network, monkeypatch):
-    """Of members and strangers as many, however many there are."""
-    monkeypatch.setattr(visual, "MOST", 8)
+    """Of members, strangers and the release as many, however many there are; of the same people where it shows them."""
     monkeypatch.setattr(seen, "MOST", 20)
     found = looked_at(parts.members, replace(parts, holdout=parts.holdout.take(torch.arange(30))))
-    assert network == [8, 20, 20]
-    assert found["private.kernel"].n == 8
+    assert network == [20, 20, 20]
+    assert found["private.kernel"].n == 20
+    assert found["private.frechet"].value < 1e-6
     network.clear()
     looked_at(parts.members, replace(parts, holdout=parts.holdout.take(torch.arange(10))))
-    assert network == [8, 10, 10]
+    assert network == [10, 10, 10]
+    half = parts.members.take(torch.arange(20))
+    assert torch.equal(seen.from_all_over(half, 3), half.pixels[[0, 9, 19]])
+    assert torch.equal(seen.from_all_over(half, 99), half.pixels)
 
 
 def test_where_no_network_is_at_hand_it_says_how_to_get_one(parts, monkeypatch):
     monkeypatch.setattr(visual, "missing", lambda: "get one")
     found = looked_at(parts.members, parts)
     assert (found["private.kernel"], found["stranger.kernel"]) == ("get one", "get one")
+
+
+def test_a_damaged_network_costs_no_other_figure(parts, network, monkeypatch):
+    def damaged(device):
+        raise ValueError("the file is damaged")
+
+    monkeypatch.setattr(visual, "public_features", damaged)
+    found = looked_at(parts.members, parts)
+    assert found["private.kernel"] == found["stranger.kernel"] == "the file is damaged"
+    assert found["private.copied"].value == 100
+
+
+def test_a_network_that_has_come_is_looked_through(parts, monkeypatch):
+    """Where none was at hand, or a damaged one; not where there was nothing to compare."""
+    cell = Cell(suite="s", dataset="d", defense="x", task="visual")
+    records = [Record(cell=cell, status="ok", absent=absent) for absent in ({"private.kernel": "get one"}, {})]
+    records.append(Record(cell=cell, status="ok", absent={"private.kernel": ALONE}))
+    monkeypatch.setattr(visual, "missing", lambda: "get one")
+    assert [visual.lacks_network(record) for record in records] == [False, False, False]
+    monkeypatch.setattr(visual, "missing", lambda: "")
+    assert [visual.lacks_network(record) for record in records] == [True, False, False]
