@@ -1,6 +1,7 @@
 """Private images that are released as they are or all but: re-encoded, turned, moved, cropped, made brighter."""
 
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 
 import torch
@@ -237,9 +238,7 @@ def _registered(ours: Tensor, theirs: Tensor) -> tuple[Tensor, Tensor]:
     side, reach = a.shape[-1], _reach(a.shape[-1])
     shifts = torch.arange(-reach, reach + 1)
 
-    def spectrum(x: Tensor) -> Tensor:
-        found: Tensor = torch.fft.rfft2(x, s=(2 * side,) * 2)
-        return found
+    spectrum = partial(torch.fft.rfft2, s=(2 * side,) * 2)
 
     def correlated(x: Tensor, y: Tensor) -> Tensor:
         """Sums of products of what lies at a place in the first and, moved, in the second, from their spectra."""

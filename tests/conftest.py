@@ -1,5 +1,10 @@
 import os
 
+# Workers of pytest-xdist, one for each core, would fight over the cores with more than one thread each: torch, numpy,
+# scikit-learn and FAISS read this when they are imported, and so do the processes that tests start.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import pytest
 import torch
 
@@ -8,7 +13,7 @@ from leakbench.synth.data.split import Sizes, split
 
 
 def pytest_configure():
-    """Workers of pytest-xdist, one for each core, would fight over the cores with more than one thread each."""
+    """Torch too, where a plug-in of pytest imported it before."""
     if "PYTEST_XDIST_WORKER" in os.environ:
         torch.set_num_threads(1)
 

@@ -74,6 +74,7 @@ def test_the_stage_graph(suites):
     assert {c.task for c in ready} == {"blind", "oracle", "teacher", "release"}
 
 
+@pytest.mark.usefixtures("whole")
 def test_serial_parallel_and_resumed_agree(suites, tmp_path):
     assert run_tiny(tmp_path, *SMALL, out="serial", cache="one") == 0
     assert run_tiny(tmp_path, *SMALL, "--processes", "2", out="parallel", cache="two") == 0
