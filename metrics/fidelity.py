@@ -7,7 +7,6 @@ MOST = 2560
 """Images of each set, at most: more than networks have features."""
 ALONE = "a set has one image"
 """Why there is no distance, whatever network is at hand."""
-FEWEST = 2
 SCALE = 1000
 """Of kernel distances, which are small."""
 
@@ -15,8 +14,9 @@ SCALE = 1000
 def fidelity(name: str, released: Features, others: Features, variant: str = "") -> Judgement:
     """Kernel and Fréchet distance between two sets of images, as `metrics.features` defines them.
 
-    The kernel distance is unbiased at any size. The Fréchet distance is not, so that distances of sets of other sizes
-    do not compare; it is left out, and said, where a set has no more images than features, which make no covariance.
+    The kernel distance is unbiased at any size, of sets that share no image. The Fréchet distance is not, so that
+    distances of sets of other sizes do not compare; it is left out, and said, where a set has no more images than
+    features, which make no covariance.
 
     Args:
         name: of the others; measurements are called ``<name>.kernel`` and ``<name>.frechet``.
@@ -25,7 +25,7 @@ def fidelity(name: str, released: Features, others: Features, variant: str = "")
         variant: what the features are.
     """
     fewest = min(len(released), len(others))
-    if fewest < FEWEST:
+    if fewest < 2:
         return Judgement((), dict.fromkeys((f"{name}.kernel", f"{name}.frechet"), ALONE))
 
     def measured(what: str, value: float, unit: str) -> Measurement:

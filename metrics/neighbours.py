@@ -1,4 +1,4 @@
-"""Exact nearest neighbours among uint8 images, by tiled matrix products: of bytes where the CPU has them."""
+"""Exact nearest neighbours among images or features of uint8, by tiled products: of bytes where the CPU has them."""
 
 from collections.abc import Callable
 from typing import NamedTuple

@@ -7,7 +7,7 @@ from scipy.stats import binomtest
 from leakbench.benchmarks.audit.folders import Folders
 from leakbench.metrics.copies import Copy, find_copies
 from leakbench.metrics.decision import ALARMS, LEAKS, NOTHING, UNKNOWN
-from leakbench.metrics.shown import AGREE
+from leakbench.metrics.shown import AGREE, FLAT
 
 MISSED = (
     "copies may be missed that show less than a third of each side (of 32-pixel pictures, less than half), "
@@ -31,6 +31,13 @@ def featureless(folders: Folders) -> list[str]:
         said.append(
             f"{100 * points.fixed.mean():.2g} % of the private images' local features lie at the same place in many of "
             "them (dead pixels, logos, frames) and count for nothing"
+        )
+    among = len(folders.released.described.points.looks)
+    if among > FLAT:
+        said.append(
+            f"the released images have {among:,} local features: those of private images were compared with the "
+            "nearest groups of them alone, by which some parts are missed, the more the poorer pictures are; hidden "
+            "copies were tried among fewer, where all are compared"
         )
     return said
 

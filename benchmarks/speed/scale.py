@@ -1,8 +1,7 @@
 """Time and memory of looking for copies among many pictures: ``python -m leakbench.benchmarks.speed.scale DIR``.
 
 As many pictures of DIR are private as are released, all of them different; each number is a process of its own, whose
-peak of memory the system says. Pictures smaller than --side are scaled up and grained, until they have as many local
-features as photographs of that size.
+peak of memory the system says. Pictures smaller than --side are scaled up and grained.
 """
 
 import argparse
@@ -58,10 +57,6 @@ def measured(folder: Path, side: int, count: int) -> dict[str, float]:
         stages[name] = time.perf_counter() - begun
 
     everything = open_folder(folder, [])
-    if len(everything) < 2 * count:
-        raise SystemExit(
-            f"{folder}: has {len(everything)} pictures; {count} private and as many released ones are more"
-        )
     order = torch.randperm(len(everything), generator=seeded_rng("scale"))
     with timed("describe"):
         private, released = (seen(everything.take(part), side) for part in order[: 2 * count].split(count))
@@ -83,7 +78,10 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=32)
     parser.add_argument("--counts", default="500,1000,2000,4000")
     asked = parser.parse_args()
-    for count in map(int, asked.counts.split(",")):
+    counts = list(map(int, asked.counts.split(",")))
+    if (there := len(open_folder(asked.folder, []))) < 2 * max(counts):
+        raise SystemExit(f"{asked.folder}: has {there} pictures, and {2 * max(counts)} are needed")
+    for count in counts:
         with multiprocessing.get_context("spawn").Pool(1) as pool:
             print(json.dumps(pool.apply(measured, (asked.folder, asked.side, count))), flush=True)
 

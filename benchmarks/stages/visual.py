@@ -45,19 +45,17 @@ def visual_stage(context: RunContext, cell: Cell) -> Outcome:
 def _as_sets(context: RunContext, cell: Cell, images: Images) -> list[Judgement]:
     """How far the release is from private images and from strangers, through a public network, where one is at hand."""
     try:
-        if reason := missing():
-            raise ValueError(reason)
         look = public_features(context.device)
     except ValueError as error:  # everything else that is measured here does without
         return [Judgement((), {f"{name}.kernel": str(error) for name in ("private", "stranger")})]
     others = context.seen_publicly(cell.seed)
-    seen = look(from_all_over(images, max(map(len, others.values())))).double().numpy()
+    seen = look(from_all_over(images, len(others["private"]))).double().numpy()
     variant = f"features of a public network, weights {digests()[0][:12]}"
     return [fidelity(name, seen, features, variant) for name, features in others.items()]
 
 
 def lacks_network(record: Record) -> bool:
-    """Whether no network was at hand, or a damaged one, when a release was compared as a set, and one is now."""
+    """Whether a release could not be compared as a set, for want of a sound network, and may be now."""
     return record.absent.get("private.kernel", ALONE) != ALONE and not missing()
 
 

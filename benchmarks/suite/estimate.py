@@ -109,7 +109,7 @@ def _seconds(suite: Suite, cell: Cell, seconds, trained: set[tuple[object, ...]]
         # A public network takes 4 ms of a core for an image of up to 96 pixels.
         seen = 0 if missing() else min(MOST, released) + 2 * min(MOST, suite.sizes.members)
         compared = suite.sizes.members * 2e-3 + _compared(suite) + seen * 4e-3
-        return compared + copies_seconds(looked, released, side_of(suite))
+        return compared + _copies_seconds(looked, released, side_of(suite))
     attack = attack_of(cell.method)
     if attack.family == "memorization":
         owner = suite.memorization[scenario_of(cell.method)]
@@ -122,7 +122,7 @@ def _compared(suite: Suite) -> float:
     return (suite.sizes.members / 1e4) ** 2 * 10
 
 
-def copies_seconds(looked: int, released: int, side: int) -> float:
+def _copies_seconds(looked: int, released: int, side: int) -> float:
     """Of looking for copies of some pictures among others: to find local features, and the nearest of each."""
     # Of small pictures, which are scaled up, 125 are found; of larger ones nearly as many as may be.
     features = 125 if side < SMALLEST else min(POINTS * side**2 // SMALLEST**2, MOST_POINTS)
@@ -201,7 +201,7 @@ def _membership_seconds(suite: Suite, cell: Cell, attack: Attack, seconds, train
     compared = _compared(suite)
     if isinstance(attack, Copies):
         released = _released(suite, defense_of(cell.defense))
-        return compared + copies_seconds(2 * suite.sizes.members, released, side_of(suite))
+        return compared + _copies_seconds(2 * suite.sizes.members, released, side_of(suite))
     if Access.RERUN not in attack.needs:
         return compared
     published = Access.TEACHER in attack.needs

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from leakbench.benchmarks.audit import copy_verdict
 from leakbench.benchmarks.audit.copy_verdict import featureless, holdout_released, judge_copies, like_private
 from leakbench.benchmarks.audit.folders import open_folders
 from leakbench.benchmarks.audit.verdict import audit
@@ -127,3 +128,12 @@ def test_a_logo_on_holdout_and_private_pictures_makes_neither_doubtful():
     private, holdout = (by_one_camera(textured(name, count)) for name, count in (("private", 20), ("holdout", 45)))
     folders = open_folders(private, by_one_camera(textured("others")), holdout)
     assert like_private([Copy(i, 0, False, "", 0.9) for i in (3, 8)], folders) == 0
+
+
+def test_where_not_all_released_features_are_compared_it_is_said(monkeypatch):
+    """Beside the power, which is measured where all are."""
+    folders = open_folders(textured("private", 3), textured("released", 4))
+    among = len(folders.released.described.points.looks)
+    for most, said in ((among, []), (among - 1, [f"the released images have {among:,} local features: those"])):
+        monkeypatch.setattr(copy_verdict, "FLAT", most)
+        assert [line.partition(" of private")[0] for line in featureless(folders)] == said

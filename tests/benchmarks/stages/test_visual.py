@@ -14,6 +14,7 @@ from leakbench.metrics.fidelity import ALONE
 from leakbench.reports.records import Cell, Record
 from leakbench.synth.defense import Release
 from leakbench.synth.images import Images, Split
+from leakbench.synth.networks import public
 from leakbench.synth.seeds import seeded_rng
 
 
@@ -86,7 +87,6 @@ def network(monkeypatch):
         quarter = pixels[:, :, : pixels.shape[2] // 2, : pixels.shape[3] // 2]
         return torch.cat([part.float().mean((2, 3)) / 255 for part in (pixels, quarter)], 1)
 
-    monkeypatch.setattr(visual, "missing", lambda: "")
     monkeypatch.setattr(visual, "digests", lambda: ("abcdef",))
     for module in (visual, seen):
         monkeypatch.setattr(module, "public_features", lambda device: look)
@@ -117,10 +117,11 @@ def test_few_of_many_are_looked_at_from_all_over(parts, network, monkeypatch):
     assert torch.equal(seen.from_all_over(half, 99), half.pixels)
 
 
+@pytest.mark.usefixtures("whole")
 def test_where_no_network_is_at_hand_it_says_how_to_get_one(parts, monkeypatch):
-    monkeypatch.setattr(visual, "missing", lambda: "get one")
+    monkeypatch.setattr(public, "SOURCES", ())
     found = looked_at(parts.members, parts)
-    assert (found["private.kernel"], found["stranger.kernel"]) == ("get one", "get one")
+    assert found["private.kernel"] == found["stranger.kernel"] == public.REMEDY
 
 
 def test_a_damaged_network_costs_no_other_figure(parts, network, monkeypatch):
