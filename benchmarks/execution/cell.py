@@ -4,8 +4,7 @@ import errno
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import cast
@@ -30,6 +29,7 @@ from leakbench.benchmarks.suite.graph import networks_of
 from leakbench.benchmarks.suite.model import Suite
 from leakbench.benchmarks.suite.spec import attack_of, defense_of
 from leakbench.metrics import lpips
+from leakbench.metrics.threads import torch_threads
 from leakbench.reports.records import Attacked, Cell, Guarantee, Record
 from leakbench.synth.data.image_files import DataProblems
 from leakbench.synth.defense import Synthesizer
@@ -100,17 +100,6 @@ class RunConfig:
             self.weights,
             self.public,
         )
-
-
-@contextmanager
-def torch_threads(count: int) -> Iterator[None]:
-    """Compute with so many threads, and with as many as before afterwards."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def run_cell(context: RunContext, cell: Cell) -> Record:

@@ -22,7 +22,6 @@ from leakbench.benchmarks.execution.cell import (
     run_cell,
     runs_plugin,
     timed_out,
-    torch_threads,
 )
 from leakbench.benchmarks.execution.contained import (
     children_end,
@@ -34,6 +33,7 @@ from leakbench.benchmarks.execution.contained import (
 from leakbench.benchmarks.stages.context import RunContext
 from leakbench.benchmarks.storage.environment import keep_freed_memory
 from leakbench.benchmarks.suite.problems import RequestProblems
+from leakbench.metrics.threads import torch_threads
 from leakbench.reports.records import Cell, Record
 
 

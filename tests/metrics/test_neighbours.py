@@ -6,6 +6,7 @@ from sklearn.metrics import pairwise_distances
 
 from leakbench.metrics import neighbours
 from leakbench.metrics.neighbours import nearest, nearest_few
+from leakbench.metrics.threads import torch_threads
 
 
 def images(count, seed, side=8):
@@ -90,6 +91,15 @@ def test_the_nearest_few_of_many_products():
     x, y = (images(rows, rows, side=6).flatten(1) for rows in (300, 2500))
     golden = torch.cdist(x.double(), y.double()).topk(3, largest=False).indices
     assert torch.equal(nearest_few(x, y, 3), golden)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_threads_share_the_queries_and_are_as_many_as_before_afterwards(threads):
+    x, y = (images(rows, rows, side=4).flatten(1) for rows in (900, 50))
+    golden = torch.cdist(x.double(), y.double()).topk(2, largest=False).indices
+    with torch_threads(threads):
+        assert torch.equal(nearest_few(x, y, 2), golden)
+        assert torch.get_num_threads() == threads
 
 
 def test_a_difference_of_one_is_not_rounded_away():

@@ -135,7 +135,7 @@ def test_the_matrix_keeps_its_heads(report, browser):
     matrix = page.locator(".scroll", has=page.locator(".glance"))
     matrix.scroll_into_view_if_needed()
     head, corner = matrix.locator("thead th").first, matrix.locator("tbody th").first
-    matrix.evaluate("one => one.scrollTo(200, 100)")
+    assert matrix.evaluate("one => { one.scrollTo(200, 100); return [one.scrollLeft, one.scrollTop] }") == [200, 100]
     there = matrix.bounding_box()
     assert abs(head.bounding_box()["y"] - there["y"]) < 2
     assert abs(corner.bounding_box()["x"] - there["x"]) < 2
