@@ -131,7 +131,10 @@ def _visual(results: Results) -> Table:
         RANKED,
     ]
     sets = (*_found(results, KERNEL, absent), *_found(results, FRECHET))
-    notes += [f"{head}: not applicable: {absent[name]}." for name, head in (*VISUAL, *sets) if name in absent]
+    given = [
+        (name, head) for name, head in (*VISUAL, *sets) if not name.startswith("stranger.")
+    ]  # controls lack the same
+    notes += [f"{head}: not applicable: {absent[name]}." for name, head in given if name in absent]
     if (few := absent.get(FRECHET[0][0])) and FRECHET[0] not in sets:
         notes.append(f"No Fréchet distance: {few}.")
     columns = (*VISUAL, *sets, *_found(results, COPIES), *_unlisted(results))

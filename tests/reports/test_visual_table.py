@@ -38,7 +38,9 @@ def test_what_was_measured_has_columns():
 
 
 def test_where_no_network_was_at_hand_the_reason_stands_below():
-    table, rows = shown(visual("noise", **{"private.kernel": "get one", "private.frechet": "too few"}))
+    why = {"private.kernel": "get one", "stranger.kernel": "get one", "private.frechet": "too few"}
+    table, rows = shown(visual("noise", **why))
+    assert sum("get one" in note for note in table.notes) == 1
     assert rows["noise"][KERNEL] == "n/a"
     assert f"{KERNEL}: not applicable: get one." in table.notes
     assert FRECHET not in table.columns, "of small sets nobody has one"
