@@ -16,6 +16,9 @@ from leakbench.metrics.metric import Metric, image_metrics
 from leakbench.metrics.rates import Interval, clopper_pearson, mean_over_images, wilson
 from leakbench.synth.images import Images, to_bytes
 
+STOOD_IN = "a member of the class stood in, so it decides nothing"
+"""Of figures that need somebody in particular, where nobody is."""
+
 
 def measurement(
     name: str,
@@ -118,7 +121,7 @@ def _identification(name: str, hits: Floats, plain: Floats, expected: float, lev
     shown = [measurement(f"{name}.{part}", interval, len(hits), variant=note) for part, interval in parts.items()]
     if level is None:
         stood_in = Interval(parts["attack"].value - expected, None, None)
-        note += "; a member of the class stood in, so it decides nothing"
+        note += f"; {STOOD_IN}"
         return [*shown, measurement(f"{name}.excess", stood_in, len(hits), variant=note)]
     value, low, high = (end - expected for end in _rate(hits, level))  # type: ignore[operator]
     as_many = float(binom.sf(math.floor(hits.sum() + 1e-9) - 1, len(hits), expected))

@@ -9,7 +9,7 @@ from leakbench.attacks.guess import Reconstructions
 from leakbench.attacks.judging.judge import judge_images
 from leakbench.attacks.judging.observer import Observer
 from leakbench.attacks.judging.relinked import relinked
-from leakbench.attacks.judging.truth import Truth
+from leakbench.attacks.judging.truth import Truth, one_source
 from leakbench.metrics.decision import detected
 from leakbench.synth.images import Images, Split, to_bytes
 from leakbench.synth.seeds import seeded_rng
@@ -117,12 +117,28 @@ def test_a_guess_counts_for_its_client_whatever_the_order(truth, members):
     assert figures["linked.pixels.control"].value == pytest.approx(2 / 60), "two sources among members of two classes"
 
 
-def test_strangers_lead_nowhere(truth):
-    """Where nobody stands behind an image, a member of its class at random is looked for."""
-    alone = replace(truth, sources=None, released=truth.split.public)
-    figures, _ = found(of_clients(truth.split.public.take(torch.arange(VICTIMS)), torch.arange(VICTIMS)), alone)
-    assert figures["linked.statistics.excess"].low <= 0
-    assert figures["linked.pixels.excess"].low <= 0
+@pytest.mark.parametrize("nobody", [None, torch.full((60, 1), -1)])
+def test_where_nobody_in_particular_stands_behind_an_image_nothing_is_decided(truth, members, nobody):
+    """Guesses that show exactly the members who stand in at random: a coincidence, and no leak."""
+    alone = replace(truth, sources=nobody, released=truth.split.public)
+    position = torch.arange(VICTIMS)
+    lucky = of_clients(members.take(one_source(position, alone)), position)
+    figures, _ = found(lucky, alone)
+    assert figures["linked.statistics.attack"].value == 1
+    for space in ("pixels", "features", "statistics"):
+        assert figures[f"linked.{space}.excess"].low is None
+        assert "decides nothing" in figures[f"linked.{space}.excess"].variant
+
+
+def test_images_with_a_source_are_led_to_it_beside_others_without(truth, members):
+    """Half of what was attacked is somebody's, the rest nobody's: no member stands in for them."""
+    some = torch.where(torch.arange(60) < VICTIMS // 2, torch.arange(60), -1)[:, None]
+    figures, _ = found(
+        of_clients(members.take(torch.arange(VICTIMS)), torch.arange(VICTIMS)), replace(truth, sources=some)
+    )
+    assert figures["linked.statistics.attack"].value == 0.5
+    assert figures["linked.statistics.control"].value == pytest.approx(1 / 60)
+    assert figures["linked.statistics.excess"].low > 0
 
 
 def test_without_a_network_pixels_are_left(truth):
