@@ -158,5 +158,5 @@ def _exchanges(stratum: NDArray[np.intp], seed: int, permutations: int) -> Itera
     by_stratum = np.argsort(stratum, kind="stable")
     for _ in range(permutations):
         order = np.empty_like(by_stratum)
-        order[by_stratum] = np.lexsort((rng.random(len(stratum)), stratum))
+        order[by_stratum] = np.argsort(stratum + rng.random(len(stratum)))
         yield order

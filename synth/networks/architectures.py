@@ -44,13 +44,16 @@ class _Block(nn.Module):
         return torch.relu_(y + shortcut)
 
 
-def _resnet20(classes: int, side: int) -> nn.Module:
-    layers: list[nn.Module] = [nn.Conv2d(3, 16, 3, 1, 1, bias=False), nn.BatchNorm2d(16), nn.ReLU(inplace=True)]
-    width_in = 16
-    for width, stride in ((16, 1), (32, 2), (64, 2)):
-        layers += [_Block(width_in if i == 0 else width, width, stride if i == 0 else 1) for i in range(3)]
-        width_in = width
-    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, classes))
+def _cifar_resnet(blocks: int) -> Callable[[int, int], nn.Module]:
+    def build(classes: int, side: int) -> nn.Module:
+        layers: list[nn.Module] = [nn.Conv2d(3, 16, 3, 1, 1, bias=False), nn.BatchNorm2d(16), nn.ReLU(inplace=True)]
+        width_in = 16
+        for width, stride in ((16, 1), (32, 2), (64, 2)):
+            layers += [_Block(width_in if i == 0 else width, width, stride if i == 0 else 1) for i in range(blocks)]
+            width_in = width
+        return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, classes))
+
+    return build
 
 
 def _torchvision_resnet(name: str) -> Callable[[int, int], nn.Module]:
@@ -113,7 +116,8 @@ def _dcgan(classes: int, side: int) -> nn.Module:
 
 
 NETWORKS: dict[str, Callable[[int, int], nn.Module]] = {
-    "resnet20": _resnet20,
+    "resnet8": _cifar_resnet(blocks=1),
+    "resnet20": _cifar_resnet(blocks=3),
     "resnet18": _torchvision_resnet("resnet18"),
     "resnet34": _torchvision_resnet("resnet34"),
     "resnet50": _torchvision_resnet("resnet50"),
@@ -132,7 +136,8 @@ PROBE = "linear-probe"
 def build(name: str, *, classes: int, side: int, seed: int) -> nn.Module:
     """A freshly initialised network, deterministic in the seed; the global generator is left as it was.
 
-    `resnet20` is the CIFAR network of arXiv 1512.03385 (269,722 parameters, 688 batch-norm channels); `resnet18`,
+    `resnet20` is the CIFAR network of arXiv 1512.03385 (269,722 parameters, 688 batch-norm channels), `resnet8` its
+    shortest (75,290 parameters, 240 channels); `resnet18`,
     `resnet34`, `resnet50`, `vgg11-bn` and `mobilenet-v2` are torchvision's, with a stem that keeps the resolution
     where images have at most 64 pixels; `convnet3` is the condensation papers' (three blocks of 128,
     instance norm); `dcgan` is a DCGAN discriminator without normalisation, which federated averaging would blur;
