@@ -91,7 +91,10 @@ def found(results: Results, defense: str, attacks: list[str]) -> Found:
         more = f"; {left} of {len(attacks)} not validated" if left else ""
         return Found(NOTHING, least(results, defense, said[NOTHING]) + more)
     if NOT_VALIDATED in said:
-        return Found(NOT_VALIDATED, results.member_verdict(defense, said[NOT_VALIDATED][0]).partition(": ")[2])
+        unproven = said[NOT_VALIDATED]
+        why = results.member_verdict(defense, unproven[0]).partition(": ")[2]
+        classes = any(results.shows_class(defense, attack) for attack in unproven)
+        return Found(NOT_VALIDATED, "shows classes; of members " * classes + why)
     return Found(INAPPLICABLE, "")
 
 

@@ -24,9 +24,7 @@ def sentence(results: Results, defense: str) -> str:
         powered = words in (WORDS[NOTHING], WORDS[CANARIES[NOTHING]])
         who = verdicts[words]
         parts.append(f"{words} {results.silent(defense, who) if powered else _listed(map(results.label, who))}")
-    shown = [
-        a for a in results.attacks if results.questions(a)[0] == "class" and results.attack_verdict(defense, a) == "yes"
-    ]
+    shown = [attack for attack in results.attacks if results.shows_class(defense, attack)]
     if shown:
         parts.append(f"what a class looks like is shown by {_listed(map(results.label, shown))}")
     wrong = [a for a in results.attacks if epsilon(results, defense, a).contradicted]

@@ -205,6 +205,10 @@ class Results:
         verdict = self.verdict(defense, attack, self.questions(attack)[-1])
         return CANARIES.get(verdict, verdict) if self.goal(attack) == "canaries" else verdict
 
+    def shows_class(self, defense: str, attack: str) -> bool:
+        """Whether an attack shows what a class looks like, which says nothing of members."""
+        return self.questions(attack)[0] == "class" and self.attack_verdict(defense, attack) == WORKED[LEAKS]
+
     def attack_answer(self, defense: str, attack: str) -> str:
         """The same as `attack_verdict`, a no with its power."""
         return self._powered(self.attack_verdict(defense, attack), defense, attack, self.questions(attack)[0])

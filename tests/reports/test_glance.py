@@ -21,12 +21,13 @@ from leakbench.reports.glance import (
     utility,
 )
 from leakbench.reports.pictures import SHOWN, SIDE, strip, worst
+from leakbench.reports.records import Attacked
 from leakbench.reports.sentences import three_sentences
 from leakbench.reports.spec import PRIVATE, slug
 from leakbench.reports.table import Table
 from leakbench.reports.tradeoff import _apart, tradeoff
 from leakbench.reports.verdicts import Results
-from tests.reports.test_tables import accuracy, attack, good_run, members, record
+from tests.reports.test_tables import accuracy, attack, figure, good_run, members, record
 
 SIGN = "sign:num_images=8"
 CONTROLS = [members("identity", 0.5, 0.9), members("disjoint", 0.0, 0.0)]
@@ -72,6 +73,19 @@ def test_what_is_not_validated_says_why_and_what_is_not_applicable_says_nothing(
     assert (found.outcome, found.detail) == ("not validated", "identity not measured, disjoint not measured")
     none = replace(members("noise", 0.3, 0.5), status="not_applicable", reason="no images", measurements=())
     assert cell(Results([*CONTROLS, none]), "noise", "membership").outcome == "not applicable"
+
+
+def test_an_attack_that_shows_classes_and_has_no_power_on_members_says_both():
+    def gan(defense, shown):
+        names = {"class.oracle.excess": shown, "private.ssim.excess": 0.0}
+        figures = [figure(name, v, v - 0.05, v + 0.05) for name, v in names.items()]
+        return record(defense, "attack", "gan-inversion", figures, attacked=Attacked(family="gan"))
+
+    results = Results([gan("identity", 0.5), gan("disjoint", 0.0), gan("noise", 0.5), gan("blur", 0.0)])
+    shown, hidden = (cell(results, defense, "gan") for defense in ("noise", "blur"))
+    assert shown.outcome == hidden.outcome == "not validated"
+    assert shown.detail == "shows classes; of members no power shown on identity"
+    assert hidden.detail == "no power shown on identity"
 
 
 def test_one_validated_silence_among_others_says_how_many_are_not():
