@@ -12,7 +12,7 @@ from leakbench.metrics.described import Described, turned
 from leakbench.metrics.image import byte_ssim
 from leakbench.metrics.neighbours import nearest
 from leakbench.metrics.outstanding import BLURS, outstanding
-from leakbench.metrics.shown import Box, Match
+from leakbench.metrics.shown import Box, Match, Shown
 
 SSIM_WINDOW = 11
 """Smallest side of an image in pixels: the window of SSIM."""
@@ -59,7 +59,7 @@ Found = dict[int, Copy]
 """The best copy of each private image."""
 
 
-def find_copies(private: Described, released: Described) -> list[Copy]:
+def find_copies(private: Described, released: Described, shown: Shown | None = None) -> list[Copy]:
     """The private pictures that have a copy among the released ones.
 
     Candidates are the nearest released views of each private one, and of its mirror image, in pixels, in pixels of
@@ -74,6 +74,7 @@ def find_copies(private: Described, released: Described) -> list[Copy]:
     Args:
         private: pictures.
         released: pictures, described by views of the same size and geometries.
+        shown: in what parts are looked for: these pictures hidden among others; by default these alone.
 
     Returns:
         One copy for each of them, the most obvious ones first; exact ones before all. A blank picture is no copy of
@@ -82,7 +83,7 @@ def find_copies(private: Described, released: Described) -> list[Copy]:
     found: Found = {}
     for geometry, view in private.views.items():
         _by_pixels(found, view, released.views[geometry])
-    for match in released.shown.copies(private.points.distinctive):
+    for match in (shown or released.shown).copies(private.points.distinctive):
         why = f"the same picture or a part of it{_transformed(match)}"
         # The more agree the likelier, and none is likelier than what SSIM found.
         sure = match.agree / (match.agree + 1) * NEAR_SSIM
@@ -237,7 +238,6 @@ def _registered(ours: Tensor, theirs: Tensor) -> tuple[Tensor, Tensor]:
     a, b = _gray(ours), _gray(theirs)
     side, reach = a.shape[-1], _reach(a.shape[-1])
     shifts = torch.arange(-reach, reach + 1)
-
     spectrum = partial(torch.fft.rfft2, s=(2 * side,) * 2)
 
     def correlated(x: Tensor, y: Tensor) -> Tensor:
@@ -294,7 +294,7 @@ def _transformed(match: Match) -> str:
 
 def _words(how: str, down: int, right: int, contrast: float, brightness: float) -> str:
     """What was done to an image."""
-    did = [how] + [f", moved by {right}, {down} pixels"] * bool(down or right)
+    did = [how, *[f", moved by {right}, {down} pixels"] * bool(down or right)]
     if abs(contrast - 1) > 0.05 or abs(brightness) > 5:
         did.append(f", contrast x{contrast:.2f}, brightness {brightness:+.0f}")
     return "".join(did)

@@ -59,10 +59,17 @@ class Points:
         ends = np.cumsum([0, *(self.ends[i + 1] - self.ends[i] for i in chosen)])
         return Points(self.places[kept], self.looks[kept], ends, self.frames[list(chosen)], self.fixed[kept])
 
+    def of(self, chosen: Sequence[int]) -> "Points":
+        """Those of the pictures at these positions; the others are there, and have none."""
+        kept = np.repeat(np.isin(np.arange(len(self.frames)), chosen), np.diff(self.ends))
+        return self._kept(kept)
+
     @property
     def distinctive(self) -> "Points":
         """Those that are not of the fixed pattern."""
-        kept = ~self.fixed
+        return self._kept(~self.fixed)
+
+    def _kept(self, kept: NDArray[np.bool_]) -> "Points":
         ends = np.concatenate([[0], np.cumsum(kept)])[self.ends]
         return Points(self.places[kept], self.looks[kept], ends, self.frames, self.fixed[kept])
 

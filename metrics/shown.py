@@ -6,17 +6,15 @@ must agree on one affine map (RANSAC), in place, direction and size, as those of
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import cv2
 import faiss
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from leakbench.metrics.local_features import Bytes, Floats, Points
 from leakbench.metrics.neighbours import nearest_few
@@ -73,11 +71,22 @@ class Shown:
 
     Args:
         points: their local features.
+        neighbours: what finds the nearest of them; made of them by default.
+        others: features of other pictures that `neighbours` counts before them: nobody is looked for in those.
     """
 
-    def __init__(self, points: Points) -> None:
-        self.points, self.nearest = points, _finder(points.looks)
+    def __init__(self, points: Points, neighbours: "_Neighbours | None" = None, others: int = 0) -> None:
+        self.points, self.others = points, others
+        self.neighbours = _neighbours(points.looks) if neighbours is None else neighbours
         self.owner = np.repeat(np.arange(len(points.frames)), np.diff(points.ends))
+
+    def hiding(self, points: Points) -> "Shown":
+        """Other pictures, which lie hidden among these and are looked for as these are.
+
+        Args:
+            points: their local features.
+        """
+        return Shown(points, self.neighbours.beside(points.looks), len(self.points.looks))
 
     def copies(self, ours: Points) -> list[Match]:
         """The pictures that all or a part of is shown, with the one that agrees best, as they are or mirrored.
@@ -102,7 +111,7 @@ class Shown:
             part = ours.looks[ours.ends[start] : ours.ends[stop]]
             if not len(part):
                 continue
-            near = self.nearest(_mirrored(part) if mirrored else part)
+            near = self.neighbours.nearest(_mirrored(part) if mirrored else part) - self.others
             for picture in range(start, stop):
                 own = near[ours.ends[picture] - ours.ends[start] : ours.ends[picture + 1] - ours.ends[start]]
                 for theirs, pairs in self._voted(own):
@@ -180,25 +189,59 @@ def _part(map_: NDArray[np.float64], whole: Floats, within: Floats) -> Box:
     return least[0], least[1], most[0], most[1]
 
 
-def _finder(looks: Bytes) -> Callable[[Bytes], NDArray[np.int64]]:
-    """What finds positions (Q, K) of the nearest of these: among all, or of many among those in the nearest cells."""
+class _Neighbours(Protocol):
+    """Local features whose nearest are found."""
+
+    def nearest(self, queries: Bytes) -> NDArray[np.int64]:
+        """Positions (Q, K) of the nearest of each; below 0 where there are fewer."""
+
+    def beside(self, looks: Bytes) -> "_Neighbours":
+        """The same features with others behind them."""
+
+
+class _All:
+    """Neighbours among all."""
+
+    def __init__(self, looks: Bytes) -> None:
+        self.looks = torch.tensor(looks)
+
+    def nearest(self, queries: Bytes) -> NDArray[np.int64]:
+        return np.asarray(nearest_few(torch.tensor(queries), self.looks, NEIGHBOURS).numpy())
+
+    def beside(self, looks: Bytes) -> "_All":
+        return _All(np.concatenate([self.looks.numpy(), looks]))
+
+
+class _InCells:
+    """Neighbours among those in the nearest cells."""
+
+    def __init__(self, index: Any) -> None:
+        self.index = index
+
+    def nearest(self, queries: Bytes) -> NDArray[np.int64]:
+        return np.asarray(self.index.search(queries.astype(np.float32), NEIGHBOURS)[1])
+
+    def beside(self, looks: Bytes) -> "_InCells":
+        index = faiss.clone_index(self.index)
+        _fill(index, looks)
+        return _InCells(index)
+
+
+def _neighbours(looks: Bytes) -> _Neighbours:
+    """The nearest of these: among all, or of many among those in the nearest cells."""
     if len(looks) <= FLAT:
-        return partial(_among_all, torch.tensor(looks))
+        return _All(looks)
     cells = 4 * math.isqrt(len(looks))
     index = faiss.index_factory(128, f"IVF{cells},SQ8_direct")  # a byte for each value
     index.train(looks[:: max(1, len(looks) // (50 * cells))].astype(np.float32))
     index.nprobe = PROBES
+    _fill(index, looks)
+    return _InCells(index)
+
+
+def _fill(index: Any, looks: Bytes) -> None:
     for start in range(0, len(looks), AT_ONCE):
         index.add(looks[start : start + AT_ONCE].astype(np.float32))
-    return partial(_in_cells, index)
-
-
-def _among_all(looks: Tensor, queries: Bytes) -> NDArray[np.int64]:
-    return np.asarray(nearest_few(torch.tensor(queries), looks, NEIGHBOURS).numpy())
-
-
-def _in_cells(index: Any, queries: Bytes) -> NDArray[np.int64]:
-    return np.asarray(index.search(queries.astype(np.float32), NEIGHBOURS)[1])
 
 
 def _mirrored(looks: Bytes) -> Bytes:

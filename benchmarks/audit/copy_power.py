@@ -2,6 +2,7 @@
 
 from bisect import bisect_left
 from collections import Counter, defaultdict
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -69,9 +70,13 @@ def copy_power(
 
 
 def _recalls(folders: Folders, seed: int, track: Track) -> dict[str, tuple[int, int]]:
-    """How many pictures that were changed in each way are found among all private ones, and of how many."""
+    """How many pictures that were changed in each way are found among all private ones, and of how many.
+
+    Parts of them are looked for as they would be if they were released: in all that is released beside them.
+    """
     assert folders.holdout is not None
-    full = (~blank(folders.private.described)).nonzero().flatten()
+    everybody = folders.private.described
+    full = (~blank(everybody)).nonzero().flatten()
     rng = seeded_rng("copy power", seed)
     order = full[torch.randperm(len(full), generator=rng)].tolist()
     lent = torch.randperm(len(folders.holdout), generator=rng).tolist()
@@ -83,7 +88,9 @@ def _recalls(folders: Folders, seed: int, track: Track) -> dict[str, tuple[int, 
     found: Counter[str] = Counter()
     for part in track("looking for changed private pictures", rounds, len(rounds)):
         seen = collected([_changed(folders, *job) for job in part])
-        copies = {copy.private: copy.released for copy in find_copies(folders.private.described, seen)}
+        asked = replace(everybody, points=everybody.points.of([private for _, private, _ in part]))
+        hidden = folders.released.described.shown.hiding(seen.points)
+        copies = {copy.private: copy.released for copy in find_copies(asked, seen, hidden)}
         found.update(kind for place, (kind, private, _) in enumerate(part) if copies.get(private) == place)
     return {kind: (found[kind], tried) for kind in CHANGES} if tried else {}
 

@@ -36,8 +36,7 @@ def featureless(folders: Folders) -> list[str]:
     if among > FLAT:
         said.append(
             f"the released images have {among:,} local features: those of private images were compared with the "
-            "nearest groups of them alone, by which some parts are missed, the more the poorer pictures are; hidden "
-            "copies were tried among fewer, where all are compared"
+            "nearest groups of them alone, by which some parts are missed, the more the poorer pictures are"
         )
     return said
 

@@ -1,5 +1,7 @@
 """Pictures and parts of them, found by local features whatever was done."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -156,6 +158,31 @@ def test_parts_of_dim_pictures_are_found():
     private = (textured("private").float() / 5 + 100).round().byte()
     found = find_copies(private, torch.cat([textured("others"), cut(private, 0.7)]))
     assert sum(copy.released == COUNT + copy.private for copy in found) >= 0.9 * COUNT
+
+
+@pytest.mark.parametrize("most", [10**9, 500])
+def test_hidden_pictures_are_looked_for_in_all_that_is_released(monkeypatch, most):
+    """As if they were released themselves: among all, or in the cells of what is; where others take all places, not."""
+    monkeypatch.setattr(shown, "FLAT", most)
+    private, parts, others = textured("private"), cut(textured("private"), 0.7), textured("others")
+    ours, hidden = described(private), described(parts)
+    found = Shown(described(others).points).hiding(hidden.points).copies(ours.points)
+    assert sum(match.ours == match.theirs for match in found) >= 0.9 * COUNT
+    if most > 500:
+        released = described(torch.cat([others, parts]))
+        assert [replace(match, theirs=match.theirs + COUNT) for match in found] == released.shown.copies(ours.points)
+    crowd = described(torch.cat([private] * NEIGHBOURS))
+    assert len(crowd.shown.copies(ours.points)) == COUNT
+    assert crowd.shown.hiding(hidden.points).copies(ours.points) == []
+    assert len(crowd.shown.copies(ours.points)) == COUNT, "what was hidden is not left there"
+
+
+def test_features_of_some_pictures_leave_the_others_without():
+    points = described(textured("private", 4)).points
+    some = points.of([2, 0])
+    assert np.diff(some.ends).tolist() == [few if i in (0, 2) else 0 for i, few in enumerate(np.diff(points.ends))]
+    assert np.array_equal(some.looks, points.take([0, 2]).looks)
+    assert len(some.frames) == 4
 
 
 def test_many_are_looked_for_in_cells(monkeypatch):

@@ -65,6 +65,17 @@ def test_silence_takes_power_for_every_kind_that_is_not_said_to_be_hard(folders,
     assert set(CHANGES) > module.HARD
 
 
+def test_copies_hide_among_what_is_released(folders, monkeypatch):
+    """Where each picture is released three times as it is, local features see no fourth; strangers hide nothing."""
+    monkeypatch.setattr(module, "CHANGES", {kind: CHANGES[kind] for kind in ("turned by 15°",)})
+    private, holdout = textured("private", 30), textured("holdout", 40)
+    crowded = open_folders(private, torch.cat([private] * 3), holdout)
+    assert copy_power(folders, 0, 0, seed=0)[1][0].endswith(": turned by 15°")
+    assert copy_power(crowded, 0, 0, seed=0) == (
+        False, ["power: no number of hidden copies would have been a leak of these: turned by 15° (0 of 4)"],
+    )  # fmt: skip
+
+
 def test_of_blank_pictures_nothing_is_found():
     blank = torch.full((30, 3, 96, 96), 250, dtype=torch.uint8)
     assert copy_power(open_folders(blank, blank, textured("holdout", 40)), 0, 0, seed=0) == (False, [])

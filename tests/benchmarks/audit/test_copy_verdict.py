@@ -131,7 +131,6 @@ def test_a_logo_on_holdout_and_private_pictures_makes_neither_doubtful():
 
 
 def test_where_not_all_released_features_are_compared_it_is_said(monkeypatch):
-    """Beside the power, which is measured where all are."""
     folders = open_folders(textured("private", 3), textured("released", 4))
     among = len(folders.released.described.points.looks)
     for most, said in ((among, []), (among - 1, [f"the released images have {among:,} local features: those"])):
