@@ -1,4 +1,4 @@
-"""The command ``leakbench``. What it needs takes seconds to import, and Ctrl-C may come before that is done."""
+"""The command ``leakbench``. What it needs takes a moment to import, and Ctrl-C may come before that is done."""
 
 
 def main() -> None:

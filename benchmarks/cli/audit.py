@@ -56,7 +56,9 @@ def audit(
     budget: Annotated[str, typer.Option(help="Time for training students: 90s, 10m, 1h; 0 for none.")] = "5m",
     as_json: Annotated[bool, typer.Option("--json", help="Print the verdict as JSON.")] = False,
 ) -> None:
-    """Judge released pictures against the private ones; status 3 when they leak, 4 when it cannot tell.
+    """Judge released pictures against the private ones.
+
+    Status 3 when they leak, 4 when it cannot tell.
 
     Not found: small parts of private pictures (less than a third of each side; of 32-pixel pictures, less than half),
     ones pasted small into other pictures, blends of which half is another picture, and negatives of parts.

@@ -7,10 +7,8 @@ from rich.console import Console
 from rich.text import Text
 from typer import TyperException
 
-from leakbench.benchmarks.execution.cell import FULL
+from leakbench.benchmarks.storage.disk import FULL
 from leakbench.benchmarks.suite.problems import RequestProblems
-from leakbench.reports.write import ReportProblem
-from leakbench.synth.data.image_files import DataProblems
 
 error_console = Console(stderr=True, highlight=False, markup=False)
 
@@ -29,6 +27,14 @@ class Terminated(BaseException):
 def terminate(*_: object) -> None:
     """What SIGTERM does."""
     raise Terminated
+
+
+def _mistakes() -> tuple[type[Exception], ...]:
+    """What a user's mistake is raised as; importing it takes ten seconds, and waits until something was raised."""
+    from leakbench.reports.write import ReportProblem
+    from leakbench.synth.data.image_files import DataProblems
+
+    return RequestProblems, DataProblems, ReportProblem
 
 
 def guarded(command: Callable[[], object]) -> int:
@@ -54,11 +60,10 @@ def guarded(command: Callable[[], object]) -> int:
             refuse([f"{error.filename or 'the disk'}: no space is left; what is done is kept, make room and run again"])
             return 1
         return refuse([f"{error.filename or 'the system'}: {error.strerror or error}"]).exit_code
-    except (RequestProblems, DataProblems) as error:
-        return refuse(error.problems).exit_code
-    except (ReportProblem, TyperException) as error:
-        format_message = getattr(error, "format_message", error.__str__)
-        return refuse([format_message()]).exit_code
+    except TyperException as error:
+        return refuse([error.format_message()]).exit_code
+    except _mistakes() as error:
+        return refuse(getattr(error, "problems", [str(error)])).exit_code
     if status in (130, 143):  # typer turns Ctrl-C into the first
         error_console.print("Interrupted; finished cells are kept, and the same command resumes.")
     return status if isinstance(status, int) else 0

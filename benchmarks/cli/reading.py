@@ -26,13 +26,16 @@ def report(
     run: Annotated[Path, typer.Argument(help="A run folder.")],
     format: Annotated[str, typer.Option(help="Formats to write, separated by commas.")] = ",".join(EVERYTHING),
 ) -> None:
-    """Write the tables and the report of a run again, from its records."""
+    """Write the tables and the report of a run again."""
     for file in write_reports(run, tuple(format.split(","))):
         out_console.print(str(file), soft_wrap=True)
 
 
 def compare(runs: Annotated[list[Path], typer.Argument(help="Run folders, two or more.")]) -> None:
-    """Put runs side by side: what changed, by how much, and is it outside the intervals."""
+    """Put runs side by side: what changed, and by how much.
+
+    It says of each change whether it is outside the intervals.
+    """
     for table in compare_runs(runs):
         grid = Grid(*map(escape, table.columns), title=Text(table.title))
         for row in table.rows:
@@ -64,7 +67,7 @@ def list_(
 def check(
     plugin: Annotated[str, typer.Argument(help="A file or module that registers defenses.")],
 ) -> None:
-    """Try somebody's defenses on small data: pass, or the one thing to change."""
+    """Try defenses on small data: pass, or the one thing to change."""
     found = plugins.load([plugin])[plugin].defenses
     if not found:
         raise refuse([f"{plugin}: registers no defense; attacks are tried by `leakbench run`"])
@@ -80,7 +83,10 @@ def doctor(
         bool, typer.Option("--fetch", help="Download AlexNet's weights, which LPIPS needs, and check their hash.")
     ] = False,
 ) -> None:
-    """Say what this machine has and what it lacks; with --fetch, get what LPIPS lacks."""
+    """Say what this machine has and what it lacks.
+
+    With --fetch, get what LPIPS lacks.
+    """
     if fetch:
         out_console.print(Text(health.fetched()), soft_wrap=True)
     for line in health.examine():

@@ -41,7 +41,10 @@ def synthesize(
     device: Device = "auto",
     members: Annotated[int | None, typer.Option(min=1, help="How many private images to use (default: all).")] = None,
 ) -> None:
-    """Just make the release of a defense: an image folder with release.json."""
+    """Just make the release of a defense: a folder of images.
+
+    With release.json, which says what was made and from what.
+    """
     load_plugins(plugin)
     synthesizer(defense)
     where = pick_device(device)

@@ -1,6 +1,5 @@
 """The work on one cell, wherever it is done: a function of the config and the cell."""
 
-import errno
 import tempfile
 import time
 import traceback
@@ -22,6 +21,7 @@ from leakbench.benchmarks.stages.publish import (
     unpublishable,
 )
 from leakbench.benchmarks.stages.stages import STAGES
+from leakbench.benchmarks.storage.disk import FULL
 from leakbench.benchmarks.storage.environment import environment, is_plugin, peak_memory, result_key
 from leakbench.benchmarks.storage.run_folder import RunFolder
 from leakbench.benchmarks.storage.store import Store
@@ -41,9 +41,6 @@ from leakbench.synth.networks.public import digests
 
 COMPUTING = ("synth", "metrics", "attacks", "benchmarks")
 """The packages whose code measurements come from."""
-
-FULL = (errno.ENOSPC, errno.EDQUOT)
-"""No space is left: every cell after this one would fail alike."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -31,7 +31,7 @@ from leakbench.benchmarks.execution.contained import (
     took_too_long,
 )
 from leakbench.benchmarks.stages.context import RunContext
-from leakbench.benchmarks.storage.environment import keep_freed_memory
+from leakbench.benchmarks.storage.allocator import keep_freed_memory
 from leakbench.benchmarks.suite.problems import RequestProblems
 from leakbench.metrics.threads import torch_threads
 from leakbench.reports.records import Cell, Record

@@ -17,7 +17,7 @@ from torch import nn
 from leakbench.attacks.gradient.inverting_gradients import InvertingGradients
 from leakbench.attacks.victims.clients import GradientClients, share_gradients
 from leakbench.attacks.view import Access, View
-from leakbench.benchmarks.storage.environment import keep_freed_memory
+from leakbench.benchmarks.storage.allocator import keep_freed_memory
 from leakbench.metrics.image import psnr
 from leakbench.metrics.rates import mean_over_images
 from leakbench.synth.data.datasets import open_pool

@@ -6,7 +6,7 @@ import torch
 from leakbench.attacks.memorization.correlated_value import CorrelatedValue
 from leakbench.attacks.memorization.sign import Sign
 from leakbench.attacks.view import HonestEncoder
-from leakbench.benchmarks.storage.environment import keep_freed_memory
+from leakbench.benchmarks.storage.allocator import keep_freed_memory
 from leakbench.synth.images import Images
 from leakbench.synth.networks.architectures import build
 from leakbench.synth.networks.training import Recipe, train

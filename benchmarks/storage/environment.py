@@ -1,6 +1,5 @@
 """Where and with what a figure was measured."""
 
-import ctypes
 import os
 import platform
 import resource
@@ -17,25 +16,10 @@ from leakbench.benchmarks.suite.problems import RequestProblems
 from leakbench.reports.records import SCHEMA
 from leakbench.synth.networks.training import has_bf16
 
-M_MMAP_THRESHOLD, M_TRIM_THRESHOLD = -3, -1
 PACKAGES = (
     "leakbench", "torch", "torchvision", "numpy", "scipy", "piq", "lpips", "scikit-learn", "pillow", "opacus", "typst",
     "opencv-python-headless", "faiss-cpu",
 )  # fmt: skip
-
-
-def keep_freed_memory() -> None:
-    """Tell glibc to keep what is freed instead of handing it back to the system at once; elsewhere do nothing.
-
-    Networks free and ask for the same megabytes at every step, and a page that comes fresh from the system costs more
-    than the arithmetic on it.
-    """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
-    if mallopt is not None:
-        # Larger blocks go back: of 50,000 images' distances, 200 MB at a time, small results split the kept blocks;
-        # none fitted again, and an audit grew to 12 GB.
-        mallopt(M_MMAP_THRESHOLD, 2**27)
-        mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
 
 
 def _version(package: str) -> str:

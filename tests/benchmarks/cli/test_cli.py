@@ -2,11 +2,14 @@
 
 import json
 import signal
+import subprocess
+import sys
 
 import pytest
 import torch
 from PIL import Image
 
+from leakbench.benchmarks.cli.app import COMMANDS, imported
 from leakbench.benchmarks.suite import model as suite
 from leakbench.benchmarks.suite.graph import plan
 from leakbench.reports.records import read_records
@@ -233,3 +236,24 @@ def test_names_never_leave_the_run_folder():
         assert "/" not in slug(spec)
         assert slug(spec) not in ("", ".", "..")
         assert len(slug(spec)) < 80
+
+
+def test_help_and_mistyped_commands_import_nothing_heavy():
+    """A newcomer's first command answers at once: torch and what stands on it take ten seconds."""
+    code = (
+        "import sys; from leakbench.benchmarks.cli import exits; from leakbench.benchmarks.cli.app import app\n"
+        "for words in (['--help'], ['rum']):\n"
+        "    exits.guarded(lambda: app(words, standalone_mode=False))\n"
+        "print(sorted({'torch', 'pandas', 'scipy', 'matplotlib'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+    assert "  audit       Judge released pictures against the private ones.\n" in done.stdout
+    assert "Did you mean 'run'?" in done.stderr
+
+
+@pytest.mark.parametrize("name", list(COMMANDS))
+def test_the_list_of_commands_says_what_their_own_help_says(name):
+    sentence = COMMANDS[name][1]
+    assert imported(name).get_short_help_str(len(sentence)) == sentence
+    assert len(sentence) <= 62, "more is cut off in a terminal of 80 columns"
