@@ -36,7 +36,7 @@ def featureless(folders: Folders) -> list[str]:
     if among > FLAT:
         said.append(
             f"the released images have {among:,} local features: those of private images were compared with the "
-            "nearest groups of them alone, by which some parts are missed, the more the poorer pictures are"
+            "nearest groups of them alone, by which a few parts of poor pictures are missed"
         )
     return said
 

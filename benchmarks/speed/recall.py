@@ -1,8 +1,7 @@
 """How many changed pictures are found, where nobody else's is: ``python -m leakbench.benchmarks.speed.recall DIR``.
 
 Each finder has the threshold at which it calls none of the pairs of unrelated pictures a copy; ours is the fixed one of
-`find_copies`. The peers are the nearest in pixels, and the perceptual
-hash of imagehash where that library is installed.
+`find_copies`. The peers are the nearest in pixels, and the perceptual hash of imagehash where that library is there.
 """
 
 import argparse
@@ -18,7 +17,7 @@ from PIL import Image, ImageOps
 
 from leakbench.benchmarks.audit.changes import CHANGES, Picture
 from leakbench.metrics.copies import find_copies
-from leakbench.metrics.described import GEOMETRIES, LARGEST_VIEW, Described, collected, describe
+from leakbench.metrics.described import GEOMETRIES, LARGEST_VIEW, Described, One, collected, describe
 from leakbench.synth.seeds import seeded_rng
 
 SMALL, FOLDERS = 12, 50
@@ -61,21 +60,22 @@ def found_by_peer(look: Peer, private: Sequence[Picture], unrelated: Sequence[Pi
     return share
 
 
-def seen(pictures: Sequence[Picture], view: int) -> Described:
-    """What pictures are recognised by."""
-    return collected([describe(np.asarray(picture), view, GEOMETRIES) for picture in pictures])
+def looks(pictures: Sequence[Picture], view: int) -> list[One]:
+    """What each picture is recognised by."""
+    return [describe(np.asarray(picture), view, GEOMETRIES) for picture in pictures]
 
 
-def load(folder: Path, side: int | None, count: int) -> tuple[list[Picture], list[Picture]]:
-    """As many pictures of a folder as asked for, and as many others."""
+def load(folder: Path, side: int | None, count: int, among: int) -> tuple[list[Picture], list[Picture], list[Picture]]:
+    """As many pictures of a folder as asked for, as many others, and further ones."""
     files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in (".jpg", ".jpeg", ".png"))
     random.Random(0).shuffle(files)
     pictures = []
-    for file in files[: 2 * count]:
+    for file in files[: 2 * count + among]:
         with Image.open(file) as image:
             upright = image.convert("RGB")
         pictures.append(ImageOps.fit(upright, (side, side)) if side else upright)
-    return pictures[: len(pictures) // 2], pictures[len(pictures) // 2 :]
+    count = (len(pictures) - among) // 2
+    return pictures[:count], pictures[count : 2 * count], pictures[2 * count :]
 
 
 def _small_folders(ours: Described, others: Described, called: set[tuple[int, int]]) -> Iterator[int]:
@@ -93,13 +93,13 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--side", type=int, help="pixels a side; as they are unasked")
     parser.add_argument("--count", type=int, default=150)
+    parser.add_argument("--among", type=int, default=0, help="other pictures that are released beside; for ours alone")
     asked = parser.parse_args()
-    private, others = load(asked.folder, asked.side, asked.count)
+    private, others, crowd = load(asked.folder, asked.side, asked.count, asked.among)
     peers = {name: look for name, look in PEERS.items() if look is pixels or importlib.util.find_spec("imagehash")}
     shares = {name: found_by_peer(look, private, others) for name, look in peers.items()}
     view = min(LARGEST_VIEW, *(min(picture.size) for picture in private))
-    ours = seen(private, view)
-    strangers = seen(others, view)
+    ours, strangers, beside = collected(looks(private, view)), collected(looks(others, view)), looks(crowd, view)
     called = {(copy.private, copy.released) for copy in find_copies(ours, strangers)}
     print(f"{len(private)} pictures; false alarms of ours among {len(private)} by {len(others)}: {len(called)}")
     small = sum(_small_folders(ours, strangers, called))
@@ -107,7 +107,9 @@ def main() -> None:
     print("| change | leakbench | " + " | ".join(shares) + " |\n| --- |" + " --- |" * (1 + len(shares)))
     for name, change in CHANGES.items():
         released = [change(picture, others[i % len(others)].resize(picture.size)) for i, picture in enumerate(private)]
-        right = sum(copy.private == copy.released for copy in find_copies(ours, seen(released, view)))
+        right = sum(
+            copy.private == copy.released for copy in find_copies(ours, collected(looks(released, view) + beside))
+        )
         row = [right / len(private), *(share(released) for share in shares.values())]
         print(f"| {name} | " + " | ".join(f"{value:.3f}" for value in row) + " |", flush=True)
 

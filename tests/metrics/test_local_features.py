@@ -196,6 +196,17 @@ def test_many_are_looked_for_in_cells(monkeypatch):
         assert len(made) == indices
 
 
+def test_cells_find_the_nearest_that_comparing_all_finds(monkeypatch):
+    """Of features that nobody shares, too: what cells hold must be the features, which copies alone do not show."""
+    released, strangers = (described(textured(name, 60)).points.looks for name in ("released", "strangers"))
+    everything = shown._neighbours(released).nearest(strangers)
+    monkeypatch.setattr(shown, "FLAT", 500)
+    half = len(released) // 2
+    for cells in (shown._neighbours(released), shown._neighbours(released[:half]).beside(released[half:])):
+        same = [len(set(some) & set(true)) for some, true in zip(cells.nearest(strangers), everything, strict=True)]
+        assert sum(same) > 0.85 * NEIGHBOURS * len(strangers)
+
+
 @pytest.mark.parametrize("side", [16, 96])
 def test_flat_pictures_and_none_have_no_features(side):
     flat = torch.full((3, 3, side, side), 90, dtype=torch.uint8)
