@@ -33,8 +33,9 @@ TRIED = 50
 SMALLEST, LARGEST = 0.05, 20.0
 """Area of what a copy shows, as a multiple of the original's, and of its longer stretch over the shorter."""
 FLAT = 100_000
-"""Features above which neighbours are looked for in cells, of which `PROBES` are opened. Of 120 changed photographs of
-32 pixels among 720: JPEG 10 70 in place of 71, crop to 50 % 112 of 113, noise of 20 114 of 114, JPEG 30 117 of 117."""
+"""Features above which neighbours are looked for in cells, of which `PROBES` are opened. Of 100 changed photographs of
+32 pixels among 1,000 others, local features find 46 blends of 50 % in cells and 48 among all, 16 and 17 of those pasted
+at half size, 96 and 96 under noise of 20, in a tenth of the time (`benchmarks/speed/recall.py` has `--among`)."""
 PROBES, SHORTLIST, LEARNED_FROM = 48, 16, 16
 """Cells that are opened; nearest few by four bits for two values, times this many, that are compared byte by byte; and
 features of which each cell's centre is learned. 97 % of the nearest three are found, of photographs of 32 and of 256
