@@ -62,7 +62,9 @@ def guarded(command: Callable[[], object]) -> int:
         return refuse([f"{error.filename or 'the system'}: {error.strerror or error}"]).exit_code
     except TyperException as error:
         return refuse([error.format_message()]).exit_code
-    except _mistakes() as error:
+    except Exception as error:
+        if not isinstance(error, _mistakes()):
+            raise
         return refuse(getattr(error, "problems", [str(error)])).exit_code
     if status in (130, 143):  # typer turns Ctrl-C into the first
         error_console.print("Interrupted; finished cells are kept, and the same command resumes.")

@@ -69,12 +69,13 @@ def load(folder: Path, side: int | None, count: int, among: int) -> tuple[list[P
     """As many pictures of a folder as asked for, as many others, and further ones."""
     files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in (".jpg", ".jpeg", ".png"))
     random.Random(0).shuffle(files)
+    if len(files) < 2 * count + among:
+        raise SystemExit(f"{folder}: has {len(files)} pictures, and {2 * count + among} are needed")
     pictures = []
     for file in files[: 2 * count + among]:
         with Image.open(file) as image:
             upright = image.convert("RGB")
         pictures.append(ImageOps.fit(upright, (side, side)) if side else upright)
-    count = (len(pictures) - among) // 2
     return pictures[:count], pictures[count : 2 * count], pictures[2 * count :]
 
 
@@ -102,6 +103,7 @@ def main() -> None:
     ours, strangers, beside = collected(looks(private, view)), collected(looks(others, view)), looks(crowd, view)
     called = {(copy.private, copy.released) for copy in find_copies(ours, strangers)}
     print(f"{len(private)} pictures; false alarms of ours among {len(private)} by {len(others)}: {len(called)}")
+    print(f"released beside them, for ours alone: {len(crowd)} others")
     small = sum(_small_folders(ours, strangers, called))
     print(f"others in {FOLDERS} pairs of folders of {SMALL} of them: {small}\n")
     print("| change | leakbench | " + " | ".join(shares) + " |\n| --- |" + " --- |" * (1 + len(shares)))

@@ -1,6 +1,7 @@
 """The command line, end to end on the embedded digits, in a process of its own where that matters."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -241,12 +242,14 @@ def test_names_never_leave_the_run_folder():
 def test_help_and_mistyped_commands_import_nothing_heavy():
     """A newcomer's first command answers at once: torch and what stands on it take ten seconds."""
     code = (
-        "import sys; from leakbench.benchmarks.cli import exits; from leakbench.benchmarks.cli.app import app\n"
-        "for words in (['--help'], ['rum']):\n"
-        "    exits.guarded(lambda: app(words, standalone_mode=False))\n"
-        "print(sorted({'torch', 'pandas', 'scipy', 'matplotlib'} & set(sys.modules)))"
+        "import sys; from leakbench.__main__ import main\n"
+        "for sys.argv[1:], status in ((['--help'], 0), (['rum'], 2)):\n"
+        "    try: main()\n"
+        "    except SystemExit as stop: assert stop.code == status\n"
+        "print(sorted({'torch', 'torchvision', 'pandas', 'scipy', 'matplotlib', 'cv2', 'faiss'} & set(sys.modules)))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    environment = os.environ | {"COLUMNS": "80"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
     assert "  audit       Judge released pictures against the private ones.\n" in done.stdout
     assert "Did you mean 'run'?" in done.stderr

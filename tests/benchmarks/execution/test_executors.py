@@ -234,12 +234,17 @@ def test_ctrl_c_at_any_time_is_one_sentence(suites, tmp_path, seconds):
     assert "Interrupted; finished cells are kept" in said
 
 
-def test_ctrl_c_while_the_command_is_imported():
-    code = """
+@pytest.mark.parametrize(
+    ("module", "said"),
+    [("app", ""), ("reading", "Interrupted; finished cells are kept, and the same command resumes.\n")],
+)
+def test_ctrl_c_while_the_command_is_imported(module, said):
+    code = f"""
 import sys
+sys.argv[1:] = ["list", "suites"]
 class Interrupted:
     def find_spec(self, name, path=None, target=None):
-        if name == "leakbench.benchmarks.cli.app":
+        if name == "leakbench.benchmarks.cli.{module}":
             raise KeyboardInterrupt
 sys.meta_path.insert(0, Interrupted())
 from leakbench.__main__ import main
@@ -247,7 +252,7 @@ main()
 """
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=60)
-    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", said)
 
 
 def test_a_log_of_json(suites, tmp_path, capsys):
