@@ -34,8 +34,8 @@ SMALLEST, LARGEST = 0.05, 20.0
 """Area of what a copy shows, as a multiple of the original's, and of its longer stretch over the shorter."""
 FLAT = 100_000
 """Features above which neighbours are looked for in cells, of which `PROBES` are opened. Of 100 changed photographs of
-32 pixels among 1,000 others, local features find 46 blends of 50 % in cells and 48 among all, 16 and 17 of those pasted
-at half size, 96 and 96 under noise of 20, in a tenth of the time (`benchmarks/speed/recall.py` has `--among`)."""
+32 pixels among 1,000 others, 48 blends of 50 % are found in cells and 48 among all, 90 and 91 of those of 70 %, 16 and
+17 pasted at half size, 97 and 97 under noise of 20 (`speed.recall DIR --side 32 --count 100 --among 1000`)."""
 PROBES, SHORTLIST, LEARNED_FROM = 48, 16, 16
 """Cells that are opened; nearest few by four bits for two values, times this many, that are compared byte by byte; and
 features of which each cell's centre is learned. 97 % of the nearest three are found, of photographs of 32 and of 256

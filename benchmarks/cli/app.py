@@ -11,16 +11,16 @@ from leakbench.benchmarks.cli.exits import guarded, terminate
 from leakbench.benchmarks.storage.allocator import keep_freed_memory
 
 COMMANDS = {
-    "run": ("run", "Run a suite; the same command again resumes it."),
-    "synthesize": ("synthesize", "Just make the release of a defense: a folder of images."),
-    "audit": ("audit", "Judge released pictures against the private ones."),
-    "report": ("reading", "Write the tables and the report of a run again."),
-    "compare": ("reading", "Put runs side by side: what changed, and by how much."),
-    "check": ("reading", "Try defenses on small data: pass, or the one thing to change."),
-    "doctor": ("reading", "Say what this machine has and what it lacks."),
-    "list": ("reading", "List what there is."),
+    "run": ("run:run", "Run a suite; the same command again resumes it."),
+    "synthesize": ("synthesize:synthesize", "Just make the release of a defense: a folder of images."),
+    "audit": ("audit:audit", "Judge released pictures against the private ones."),
+    "report": ("reading:report", "Write the tables and the report of a run again."),
+    "compare": ("reading:compare", "Put runs side by side: what changed, and by how much."),
+    "check": ("reading:check", "Try defenses on small data: pass, or the one thing to change."),
+    "doctor": ("reading:doctor", "Say what this machine has and what it lacks."),
+    "list": ("reading:list_", "List what there is."),
 }  # fmt: skip
-"""Where each command lives beside this file, and the first sentence of its help."""
+"""Module beside this file and function of each command, and the first sentence of its help."""
 
 _PLAIN: dict[str, Any] = {
     "add_completion": False,
@@ -44,9 +44,9 @@ def imported(name: str) -> Any:
     Args:
         name: one of `COMMANDS`.
     """
-    module = import_module(f"leakbench.benchmarks.cli.{COMMANDS[name][0]}")
+    module, function = COMMANDS[name][0].split(":")
     command = typer.Typer(**_PLAIN)
-    command.command(name)(getattr(module, "list_" if name == "list" else name))
+    command.command(name)(getattr(import_module(f"leakbench.benchmarks.cli.{module}"), function))
     return typer.main.get_command(command)
 
 

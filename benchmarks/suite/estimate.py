@@ -127,7 +127,7 @@ def _copies_seconds(looked: int, released: int, side: int) -> float:
     # Of small pictures, which are scaled up, 125 are found; of larger ones nearly as many as may be.
     features = 125 if side < SMALLEST else min(POINTS * side**2 // SMALLEST**2, MOST_POINTS)
     queries, among = 2 * looked * features, released * features  # in the mirror as well
-    # Of many, the centres of 4 sqrt(among) cells and what 48 of them hold are, by other means.
+    # Of many, the centres of 4 sqrt(among) cells and what 48 of them hold are, the latter by four bits for two values.
     compared = among if among <= FLAT else 27 * math.isqrt(among)
     return (looked + released) * features * SECONDS_A_FEATURE + queries * compared * SECONDS_A_COMPARISON
 
